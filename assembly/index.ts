@@ -1,0 +1,77 @@
+// What the module exports, and nothing else.
+
+export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
+export { ROOT, LAYOUT_VERSION, MAGIC, PAGE_LIMIT, OWNER_PAGES } from "./memory/root";
+export {
+  allocate as arenaAllocate,
+  arenaContains,
+  createArena,
+  destroyArena,
+  markArena,
+  reserveArena,
+  resetArena,
+  rewindArena,
+  usedBytes as arenaUsed,
+  validateArena,
+} from "./allocators/arena";
+export { copyGraph } from "./allocators/copy";
+export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
+export { deleteKey as sortedMapDelete } from "./collections/sortedMapDelete";
+export { insert as sortedMapInsert, set as sortedMapSet } from "./collections/sortedMapInsert";
+export { compareTo as sortedMapCompare, find as sortedMapFind, seekNeighbour as sortedMapSeek } from "./collections/sortedMapSearch";
+export { validateSortedMap } from "./collections/sortedMapValidate";
+
+import { Arena, Mark } from "./allocators/arena";
+import { Root } from "./memory/root";
+
+// Offsets of the fields that TypeScript reads or writes in place.
+export const ARENA_CURSOR: u32 = offsetof<Arena>("cursor");
+export const ARENA_LIMIT: u32 = offsetof<Arena>("limit");
+export const ARENA_GUARD: u32 = offsetof<Arena>("guard");
+export const ARENA_GENERATION: u32 = offsetof<Arena>("generation");
+export const ARENA_RESERVED: u32 = offsetof<Arena>("reserved");
+export const ARENA_BLOCKS: u32 = offsetof<Arena>("blocks");
+export const ARENA_HIGH_WATER: u32 = offsetof<Arena>("highWater");
+export const ARENA_MAXIMUM_BYTES: u32 = offsetof<Arena>("maximumBytes");
+export const ARENA_RESETS: u32 = offsetof<Arena>("resets");
+export const ARENA_CHILD_COUNT: u32 = offsetof<Arena>("childCount");
+export const ARENA_DEPTH: u32 = offsetof<Arena>("depth");
+export const ARENA_BIRTH: u32 = offsetof<Arena>("birth");
+export const MARK_SERIAL: u32 = offsetof<Mark>("serial");
+
+export const ROOT_MAGIC: u32 = offsetof<Root>("magic");
+export const ROOT_VERSION: u32 = offsetof<Root>("version");
+export const ROOT_STATUS: u32 = offsetof<Root>("status");
+export const ROOT_STATUS_REQUESTED: u32 = offsetof<Root>("statusRequested");
+export const ROOT_DEBUG: u32 = offsetof<Root>("debug");
+export const ROOT_SEALED: u32 = offsetof<Root>("sealed");
+export const ROOT_MAXIMUM_PAGES: u32 = offsetof<Root>("maximumPages");
+export const ROOT_COMMITTED_PAGES: u32 = offsetof<Root>("committedPages");
+export const ROOT_FREE_PAGES: u32 = offsetof<Root>("freePages");
+export const ROOT_HIGH_WATER_PAGES: u32 = offsetof<Root>("highWaterPages");
+export const ROOT_GROWTHS: u32 = offsetof<Root>("growths");
+export const ROOT_FIRST_UNTOUCHED: u32 = offsetof<Root>("firstUntouched");
+export const ROOT_GUARDS_LIVE: u32 = offsetof<Root>("guardsLive");
+export const ROOT_REFUSE_AFTER: u32 = offsetof<Root>("refuseAfter");
+
+import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";
+import { Node, NODE_HEADER } from "./collections/sortedMapNode";
+
+export const SORTED_MAP_SIZE: u32 = offsetof<SortedMap>("size");
+export const SORTED_MAP_HEIGHT: u32 = offsetof<SortedMap>("height");
+export const SORTED_MAP_FIRST: u32 = offsetof<SortedMap>("first");
+export const SORTED_MAP_LAST: u32 = offsetof<SortedMap>("last");
+export const SORTED_MAP_GUARD: u32 = offsetof<SortedMap>("guard");
+export const SORTED_MAP_GENERATION: u32 = offsetof<SortedMap>("generation");
+export const SORTED_MAP_INDEX: u32 = offsetof<SortedMap>("index");
+export const SORTED_MAP_VALUES_OFFSET: u32 = offsetof<SortedMap>("valuesOffset");
+export const SORTED_MAP_NODES: u32 = offsetof<SortedMap>("nodes");
+export const SORTED_MAP_RUN_BYTES: u32 = offsetof<SortedMap>("runBytes");
+export const SORTED_MAP_VALUE_SLOT: u32 = offsetof<SortedMap>("valueSlot");
+export const SORTED_MAP_KEY_SLOT: u32 = KEY_SLOT;
+export const SORTED_MAP_SHOWN_KEY: u32 = SHOWN_KEY;
+export const SORTED_MAP_KEY_FIELDS: u32 = KEY_FIELDS + 4;
+export const SORTED_MAP_NODE_NEXT: u32 = offsetof<Node>("next");
+export const SORTED_MAP_NODE_PREVIOUS: u32 = offsetof<Node>("previous");
+export const SORTED_MAP_NODE_COUNT: u32 = offsetof<Node>("count");
+export const SORTED_MAP_NODE_HEADER: u32 = NODE_HEADER;

@@ -1,0 +1,26 @@
+// Why a call returned address 0. Kept in the root block, so that TypeScript can make a typed error with the numbers in it.
+
+/** The reasons, numbered for both sides of the boundary. */
+export namespace Status {
+  export const OK: u32 = 0;
+  /** The memory's maximum leaves no room for the pages that were needed. */
+  export const MAXIMUM_REACHED: u32 = 1;
+  /** The engine refused `memory.grow` below the maximum. */
+  export const ENGINE_REFUSED: u32 = 2;
+  /** The runtime is sealed: nothing more is taken from the host. */
+  export const SEALED: u32 = 3;
+  /** A limit set on the arena itself would be passed. */
+  export const BYTE_LIMIT: u32 = 4;
+  /** A size of 0, or beyond the largest request. */
+  export const INVALID_SIZE: u32 = 5;
+  /** An alignment that is no power of two, or larger than 4,096. */
+  export const INVALID_ALIGNMENT: u32 = 6;
+  /** An address that the callee does not own. */
+  export const FOREIGN_ADDRESS: u32 = 7;
+  /** A mark that is no longer on its arena's stack of marks, or never was. */
+  export const STALE_MARK: u32 = 8;
+  /** A ref whose guard has moved on. */
+  export const STALE_REFERENCE: u32 = 9;
+  /** A key that has no place in the order: NaN. */
+  export const INVALID_KEY: u32 = 10;
+}

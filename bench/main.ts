@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+/**
+ * `npm run bench`: measures the suites of `bench/suites/` and compares the subjects of each case.
+ *
+ * Exit status: 0 when everything was measured; 1 when a process failed or gave a wrong result, when the JSON file could
+ * not be written, or, with `--strict`, when a target was missed; 2 when the command line is wrong.
+ *
+ * `bench/harness/case.ts` says how to add a case.
+ */
+
+import { constants } from "node:fs";
+import { access, stat, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { SingleBar } from "cli-progress";
+import { Command, CommanderError } from "commander";
+import { describeEnvironment } from "./harness/environment.js";
+import { FULL_EFFORT, QUICK_EFFORT } from "./harness/measure.js";
+import { describeCases, describeProblems, describeResults, describeRun } from "./harness/report.js";
+import { type Progress, runCases } from "./harness/run.js";
+import { loadSuite, selectCases, UnknownNameError } from "./harness/selection.js";
+import { suiteUrls } from "./suites/index.js";
+
+interface Options {
+  readonly suite?: readonly string[];
+  readonly case?: readonly string[];
+  readonly from?: readonly string[];
+  readonly quick: boolean;
+  readonly strict: boolean;
+  readonly list: boolean;
+  readonly json?: string;
+}
+
+/** The command line asks for something that cannot be done; nothing has been run. */
+class UsageError extends Error {}
+
+const repeatable = (value: string, previous: readonly string[] = []) => [...previous, value];
+
+function parseArguments(): Options {
+  return new Command("bench")
+    .description(
+      "Measures Tidemark against its peers: a process per subject and round, rounds taking turns, medians, and ratios " +
+        "round by round. Every subject's work is checked against a plain implementation.",
+    )
+    .option("-s, --suite <name>", "only this suite (repeatable)", repeatable)
+    .option("-c, --case <name>", "only this case (repeatable)", repeatable)
+    .option("-q, --quick", "fewer and shorter rounds: a first impression", false)
+    .option("--strict", "exit with status 1 if a target is missed", false)
+    .option("-j, --json <file>", "write environment, rows, ratios, targets and failures to a file")
+    .option(
+      "--from <file>",
+      "take the suites from this ES module instead of the project's own (repeatable)",
+      repeatable,
+    )
+    .option("-l, --list", "list the suites and cases and measure nothing", false)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .parse()
+    .opts<Options>();
+}
+
+async function main(options: Options): Promise<number> {
+  const urls = options.from?.map((file) => pathToFileURL(resolve(file)).href) ?? suiteUrls;
+  const loaded = await Promise.all(urls.map(loadSuite));
+  const cases = selectCases(loaded, options.suite, options.case);
+  if (options.list) {
+    console.log(describeCases(cases));
+    return 0;
+  }
+  if (options.json !== undefined) await requireWritable(options.json);
+
+  const environment = describeEnvironment();
+  const effort = options.quick ? QUICK_EFFORT : FULL_EFFORT;
+  console.log(describeRun(environment, effort.rounds));
+  const bar = progressBar();
+  const results = await runCases(cases, effort, bar.show);
+  bar.end();
+  console.log(`\n${describeResults(cases, results)}`);
+  const problems = describeProblems(results);
+  if (problems !== "") console.error(`\n${problems}`);
+
+  const { rows, ratios, verdicts, failures } = results;
+  if (options.json !== undefined) {
+    const report = { environment, rows, ratios, targets: verdicts, failures };
+    await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  }
+  const missed = options.strict && verdicts.some(({ met }) => met !== true);
+  return failures.length > 0 || missed ? 1 : 0;
+}
+
+/** Says before the measuring, not after, that its result cannot be written. */
+async function requireWritable(file: string): Promise<void> {
+  const target = await stat(file).catch(() => undefined);
+  if (target?.isDirectory()) throw new UsageError(`--json ${file}: this is a folder`);
+  await access(target === undefined ? dirname(resolve(file)) : file, constants.W_OK).catch((error: Error) => {
+    throw new UsageError(`--json ${file}: ${error.message}`);
+  });
+}
+
+/** A progress bar on a terminal; silence elsewhere. */
+function progressBar(): { show: Progress; end: () => void } {
+  if (!process.stderr.isTTY) return { show: () => {}, end: () => {} };
+  const bar = new SingleBar({ format: "{bar} {value}/{total} {label}", clearOnComplete: true, hideCursor: true });
+  let started = false;
+  return {
+    show: (done, total, label) => {
+      if (!started) bar.start(total, 0, { label });
+      started = true;
+      bar.update(done, { label });
+    },
+    end: () => bar.stop(),
+  };
+}
+
+try {
+  process.exitCode = await main(parseArguments());
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2; // its message has been written
+  } else if (error instanceof UsageError || error instanceof UnknownNameError) {
+    console.error(`bench: ${error.message}`);
+    process.exitCode = 2;
+  } else {
+    console.error(error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,17 @@
+/** `npm start`: replays a market feed through Tidemark and through plain TypeScript, and compares them. */
+import { EXIT } from "./options.js";
+import { replay } from "./replay.js";
+
+const interruption = new AbortController();
+process.once("SIGINT", () => interruption.abort(EXIT.interrupted));
+process.once("SIGTERM", () => interruption.abort(EXIT.terminated));
+
+process.exitCode = await replay(
+  process.argv.slice(2),
+  {
+    out: (text) => process.stdout.write(text),
+    error: (text) => process.stderr.write(text),
+    terminal: process.stderr.isTTY ? process.stderr : undefined,
+  },
+  interruption.signal,
+);

@@ -1,0 +1,196 @@
+import { performance } from "node:perf_hooks";
+import { type CollectionTotals, CollectionWatch } from "./collectionWatch.js";
+import { type LatencyMicros, LatencyProbe, MonotonicClock } from "./latency.js";
+import { Verification, type VerificationTotals } from "./oracle.js";
+import { playClosed, playOpen } from "./play.js";
+import type { Recording } from "./recording.js";
+import type { BookSummary, Observer, Refusal, Subject, SubjectName } from "./subject.js";
+
+export interface MeasureOptions {
+  /** Hold the book against the feed's own best prices, in a pass of its own. */
+  readonly verify: boolean;
+  /** Messages per second of an open loop; absent: as fast as it goes. */
+  readonly rate?: number | undefined;
+  /** Measured passes of each sort; absent: as many as {@link plannedPasses} says. */
+  readonly passes?: number | undefined;
+}
+
+/** All that one subject's process tells. */
+export interface SubjectReport {
+  readonly name: SubjectName;
+  readonly messagesPerSecond: number;
+  readonly latencyMicros: LatencyMicros;
+  readonly collections: CollectionTotals;
+  readonly heapBytes: number;
+  readonly linearBytes: number;
+  readonly residentBytes: number;
+  readonly feedBytes: number;
+  readonly book: BookSummary;
+  readonly refused: { readonly count: number; readonly first: readonly Refusal[] };
+  readonly verification: VerificationTotals | null;
+}
+
+export type Stage = "warm-up" | "throughput" | "latency" | "open loop" | "verify";
+
+/** Called between lots with the stage and the share of it that is done, 0 … 1. */
+export type StageProgress = (stage: Stage, share: number) => void;
+
+/** Enough that p99.99 rests on 80 samples. */
+const MEASURED_LINES = 800_000;
+const PASSES_AT_LEAST = 3;
+const PASSES_AT_MOST = 200;
+
+/** Measured passes of one sort (throughput, latency) over a recording; half as many warm up before them. */
+export function plannedPasses(lineCount: number): number {
+  return Math.min(PASSES_AT_MOST, Math.max(PASSES_AT_LEAST, Math.ceil(MEASURED_LINES / lineCount)));
+}
+
+/**
+ * Measures a subject in this process.
+ *
+ * Closed loop: warm-up passes, then throughput passes without any clock or observer (their median counts), then latency
+ * passes. Open loop: warm-up passes, then one pass at the given rate gives both. Each pass begins with an empty book.
+ * Collections are counted within the measured passes only; a full collection before them, where `gc` is exposed, takes
+ * what loading and warm-up left. Verification has a pass of its own at the end.
+ */
+export async function measure(
+  recording: Recording,
+  subject: Subject,
+  options: MeasureOptions,
+  progress?: StageProgress,
+): Promise<SubjectReport> {
+  const session = new Session(recording, subject, progress);
+  const passes = options.passes ?? plannedPasses(recording.lineCount);
+  try {
+    await session.warmUp(Math.ceil(passes / 2));
+    const speed =
+      options.rate === undefined ? await session.runClosedLoop(passes) : await session.runOpenLoop(options.rate);
+    const collections = await session.collections();
+    const book = subject.book();
+    const refused = { count: subject.refusals.count, first: [...subject.refusals.first] };
+    return {
+      name: subject.name,
+      messagesPerSecond: (speed.linesPerSecond * book.counters.messages) / recording.lineCount,
+      latencyMicros: speed.latencyMicros,
+      collections,
+      ...session.memory(),
+      feedBytes: recording.bytes.length,
+      book,
+      refused,
+      verification: options.verify ? await session.verify() : null,
+    };
+  } finally {
+    session.dispose();
+  }
+}
+
+interface Speed {
+  readonly linesPerSecond: number;
+  readonly latencyMicros: LatencyMicros;
+}
+
+class Session {
+  readonly #clock = new MonotonicClock();
+  readonly #watch = new CollectionWatch();
+  #heapBytes = 0;
+  #residentBytes = 0;
+
+  constructor(
+    private readonly recording: Recording,
+    private readonly subject: Subject,
+    private readonly progress: StageProgress | undefined,
+  ) {}
+
+  async warmUp(passes: number): Promise<void> {
+    // One pass with a probe, too: code that was compiled for passes without one would be thrown away in mid-measurement.
+    const probe = new LatencyProbe(this.#clock, this.recording.lineCount);
+    for (let pass = 0; pass <= passes; pass++) {
+      await this.#prepare();
+      await this.#closedPass("warm-up", pass < passes ? undefined : probe, pass, passes + 1);
+    }
+    globalThis.gc?.();
+  }
+
+  async runClosedLoop(passes: number): Promise<Speed> {
+    const { lineCount } = this.recording;
+    const seconds = new Float64Array(passes);
+    for (let pass = 0; pass < passes; pass++) {
+      seconds[pass] = await this.#measured(() => this.#closedPass("throughput", undefined, pass, passes));
+    }
+    const probe = new LatencyProbe(this.#clock, lineCount * passes);
+    for (let pass = 0; pass < passes; pass++) {
+      await this.#measured(() => this.#closedPass("latency", probe, pass, passes));
+    }
+    return { linesPerSecond: lineCount / median(seconds), latencyMicros: probe.summary() };
+  }
+
+  async runOpenLoop(rate: number): Promise<Speed> {
+    const { recording, subject } = this;
+    const probe = new LatencyProbe(this.#clock, recording.lineCount);
+    const seconds = await this.#measured(() =>
+      playOpen(recording, subject, probe, rate, this.#clock, (lines) =>
+        this.progress?.("open loop", lines / recording.lineCount),
+      ),
+    );
+    return { linesPerSecond: recording.lineCount / seconds, latencyMicros: probe.summary() };
+  }
+
+  async verify(): Promise<VerificationTotals> {
+    const verification = new Verification(this.recording);
+    await this.#prepare();
+    await this.#closedPass("verify", verification, 0, 1);
+    return verification.totals();
+  }
+
+  collections(): Promise<CollectionTotals> {
+    return this.#watch.totals();
+  }
+
+  /** The most that was in use at the end of a measured pass. */
+  memory(): { heapBytes: number; linearBytes: number; residentBytes: number } {
+    return {
+      heapBytes: this.#heapBytes,
+      linearBytes: this.subject.linearBytes(),
+      residentBytes: this.#residentBytes,
+    };
+  }
+
+  dispose(): void {
+    this.#watch.dispose();
+  }
+
+  /** Between passes: an empty book, and a turn of the host's loop, in which signals and the end of the parent are seen. */
+  async #prepare(): Promise<void> {
+    this.subject.reset();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async #closedPass(stage: Stage, observer: Observer | undefined, pass: number, passes: number): Promise<void> {
+    const { recording, subject } = this;
+    const onLines =
+      this.progress === undefined
+        ? undefined
+        : (lines: number) => this.progress?.(stage, (pass + lines / recording.lineCount) / passes);
+    await playClosed(recording, subject, observer, onLines);
+  }
+
+  /** Runs one measured pass: its collections count, and it takes the returned number of seconds. */
+  async #measured(pass: () => Promise<void>): Promise<number> {
+    await this.#prepare();
+    this.#watch.openWindow();
+    const start = performance.now();
+    await pass();
+    const seconds = (performance.now() - start) / 1000;
+    this.#watch.closeWindow();
+    const usage = process.memoryUsage();
+    this.#heapBytes = Math.max(this.#heapBytes, usage.heapUsed);
+    this.#residentBytes = Math.max(this.#residentBytes, usage.rss);
+    return seconds;
+  }
+}
+
+function median(values: Float64Array): number {
+  const sorted = values.slice().sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

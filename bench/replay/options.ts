@@ -1,0 +1,154 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { FeedSource } from "./feed.js";
+import { DEFAULT_MESSAGES, DEFAULT_SEED, MESSAGES_AT_LEAST, MESSAGES_AT_MOST } from "./generator.js";
+import type { SubjectName } from "./subject.js";
+import { subjects } from "./subjects.js";
+
+/** What the command line asks for. */
+export interface ReplayOptions {
+  readonly source: FeedSource;
+  readonly verify: boolean;
+  readonly rate: number | undefined;
+  readonly jsonFile: string | undefined;
+  readonly only: SubjectName | undefined;
+  readonly passes: number | undefined;
+}
+
+/** The command line ends here: help was asked for (status 0), or an option is bad (status 2). All has been said. */
+export class CommandLineEnd extends Error {
+  constructor(readonly status: number) {
+    super(`the command line ends with status ${status}`);
+  }
+}
+
+export const EXIT = { good: 0, wrong: 1, unusable: 2, failed: 3, interrupted: 130, terminated: 143 } as const;
+
+const RATE_AT_MOST = 10_000_000;
+const PASSES_AT_MOST = 1000;
+
+const HELP_AFTER = `
+Without FILE, a generator writes the feed: snapshot, depth updates, book tickers and trades as a recorded spot feed has
+them; the same seed gives the same feed.
+
+FILE is gzip or plain text, a message a line: the receive time in nanoseconds, a space, and the JSON as received. The
+files of one recording are given in their order.
+
+Latency is counted from the end of the message before to the message's own end, all work between two messages included;
+with --rate, from the message's intended arrival, so that a stall is charged to everything behind it.
+
+Exit status:
+  ${EXIT.good}    all is well
+  ${EXIT.wrong}    lines were refused as no messages, the subjects' books differ, or the verification failed
+  ${EXIT.unusable}    an option is bad, a file cannot be read, or the JSON file cannot be written
+  ${EXIT.failed}    a subject's process failed
+  ${EXIT.interrupted}  interrupted (Ctrl-C); ${EXIT.terminated} terminated
+
+Examples:
+  npm start
+  npm start -- day1.gz day2.gz --verify
+  npm start -- --rate 50000 --json result.json`;
+
+interface RawOptions {
+  verify?: boolean;
+  rate?: number;
+  json?: string;
+  only?: SubjectName;
+  seed?: number;
+  messages?: number;
+  passes?: number;
+}
+
+/**
+ * Reads the command line, without the program's own name.
+ *
+ * @throws {CommandLineEnd} after help or a message has been written
+ */
+export function parseOptions(
+  words: readonly string[],
+  write: { out(text: string): void; error(text: string): void },
+): ReplayOptions {
+  const command = buildCommand().configureOutput({ writeOut: write.out, writeErr: write.error });
+  try {
+    command.parse([...words], { from: "user" });
+    const raw = command.opts<RawOptions>();
+    const generates = raw.seed !== undefined || raw.messages !== undefined;
+    if (command.args.length > 0 && generates)
+      command.error("error: --seed and --messages are for a generated feed, not for FILE");
+    if (raw.json !== undefined) requireWritable(command, raw.json);
+    return {
+      source:
+        command.args.length > 0
+          ? { files: command.args }
+          : { generated: { seed: raw.seed ?? DEFAULT_SEED, messages: raw.messages ?? DEFAULT_MESSAGES } },
+      verify: raw.verify ?? false,
+      rate: raw.rate,
+      jsonFile: raw.json,
+      only: raw.only,
+      passes: raw.passes,
+    };
+  } catch (error) {
+    if (error instanceof CommanderError) throw new CommandLineEnd(error.exitCode === 0 ? EXIT.good : EXIT.unusable);
+    throw error;
+  }
+}
+
+function buildCommand(): Command {
+  return new Command("npm start --")
+    .description(
+      "Replays a market feed through Tidemark's event loop and through a plain TypeScript handler, each in a process of " +
+        "its own, one after the other, and compares them.",
+    )
+    .argument("[FILE...]", "recordings to replay instead of a generated feed")
+    .option("--verify", "hold the rebuilt best prices and quantities against the feed's own bookTicker")
+    .option(
+      "--rate <N>",
+      "play open loop, N messages per second, instead of as fast as it goes",
+      numberUpTo(RATE_AT_MOST),
+    )
+    .option("--json <FILE>", "write the result as JSON")
+    .option("--seed <N>", `seed of the generated feed (default: ${DEFAULT_SEED})`, wholeNumber(0, 2 ** 32 - 1))
+    .option(
+      "--messages <N>",
+      `length of the generated feed (default: ${DEFAULT_MESSAGES})`,
+      wholeNumber(MESSAGES_AT_LEAST, MESSAGES_AT_MOST),
+    )
+    .option(
+      "--passes <N>",
+      "measured passes over the feed (default: enough for 800,000 messages; with --rate: one)",
+      wholeNumber(1, PASSES_AT_MOST),
+    )
+    .addOption(new Option("--only <SUBJECT>", "run one subject alone").choices(Object.keys(subjects)))
+    .addHelpText("after", HELP_AFTER)
+    .showHelpAfterError("(--help tells what there is)")
+    .exitOverride();
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+function numberUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (value > 0 && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a number above 0, at most ${most}.`);
+  };
+}
+
+/** Better before a long replay than after it. */
+function requireWritable(command: Command, path: string): void {
+  const folder = dirname(path);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    command.error(`error: --json ${path}: the folder ${folder} is missing or not writable`);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    command.error(`error: --json ${path}: this is a folder`);
+}

@@ -1,0 +1,123 @@
+import { writeFileSync } from "node:fs";
+import { Presets, SingleBar } from "cli-progress";
+import type { SubjectReport } from "./measure.js";
+import { CommandLineEnd, EXIT, parseOptions, type ReplayOptions } from "./options.js";
+import { RecordingError } from "./recording.js";
+import { findFaults, toResult } from "./result.js";
+import { type RunProgress, runSubject, SubjectFailure } from "./runSubject.js";
+import type { SubjectName } from "./subject.js";
+import { subjects } from "./subjects.js";
+import { renderTable } from "./table.js";
+
+/** Where the program writes. */
+export interface Output {
+  out(text: string): void;
+  error(text: string): void;
+  /** A terminal for the progress bar; absent where there is none. */
+  readonly terminal?: NodeJS.WritableStream | undefined;
+}
+
+/**
+ * The whole program but for the process around it.
+ *
+ * @param words the command line without the program's name
+ * @param signal aborted with an exit status as its reason, ends the subjects' processes
+ * @returns the exit status, as `--help` describes it
+ */
+export async function replay(words: readonly string[], output: Output, signal: AbortSignal): Promise<number> {
+  try {
+    const options = parseOptions(words, output);
+    const reports = await runSubjects(options, output, signal);
+    return conclude(reports, options, output);
+  } catch (error) {
+    if (error instanceof CommandLineEnd) return error.status;
+    if (signal.aborted) return signal.reason as number;
+    if (error instanceof RecordingError) {
+      output.error(`error: ${error.message}\n`);
+      return EXIT.unusable;
+    }
+    if (error instanceof SubjectFailure) {
+      output.error(`error: ${error.message}\n`);
+      return EXIT.failed;
+    }
+    throw error;
+  }
+}
+
+/** One after the other: at the same time, they would take each other's processor and memory bandwidth. */
+async function runSubjects(options: ReplayOptions, output: Output, signal: AbortSignal): Promise<SubjectReport[]> {
+  const names = (Object.keys(subjects) as SubjectName[]).filter((name) => (options.only ?? name) === name);
+  const reports: SubjectReport[] = [];
+  for (const name of names) {
+    const bar = openBar(name, output.terminal);
+    try {
+      const assignment = {
+        subject: name,
+        source: options.source,
+        options: { verify: options.verify, rate: options.rate, passes: options.passes },
+        tellsProgress: bar !== undefined,
+      };
+      reports.push(await runSubject(assignment, signal, bar?.progress ?? (() => {})));
+    } finally {
+      bar?.close();
+    }
+  }
+  return reports;
+}
+
+function openBar(
+  name: SubjectName,
+  terminal: NodeJS.WritableStream | undefined,
+): { progress: RunProgress; close(): void } | undefined {
+  if (terminal === undefined) return undefined;
+  const format = "{subject} {bar} {percentage} % of {stage}";
+  const bar = new SingleBar({ format, stream: terminal, clearOnComplete: true, hideCursor: true }, Presets.shades_grey);
+  bar.start(1, 0, { subject: name.padEnd("tidemark".length), stage: "loading" });
+  return {
+    progress: (stage, share) => bar.update(share, { stage }),
+    close: () => bar.stop(),
+  };
+}
+
+/** Tells the outcome and decides the exit status. */
+function conclude(reports: readonly SubjectReport[], options: ReplayOptions, output: Output): number {
+  const result = toResult(reports);
+  const { messages, bytes, levels } = result.feed;
+  output.out(`${count(messages)} messages, ${count(bytes)} bytes, ${count(levels)} levels\n`);
+  output.out(`${renderTable(reports)}\n`);
+  describeProblems(reports, output);
+  const faults = findFaults(reports);
+  for (const fault of faults) output.error(`wrong: ${fault}\n`);
+  if (options.jsonFile !== undefined) {
+    try {
+      writeFileSync(options.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
+    } catch (error) {
+      output.error(`error: --json ${options.jsonFile}: ${(error as Error).message}\n`);
+      return EXIT.unusable;
+    }
+  }
+  return faults.length > 0 ? EXIT.wrong : EXIT.good;
+}
+
+function describeProblems(reports: readonly SubjectReport[], output: Output): void {
+  const { book, refused } = reports[0]!;
+  for (const { place, reason, text } of refused.first) output.error(`refused: ${place}: ${reason}: ${text}\n`);
+  if (refused.count > refused.first.length) {
+    output.error(`refused: ${count(refused.count - refused.first.length)} more\n`);
+  }
+  if (book.counters.snapshots === 0) {
+    output.error("note: the feed has no snapshot, so its book stays empty: are its files given in their order?\n");
+  }
+  for (const { name, verification } of reports) {
+    for (const { comparison, updateId, tickerId, rebuilt, ticker } of verification?.differences ?? []) {
+      output.error(
+        `differs: ${name}, comparison ${count(comparison)}, update ${updateId}: the book has ${rebuilt.join(" ")}, ` +
+          `bookTicker ${tickerId} has ${ticker.join(" ")}\n`,
+      );
+    }
+  }
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
+}

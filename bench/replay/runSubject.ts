@@ -1,0 +1,52 @@
+import { type ChildProcess, fork } from "node:child_process";
+import type { Stage, SubjectReport } from "./measure.js";
+import type { Answer, Assignment } from "./protocol.js";
+import { RecordingError } from "./recording.js";
+
+/** A subject's process ended without an answer. */
+export class SubjectFailure extends Error {
+  override readonly name = "SubjectFailure";
+}
+
+export type RunProgress = (stage: Stage | "loading", share: number) => void;
+
+/**
+ * Runs one subject in a process of its own, to its end.
+ *
+ * @throws {RecordingError} the process could not read the feed
+ * @throws {SubjectFailure} the process died
+ * @throws the signal's reason, if `signal` was aborted; the process has been ended then
+ */
+export function runSubject(assignment: Assignment, signal: AbortSignal, progress: RunProgress): Promise<SubjectReport> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const child = fork(new URL("./subjectProcess.js", import.meta.url), {
+      // One full collection before the measured passes clears away what loading the feed has left.
+      execArgv: ["--expose-gc"],
+      serialization: "advanced",
+    });
+    let report: SubjectReport | undefined;
+    let refusal: RecordingError | undefined;
+    const stop = () => child.kill("SIGKILL");
+    signal.addEventListener("abort", stop, { once: true });
+    child.on("message", (answer: Answer) => {
+      if (answer.type === "progress") progress(answer.stage, answer.share);
+      else if (answer.type === "report") report = answer.report;
+      else refusal = new RecordingError(answer.message);
+    });
+    child.once("error", reject);
+    child.once("exit", (status, killedBy) => {
+      signal.removeEventListener("abort", stop);
+      if (signal.aborted) reject(signal.reason);
+      else if (refusal !== undefined) reject(refusal);
+      else if (report !== undefined) resolve(report);
+      else reject(new SubjectFailure(`the ${assignment.subject} process ended with ${killedBy ?? `status ${status}`}`));
+    });
+    assign(child, assignment);
+  });
+}
+
+function assign(child: ChildProcess, assignment: Assignment): void {
+  // A process that is gone before it was sent anything is reported by its exit.
+  child.send(assignment, () => {});
+}

@@ -1,0 +1,469 @@
+import { checkInteger, describe } from "../arguments.js";
+import {
+  InvalidArgumentError,
+  LimitExceededError,
+  OutOfBoundsError,
+  StaleMarkError,
+  type TidemarkError,
+} from "../errors.js";
+import { Bytes, encodeText, utf8Length } from "../layout/bytes.js";
+import type { CopyTarget, Cursor } from "../layout/cursor.js";
+import { descriptorOf } from "../layout/descriptor.js";
+import { newSequence } from "../layout/fields.js";
+import type { FieldType } from "../layout/fieldType.js";
+import { assertSameMemory, Location, place } from "../layout/location.js";
+import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
+import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import {
+  type Address,
+  ALIGNMENT_LIMIT,
+  ARENA_CURSOR,
+  ARENA_GENERATION,
+  ARENA_GUARD,
+  ARENA_LIMIT,
+  SIZE_LIMIT,
+} from "../memory/module.js";
+
+const CURSOR = ARENA_CURSOR / 4;
+const LIMIT = ARENA_LIMIT / 4;
+const GUARD = ARENA_GUARD / 4;
+const GENERATION = ARENA_GENERATION / 4;
+
+/** A place in an arena or region to which it can go back. */
+export interface ArenaMark {
+  readonly $space: Space;
+  readonly $address: Address;
+  readonly $serial: number;
+}
+
+/** Figures of an arena, in bytes where not said otherwise. */
+export interface ArenaStats {
+  /** Handed out, with padding for alignment and marks. */
+  readonly used: number;
+  /** Taken from the page heap, with headers and what is not used yet. */
+  readonly reserved: number;
+  /** How many blocks that is. */
+  readonly blocks: number;
+  /** The most that was ever in use. */
+  readonly highWater: number;
+  /** The limit that was set, or Infinity. */
+  readonly maximumBytes: number;
+  /** How often it has been reset. */
+  readonly resets: number;
+  /** Child arenas alive. */
+  readonly children: number;
+  /** Open marks. */
+  readonly marks: number;
+}
+
+/** Options of {@link Arena}s. */
+export interface ArenaOptions {
+  /** The most bytes it may hand out, padding and marks included; by default as much as memory has. */
+  maximumBytes?: number;
+  /** The bytes that it will probably hold; its first block is chosen to fit. */
+  sizeHint?: number;
+}
+
+/**
+ * What arenas and regions have in common: allocation that moves a cursor through linear memory.
+ *
+ * Records, arrays and bytes are zero when they are new. They are never freed alone; they end together, at a reset, a
+ * rewind or a destroy, and every cursor, ref, array and view of them then fails its check.
+ *
+ * The fast path makes no call and does not even touch the arena's header in linear memory: {@link $claim} takes all that
+ * is left of the present block at once, by moving the header's cursor to its limit, and hands it out from `$cursor` and
+ * `$limit` here. {@link $yield} puts the header's cursor to where the fast path has come, before wasm has a look at the
+ * arena. In between a guest module that allocates in the same arena finds a full block and takes another, so that the
+ * two never hand out the same bytes. Without a claim `$limit` is 0 and every allocation takes the slow path. It is the
+ * same logic as `allocate` in assembly/allocators/arena.ts. The debug module has no limit to claim up to: there
+ * everything is a call.
+ */
+export abstract class Space implements CopyTarget, SegmentSource {
+  readonly $memory: LinearMemory;
+  /** The index of the arena's header in `memory.u32`; 0 when there is none (any more). */
+  $header = 0;
+  /** The next free byte, and the end, of what is claimed; both 0 if nothing is. */
+  $cursor = 0;
+  $limit = 0;
+  /** The guard of records that are made now, as its index in `memory.i32`, and its generation. */
+  $guard = 0;
+  $generation = 0;
+  /** Arenas made by {@link arena}, for their end with this one. */
+  $children: Set<Space> | undefined = undefined;
+  /** The serial that wasm gave this arena among its parent's marks and children. */
+  $birth = 0;
+
+  constructor(memory: LinearMemory) {
+    this.$memory = memory;
+  }
+
+  /** The error for any use of a space whose arena is gone. */
+  abstract $ended(operation: string): TidemarkError;
+
+  /**
+   * The address of the arena's header, for guest modules: they pass it to functions compiled from `assembly/`. Take it
+   * anew for each call; what a call to the guest allocates is then counted and placed without gaps.
+   */
+  get address(): Address {
+    return this.$arena("address");
+  }
+
+  /**
+   * Allocates a record of `type`, zero, and returns a cursor on it.
+   *
+   * @param into a cursor to move onto the record; without it a fresh one is made, which is garbage later
+   * @throws {OutOfMemoryError}, {SealedError}, {LimitExceededError}; nothing has changed
+   * @throws {DisposedError} or {RegionEndedError} if the arena is gone
+   *
+   * @example
+   * const level = region.new(Level);
+   * level.price = 100.5;
+   */
+  new<F extends Fields>(type: StructType<F>, into: CursorOf<F> = newCursor(this.$memory, type)): CursorOf<F> {
+    const memory = this.$memory;
+    // What is no cursor, or of another struct, leaves here: after this `type` is a struct.
+    if (into?.$struct !== (type as AnyStruct)) return this.#newSlow(type, into);
+    const address = this.$cursor;
+    const end = address + type.$rounded;
+    if (end > this.$limit || memory.disposed === true || into.$memory !== memory) return this.#newSlow(type, into);
+    this.$cursor = end;
+    into.$address = address;
+    into.$guard = this.$guard;
+    into.$generation = this.$generation;
+    return into;
+  }
+
+  #newSlow<F extends Fields>(type: StructType<F>, into: CursorOf<F>): CursorOf<F> {
+    assertStruct(type);
+    assertSameMemory(this.$memory, into, `new ${type.name}`);
+    if (into.$struct !== (type as AnyStruct)) {
+      throw new InvalidArgumentError(`new ${type.name}: the cursor is of ${into.$struct?.name}`);
+    }
+    place(into, this.#bump(type.$rounded), this.$guard, this.$generation);
+    return into;
+  }
+
+  /** Returns the address of `size` bytes, at most SIZE_LIMIT, aligned to 8. Afterwards `$guard` is the guard of them. */
+  #bump(size: number): Address {
+    const rounded = Math.ceil(size / 8) * 8;
+    if (this.$limit === 0 || this.$memory.disposed) {
+      this.$arena("allocate");
+      this.$claim();
+    }
+    const address = this.$cursor;
+    const end = address + rounded;
+    if (end > this.$limit) return this.#bumpSlow(size);
+    this.$cursor = end;
+    return address;
+  }
+
+  #bumpSlow(size: number): Address {
+    const address = this.$memory.exports.arenaAllocate(this.$arena("allocate"), size, 8) >>> 0;
+    if (address === 0) throw this.$memory.failure(`allocating ${size} bytes`);
+    this.$claim();
+    return address;
+  }
+
+  /**
+   * Allocates raw bytes, zero, and returns their address; for guest modules and layouts of your own. Nothing checks the
+   * accesses that you make with it.
+   *
+   * @param size in bytes, 1 to about 4 GiB; rounded up to 8
+   * @param alignment a power of two up to 4,096
+   * @throws {InvalidArgumentError} for another size or alignment; otherwise as {@link new}
+   */
+  allocate(size: number, alignment = 8): Address {
+    checkInteger("the size of an allocation", size, 1, SIZE_LIMIT);
+    checkInteger("an alignment", alignment, 1, ALIGNMENT_LIMIT);
+    if ((alignment & (alignment - 1)) !== 0) {
+      throw new InvalidArgumentError(`an alignment must be a power of two, but is ${alignment}`);
+    }
+    if (alignment <= 8) return this.#bump(size);
+    const address = this.$memory.exports.arenaAllocate(this.$arena("allocate"), size, alignment) >>> 0;
+    if (address === 0) throw this.$memory.failure(`allocating ${size} bytes aligned to ${alignment}`);
+    return address;
+  }
+
+  /**
+   * Allocates an array of structs or values.
+   *
+   * @param length the fixed number of elements, at least 1; without it the array is empty and grows by `push`
+   * @param into an array of the same type (from `runtime.array(type)`) to reuse: no garbage
+   * @throws as {@link new}, and {InvalidArgumentError} for another length
+   *
+   * @example
+   * const levels = region.array(Level);      // grows
+   * const prices = region.array(f64, 100);   // fixed
+   */
+  array<T extends FieldType<unknown>>(type: T, length?: number, into?: SequenceOf<T>): SequenceOf<T>;
+  array<T extends FieldType<unknown>>(type: T, into: SequenceOf<T>): SequenceOf<T>;
+  array<T extends FieldType<unknown>>(type: T, length?: number | SequenceOf<T>, given?: SequenceOf<T>): SequenceOf<T> {
+    const isReused = length instanceof Location;
+    const sequence = this.#sequence(type, isReused ? length : given);
+    if (!isReused && length !== undefined) {
+      checkInteger("the length of an array", length, 1, Math.floor(SIZE_LIMIT / type.size));
+      const address = this.#bump(length * type.size);
+      sequence.$fix(address, length, this.$guard, this.$generation);
+    } else {
+      this.#refreshGuard("array");
+      sequence.$grow(this, this.$guard, this.$generation);
+    }
+    return sequence;
+  }
+
+  /** The array to use: the one given, or a new one. */
+  #sequence<T extends FieldType<unknown>>(type: T, into: SequenceOf<T> | undefined): SequenceOf<T> {
+    if (typeof type?.$codec !== "object") {
+      throw new InvalidArgumentError(`array takes a struct or a field type, not ${describe(type)}`);
+    }
+    if (into === undefined) return newSequence(this.$memory, type);
+    assertSameMemory(this.$memory, into, "array");
+    if (!(into instanceof StructArray || into instanceof ValueArray)) {
+      throw new InvalidArgumentError(`array: an array of ${type.name} to reuse was expected`);
+    }
+    into.$assertReusable(this.$memory, type);
+    return into as SequenceOf<T>;
+  }
+
+  /**
+   * A view, as a fixed array, of elements that a guest module has written into this arena.
+   *
+   * @param address of the first element, as the guest returned it, aligned for `type`
+   * @param into an array of the same type to reuse: no garbage
+   * @throws {OutOfBoundsError} if the elements do not lie in what this arena has handed out
+   */
+  arrayAt<T extends FieldType<unknown>>(
+    type: T,
+    address: Address,
+    length: number,
+    into?: SequenceOf<T>,
+  ): SequenceOf<T> {
+    const sequence = this.#sequence(type, into);
+    const arena = this.$arena("arrayAt");
+    checkInteger("the length of an array", length, 1, Math.floor(SIZE_LIMIT / type.size));
+    checkInteger("an address", address, 0, 0xffff_ffff);
+    const bytes = length * type.size;
+    if (address % type.alignment !== 0 || this.$memory.exports.arenaContains(arena, address, bytes) === 0) {
+      throw new OutOfBoundsError(`arrayAt: ${length} × ${type.name} at ${address} do not lie in this arena`);
+    }
+    this.#refreshGuard("arrayAt");
+    sequence.$fix(address, length, this.$guard, this.$generation);
+    return sequence;
+  }
+
+  /**
+   * Allocates `size` bytes, zero.
+   *
+   * @param size 1 to about 4 GiB
+   * @param into from `runtime.bytes()`, to reuse: no garbage
+   * @throws as {@link allocate}
+   */
+  bytes(size: number, into = new Bytes(this.$memory)): Bytes {
+    assertBytes(this.$memory, into, "bytes");
+    checkInteger("the size of bytes", size, 1, SIZE_LIMIT);
+    place(into, this.#bump(size), this.$guard, this.$generation);
+    into.$length = size;
+    return into;
+  }
+
+  /**
+   * Stores `text` as UTF-8.
+   *
+   * @throws {InvalidArgumentError} if it has a lone surrogate; otherwise as {@link allocate}
+   * @example
+   * region.text("tide").toString(); // "tide"
+   */
+  text(text: string, into = new Bytes(this.$memory)): Bytes {
+    assertBytes(this.$memory, into, "text");
+    const length = utf8Length(text);
+    place(into, this.#bump(Math.max(length, 1)), this.$guard, this.$generation);
+    into.$length = length;
+    encodeText(text, into.view());
+    return into;
+  }
+
+  /**
+   * Makes an arena that ends with this one: when this one is destroyed, reset, or rewound past this moment. It can be
+   * destroyed earlier.
+   *
+   * @throws as {@link new}, and {InvalidArgumentError} for bad options
+   */
+  abstract arena(options?: ArenaOptions): Space;
+
+  /**
+   * Marks the present place. A mark takes 32 bytes of the arena.
+   *
+   * @throws as {@link allocate}
+   */
+  mark(): ArenaMark {
+    const memory = this.$memory;
+    const $address = memory.exports.markArena(this.$arena("mark")) >>> 0;
+    if ($address === 0) throw memory.failure("marking an arena");
+    return { $space: this, $address, $serial: memory.f64[($address + memory.exports.MARK_SERIAL!.value) >>> 3]! };
+  }
+
+  /**
+   * Goes back to `mark`: what has been allocated since ends, with its refs, and so do the arenas and marks made since.
+   * The mark itself stays, to be rewound to again. O(marks and blocks since, bytes used since).
+   *
+   * @param mark from {@link mark} of this very arena, not yet rewound past or reset
+   * @throws {StaleMarkError} for any other; nothing has changed
+   */
+  rewind(mark: ArenaMark): void {
+    const memory = this.$memory;
+    const arena = this.$arena("rewind");
+    if (mark?.$space !== this) throw new StaleMarkError("rewind: the mark is of another arena, or is none");
+    if (typeof mark.$address !== "number" || typeof mark.$serial !== "number") {
+      throw new StaleMarkError("rewind: this is no mark that an arena has made");
+    }
+    if (memory.exports.rewindArena(arena, mark.$address, mark.$serial) === 0) throw memory.failure("rewind");
+    this.$endChildren(mark.$serial);
+  }
+
+  /** True if `target` (a cursor, an array, bytes) or the address given lies in what this arena has handed out. O(blocks) */
+  contains(target: Location | Address): boolean {
+    const arena = this.$arena("contains");
+    if (typeof target !== "number" && !(target instanceof Location)) {
+      throw new InvalidArgumentError(`contains takes a cursor, array, bytes or address, not ${describe(target)}`);
+    }
+    const address = typeof target === "number" ? target : target.$address;
+    if (!Number.isInteger(address) || address <= 0 || address > 0xffff_ffff) return false;
+    if (typeof target !== "number" && target.$memory !== this.$memory) return false;
+    return this.$memory.exports.arenaContains(arena, address, 1) !== 0;
+  }
+
+  /** The arena's figures. */
+  stats(): ArenaStats {
+    const memory = this.$memory;
+    const address = this.$arena("stats");
+    const word = (name: `ARENA_${string}`) => memory.u32[(address + memory.exports[name]!.value) >>> 2]!;
+    const used = memory.exports.arenaUsed(address) >>> 0;
+    const maximumBytes = word("ARENA_MAXIMUM_BYTES");
+    return {
+      used,
+      reserved: word("ARENA_RESERVED"),
+      blocks: word("ARENA_BLOCKS"),
+      highWater: Math.max(word("ARENA_HIGH_WATER"), used),
+      maximumBytes: maximumBytes === 0xffff_ffff ? Infinity : maximumBytes,
+      resets: word("ARENA_RESETS"),
+      children: word("ARENA_CHILD_COUNT"),
+      marks: word("ARENA_DEPTH"),
+    };
+  }
+
+  /** The arena's address, with its header as it should be for wasm to work on; or the error that it is gone. */
+  $arena(operation: string): Address {
+    this.$assertAlive(operation);
+    this.$yield();
+    return this.$header * 4;
+  }
+
+  $assertAlive(operation: string): void {
+    this.$memory.assertUsable(operation);
+    if (this.$header === 0) throw this.$ended(operation);
+  }
+
+  /** Takes what is left of the present block for the fast path. */
+  $claim(): void {
+    const { u32 } = this.$memory;
+    const header = this.$header;
+    const cursor = u32[header + CURSOR]!;
+    const limit = u32[header + LIMIT]!;
+    this.#readGuard();
+    if (limit <= cursor) return;
+    this.$cursor = cursor;
+    this.$limit = limit;
+    u32[header + CURSOR] = limit;
+  }
+
+  /** Gives back what the fast path has not used, unless a guest has gone on to another block since. */
+  $yield(): void {
+    const limit = this.$limit;
+    if (limit === 0) return;
+    const { u32 } = this.$memory;
+    const cursor = this.$header + CURSOR;
+    if (u32[cursor] === limit) u32[cursor] = this.$cursor;
+    this.$cursor = 0;
+    this.$limit = 0;
+  }
+
+  /** Makes `$guard` and `$generation` those of the present frame. */
+  #refreshGuard(operation: string): void {
+    this.$assertAlive(operation);
+    if (this.$limit === 0) this.#readGuard();
+  }
+
+  #readGuard(): void {
+    const { u32, i32 } = this.$memory;
+    const header = this.$header;
+    this.$guard = u32[header + GUARD]! >>> 2;
+    this.$generation = i32[header + GENERATION]!;
+  }
+
+  $segment(bytes: number, guard: number, generation: number): Address {
+    this.#refreshGuard("push");
+    if (this.$guard !== guard || this.$generation !== generation) {
+      throw new LimitExceededError(
+        "push: the array cannot grow while a mark made after it is open, since the rewind would end the new elements",
+      );
+    }
+    return this.#bump(bytes);
+  }
+
+  $copyIn(source: Cursor, into: Cursor): void {
+    const memory = this.$memory;
+    const arena = this.$arena("copyTo");
+    assertSameMemory(memory, source, "copyTo");
+    assertSameMemory(memory, into, "copyTo");
+    const descriptor = descriptorOf(memory, source.$struct);
+    const address = memory.exports.copyGraph(arena, source.$address, descriptor) >>> 0;
+    if (address === 0) throw memory.failure(`copying a ${source.$struct.name} graph`);
+    this.#readGuard();
+    place(into, address, this.$guard, this.$generation);
+  }
+
+  /** Takes up the arena at `address`. */
+  $take(address: Address): void {
+    this.$header = address >>> 2;
+    this.$claim();
+  }
+
+  /** Lets go of the arena, which is gone or will be. */
+  $drop(): void {
+    this.$header = 0;
+    this.$cursor = 0;
+    this.$limit = 0;
+  }
+
+  /** Ends the children made after `serial`, whose arenas wasm has destroyed already. Not recursive: arenas nest deeply. */
+  $endChildren(serial: number): void {
+    if (this.$children === undefined) return;
+    const ended: Space[] = [];
+    for (const child of this.$children) {
+      if (child.$birth <= serial) continue;
+      this.$children.delete(child);
+      ended.push(child);
+    }
+    for (let child = ended.pop(); child !== undefined; child = ended.pop()) {
+      child.$drop();
+      if (child.$children === undefined) continue;
+      for (const grandchild of child.$children) ended.push(grandchild);
+      child.$children.clear();
+    }
+  }
+}
+
+function assertStruct(type: unknown): void {
+  if (!(type instanceof StructType)) throw new InvalidArgumentError(`new takes a struct, not ${describe(type)}`);
+}
+
+function newCursor<F extends Fields>(memory: LinearMemory, type: StructType<F>): CursorOf<F> {
+  assertStruct(type);
+  return type.$newCursor(memory);
+}
+
+function assertBytes(memory: LinearMemory, into: Bytes, operation: string): void {
+  assertSameMemory(memory, into, operation);
+  if (!(into instanceof Bytes)) throw new InvalidArgumentError(`${operation}: bytes to reuse were expected`);
+}

@@ -1,0 +1,24 @@
+import { InvalidArgumentError } from "./errors.js";
+
+/**
+ * Checks a whole number that a caller has given.
+ *
+ * @param what the argument's name, for the message
+ * @returns `value`
+ * @throws {InvalidArgumentError} if it is no integer from `minimum` to `maximum`
+ */
+export function checkInteger(what: string, value: number, minimum: number, maximum: number): number {
+  if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
+  throw new InvalidArgumentError(
+    `${what} must be a whole number from ${minimum} to ${maximum}, but is ${describe(value)}`,
+  );
+}
+
+/** A value as a message shows it: short, and never throwing. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  if (typeof value === "function") return "a function";
+  return String(value);
+}

@@ -1,0 +1,366 @@
+import { describe } from "../arguments.js";
+import { CorruptionError, DisposedError, InvalidArgumentError } from "../errors.js";
+import type { Cursor } from "../layout/cursor.js";
+import { FieldKind, type FieldType } from "../layout/fieldType.js";
+import { place } from "../layout/location.js";
+import { StructType } from "../layout/struct.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
+import { Entry } from "./sortedMapEntry.js";
+import { EntryIterator } from "./sortedMapIterator.js";
+import { KeyFormat } from "./sortedMapKey.js";
+import {
+  Deletion,
+  FIRST_BLOCK_BYTES,
+  Layout,
+  Neighbour,
+  Setting,
+  VALUE_LIMIT,
+  VIOLATIONS,
+  verifyLayout,
+} from "./sortedMapLayout.js";
+import type { GivenKey, GivenValue, Shown, ValueCursor } from "./sortedMapTypes.js";
+
+export { Entry };
+
+/** Options of a sorted map. */
+export interface SortedMapOptions {
+  /** The order of iteration, and what `first` and `last` mean. Default `"ascending"`. */
+  order?: "ascending" | "descending";
+}
+
+/** The figures of a sorted map. */
+export interface SortedMapStats {
+  /** Entries. */
+  readonly size: number;
+  /** Nodes of the tree in use. */
+  readonly nodes: number;
+  /** All the memory that the map owns, in bytes. */
+  readonly bytes: number;
+  /** Levels of the tree; 0 while the map is empty. */
+  readonly height: number;
+}
+
+/**
+ * A map whose entries are in the order of their keys: a B+ tree (Comer, "The ubiquitous B-tree", 1979) in linear memory.
+ *
+ * Keys are numbers of any kind, 64-bit integers, texts, or structs of these, which are compared field by field in the
+ * order of their declaration (texts by their bytes); up to 64 bytes. NaN is no key; −0 is the same key as 0; keys of f32
+ * are rounded. Values are numbers, 64-bit integers, booleans, texts or structs, up to 1,024 bytes.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `get`, `has`, `below`, `above`, … | O(log n) |
+ * | `set`, `delete` | O(log n) at worst: at most one node a level is split or merged, nothing is ever rebuilt |
+ * | `first`, `last`, `size` | O(1) |
+ * | a step of iteration | O(1); O(log n) after a change of the map |
+ * | `clear`, `dispose` | O(runs of pages), whatever the number of entries |
+ *
+ * It owns its memory: a block of 4 KiB and runs of pages, never less than a quarter used in the worst case but for what
+ * deletes have left for later inserts. `clear` gives back all but the first block, {@link dispose}, or `using`, all.
+ *
+ * Entries are shown through one reused {@link Entry}, so nothing here makes garbage but bigints and texts that are read.
+ * Inserts of new keys, deletes and `clear` may move entries, and end the views of them.
+ *
+ * @example
+ * using bids = runtime.sortedMap(f64, f64, { order: "descending" });
+ * bids.set(100.5, 2);
+ * bids.set(101, 1);
+ * bids.first()?.key; // 101
+ * for (const { key, value } of bids) console.log(key, value); // 101 1, then 100.5 2
+ */
+export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown>> implements Iterable<Entry<K, V>> {
+  readonly $memory: LinearMemory;
+  readonly $format: KeyFormat;
+  readonly $descending: boolean;
+  readonly #valueType: FieldType<unknown>;
+  /** True if wasm stores values itself: they come as a number. */
+  readonly #valuePassed: boolean;
+  readonly #entry: Entry<K, V>;
+  /** 0 once it has been disposed. */
+  #address: Address;
+  #iterator: EntryIterator<K, V> | undefined;
+
+  /** Use `runtime.sortedMap()`. */
+  constructor(memory: LinearMemory, keyType: K, valueType: V, options: SortedMapOptions = {}) {
+    memory.assertUsable("sortedMap");
+    verifyLayout(memory.exports);
+    const format = new KeyFormat(keyType);
+    assertValueType(valueType);
+    const order = options.order ?? "ascending";
+    if (order !== "ascending" && order !== "descending") {
+      throw new InvalidArgumentError(`order must be "ascending" or "descending", but is ${describe(order)}`);
+    }
+    this.$memory = memory;
+    this.$format = format;
+    this.$descending = order === "descending";
+    this.#valueType = valueType;
+    this.#valuePassed = valueType.kind <= FieldKind.BOOL && !isWide(valueType);
+    const { kind, fields } = format;
+    this.#address =
+      memory.exports.createSortedMap(kind, keyType.size, valueType.kind, valueType.size, fields.length) >>> 0;
+    if (this.#address === 0) throw memory.failure("creating a sorted map");
+    format.describe(memory, this.#address + Layout.KEY_FIELDS);
+    this.#entry = new Entry(memory, keyType, valueType, this.#address + Layout.SHOWN_KEY);
+  }
+
+  /** How many entries there are. O(1). */
+  get size(): number {
+    return this.$memory.u32[(this.$open("size") + Layout.SIZE) >>> 2]!;
+  }
+
+  /** True once the map, or its runtime, has been disposed. */
+  get disposed(): boolean {
+    return this.#address === 0 || this.$memory.disposed;
+  }
+
+  /**
+   * Sets the value of `key`, which is inserted if it is not there.
+   *
+   * @param value for a struct: a plain object, whose missing fields are zero, or a cursor; it is copied
+   * @returns true if the key was new; then all views of entries end
+   * @throws {InvalidArgumentError} if key or value do not fit their types; nothing has changed
+   * @throws {OutOfMemoryError}, {SealedError} if there is no memory for a new entry; nothing has changed
+   */
+  set(key: GivenKey<K>, value: GivenValue<V>): boolean {
+    const map = this.$open("set");
+    if (!this.#valuePassed) return this.#setSlow(map, key, value);
+    if (this.#valueType.kind !== FieldKind.F64 || typeof value !== "number") {
+      this.#valueType.$codec.check(this.$memory, value, "the value");
+    }
+    const done = this.$memory.exports.sortedMapSet(map, this.#pass(map, key), Number(value));
+    if (done === Setting.REFUSED) throw this.$memory.failure(`setting key ${describe(key)} of a sorted map`);
+    return done === Setting.INSERTED;
+  }
+
+  /** Prepares a value that wasm cannot store in the map's value slot: it may lie in the map itself, and move. */
+  #setSlow(map: Address, key: unknown, value: unknown): boolean {
+    const memory = this.$memory;
+    const { $codec, size } = this.#valueType;
+    $codec.check(memory, value, "the value");
+    const slot = memory.u32[(map + Layout.VALUE_SLOT) >>> 2]!;
+    memory.u8.fill(0, slot, slot + size);
+    $codec.write(memory, slot, value as never);
+    const passed = this.#pass(map, key);
+    const before = memory.u32[(map + Layout.SIZE) >>> 2]!;
+    const address = memory.exports.sortedMapInsert(map, passed) >>> 0;
+    if (address === 0) throw memory.failure(`setting key ${describe(key)} of a sorted map`);
+    memory.u8.copyWithin(address, slot, slot + size);
+    return memory.u32[(map + Layout.SIZE) >>> 2] !== before;
+  }
+
+  /**
+   * The value of `key`, or undefined if it is not there.
+   *
+   * @param cursor for structs as values: what to move onto the value and return, so that no cursor has to be made
+   * @throws {InvalidArgumentError} if key or cursor are of another type
+   */
+  get(key: GivenKey<K>, cursor?: ValueCursor<V>): Shown<V> | undefined {
+    const map = this.$open("get");
+    const memory = this.$memory;
+    const address = memory.exports.sortedMapFind(map, this.#pass(map, key)) >>> 0;
+    const type = this.#valueType;
+    if (type instanceof StructType) return this.#view(map, address, cursor) as Shown<V> | undefined;
+    if (address === 0) return undefined;
+    if (type.kind === FieldKind.F64) return memory.f64[address >>> 3] as Shown<V>;
+    return type.$codec.read(memory, address) as Shown<V>;
+  }
+
+  /** Moves a cursor of the values' struct to the value at `address`. */
+  #view(map: Address, address: Address, cursor: Cursor | undefined): Cursor | undefined {
+    const memory = this.$memory;
+    const type = this.#valueType as StructType<never>;
+    if (cursor !== undefined && (cursor.$struct !== (type as unknown) || cursor.$memory !== memory)) {
+      throw new InvalidArgumentError(`get takes a cursor of ${type.name} of the same runtime, not ${describe(cursor)}`);
+    }
+    if (address === 0) return undefined;
+    const into = cursor ?? (type.$newCursor(memory) as Cursor);
+    const guard = memory.i32[(map + Layout.GUARD) >>> 2]! >>> 2;
+    place(into, address, guard, memory.i32[(map + Layout.GENERATION) >>> 2]!);
+    return into;
+  }
+
+  /** True if `key` is there. @throws {InvalidArgumentError} if it is no key */
+  has(key: GivenKey<K>): boolean {
+    const map = this.$open("has");
+    return this.$memory.exports.sortedMapFind(map, this.#pass(map, key)) !== 0;
+  }
+
+  /**
+   * Removes `key`.
+   *
+   * @returns true if it was there; then all views of entries end
+   * @throws {InvalidArgumentError} if it is no key; nothing has changed
+   */
+  delete(key: GivenKey<K>): boolean {
+    const map = this.$open("delete");
+    const done = this.$memory.exports.sortedMapDelete(map, this.#pass(map, key));
+    if (done === Deletion.REFUSED) throw this.$memory.failure(`deleting key ${describe(key)} of a sorted map`);
+    return done === Deletion.DELETED;
+  }
+
+  /** Removes all entries, ends all views of them and gives back all memory but the first block. */
+  clear(): void {
+    const map = this.$open("clear");
+    if (this.$memory.exports.clearSortedMap(map) === 0) throw this.$memory.failure("clearing a sorted map");
+  }
+
+  /** The first entry in the map's order, or undefined: the map's one reused entry, moved there. O(1). */
+  first(): Entry<K, V> | undefined {
+    return this.#end("first", this.$descending);
+  }
+
+  /** The last entry in the map's order, or undefined: the map's one reused entry, moved there. O(1). */
+  last(): Entry<K, V> | undefined {
+    return this.#end("last", !this.$descending);
+  }
+
+  /** The entry with the greatest key below `key`, whatever the map's order: the map's one reused entry, moved there. */
+  below(key: GivenKey<K>): Entry<K, V> | undefined {
+    return this.#neighbour("below", key, Neighbour.BELOW);
+  }
+
+  /** The entry with the greatest key at or below `key`; otherwise as {@link below}. */
+  atOrBelow(key: GivenKey<K>): Entry<K, V> | undefined {
+    return this.#neighbour("atOrBelow", key, Neighbour.AT_OR_BELOW);
+  }
+
+  /** The entry with the least key at or above `key`; otherwise as {@link below}. */
+  atOrAbove(key: GivenKey<K>): Entry<K, V> | undefined {
+    return this.#neighbour("atOrAbove", key, Neighbour.AT_OR_ABOVE);
+  }
+
+  /** The entry with the least key above `key`; otherwise as {@link below}. */
+  above(key: GivenKey<K>): Entry<K, V> | undefined {
+    return this.#neighbour("above", key, Neighbour.ABOVE);
+  }
+
+  /**
+   * Iterates in the map's order, and yields the map's one reused entry each time: read what you need of it before the
+   * next step. The map may be changed meanwhile; the iteration goes on with what then follows the last key yielded.
+   * The iterator is reused once its loop has ended.
+   */
+  [Symbol.iterator](): IterableIterator<Entry<K, V>> {
+    if (!this.#iterator?.idle) this.#iterator = new EntryIterator(this);
+    return this.#iterator.restart();
+  }
+
+  /**
+   * Iterates over the entries from `from`, included, to `to`, excluded, in the map's order; so in a descending map `from`
+   * is the greater one. Bounds need not be in the map, and either may be left out. Otherwise as {@link Symbol.iterator}.
+   *
+   * @throws {InvalidArgumentError} if a bound is no key
+   *
+   * @example
+   * for (const { key } of asks.entries(100, 101)) console.log(key); // 100 ≤ key < 101
+   */
+  entries(from?: GivenKey<K>, to?: GivenKey<K>): IterableIterator<Entry<K, V>> {
+    return new EntryIterator(this).restart(from, to);
+  }
+
+  /** Calls `callback` with each value and key in the map's order; structs are shown by reused cursors. */
+  forEach(callback: (value: Shown<V>, key: Shown<K>, map: this) => void): void {
+    for (const entry of this) callback(entry.value, entry.key, this);
+  }
+
+  /** The figures of now. O(1). */
+  stats(): SortedMapStats {
+    const map = this.$open("stats");
+    const { u32 } = this.$memory;
+    return {
+      size: u32[(map + Layout.SIZE) >>> 2]!,
+      nodes: u32[(map + Layout.NODES) >>> 2]!,
+      bytes: FIRST_BLOCK_BYTES + u32[(map + Layout.RUN_BYTES) >>> 2]!,
+      height: u32[(map + Layout.HEIGHT) >>> 2]!,
+    };
+  }
+
+  /**
+   * Checks every invariant of the map: order, fill, links, levels, counts, free nodes, guard. O(n).
+   *
+   * @throws {CorruptionError} naming the first violation
+   */
+  validate(): void {
+    const map = this.$open("validate");
+    const violation = this.$memory.exports.validateSortedMap(map);
+    if (violation !== 0) throw new CorruptionError(`the sorted map at ${map} is corrupt: ${VIOLATIONS[violation]}`);
+  }
+
+  /** Ends the map and all views of its entries, and gives back its memory. A second call does nothing. O(runs). */
+  dispose(): void {
+    if (this.disposed) return;
+    this.$memory.exports.destroySortedMap(this.#address);
+    this.#address = 0;
+  }
+
+  /** As {@link dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The map's address, for calls into modules of your own. @throws {DisposedError} */
+  get address(): Address {
+    return this.$open("address");
+  }
+
+  $open(operation: string): Address {
+    if (this.#address === 0 || this.$memory.disposed) this.#refuse(operation);
+    return this.#address;
+  }
+
+  #refuse(operation: string): never {
+    this.$memory.assertUsable(operation);
+    throw new DisposedError(`${operation}: the sorted map has been disposed`);
+  }
+
+  $show(map: Address, leaf: Address, index: number): Entry<K, V> {
+    const { i32 } = this.$memory;
+    const entry = this.#entry;
+    entry.$move(
+      leaf + Layout.NODE_HEADER + index * this.$format.type.size,
+      leaf + i32[(map + Layout.VALUES_OFFSET) >>> 2]! + index * this.#valueType.size,
+      i32[(map + Layout.GUARD) >>> 2]! >>> 2,
+      i32[(map + Layout.GENERATION) >>> 2]!,
+    );
+    return entry;
+  }
+
+  #pass(map: Address, key: unknown): number {
+    // A number that equals itself is no NaN.
+    // biome-ignore lint/suspicious/noSelfCompare: the shortest test for NaN
+    if (this.$format.kind === FieldKind.F64 && typeof key === "number" && key === key) return key;
+    return this.$format.prepare(this.$memory, map + Layout.KEY_SLOT, key);
+  }
+
+  /** The entry at the greatest or the least key. */
+  #end(operation: string, greatest: boolean): Entry<K, V> | undefined {
+    const map = this.$open(operation);
+    const { i32 } = this.$memory;
+    const leaf = i32[(map + (greatest ? Layout.LAST : Layout.FIRST)) >>> 2]! >>> 0;
+    if (leaf === 0) return undefined;
+    return this.$show(map, leaf, greatest ? i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0);
+  }
+
+  #neighbour(operation: string, key: unknown, neighbour: Neighbour): Entry<K, V> | undefined {
+    const map = this.$open(operation);
+    const memory = this.$memory;
+    const leaf = memory.exports.sortedMapSeek(map, this.#pass(map, key), neighbour) >>> 0;
+    return leaf === 0 ? undefined : this.$show(map, leaf, memory.i32[(map + Layout.INDEX) >>> 2]!);
+  }
+}
+
+function isWide(type: FieldType<unknown>): boolean {
+  return type.kind === FieldKind.U64 || type.kind === FieldKind.I64;
+}
+
+function assertValueType(type: FieldType<unknown>): void {
+  if (typeof type?.$codec !== "object") {
+    throw new InvalidArgumentError(`a sorted map takes a type for its values, not ${describe(type)}`);
+  }
+  if (type.kind === FieldKind.ARRAY || type.kind === FieldKind.REF) {
+    throw new InvalidArgumentError(`values cannot be of type ${type.name}; put it into a struct`);
+  }
+  if (type.size > VALUE_LIMIT) {
+    throw new InvalidArgumentError(`values have at most ${VALUE_LIMIT} bytes, but ${type.name} has ${type.size}`);
+  }
+}

@@ -1,0 +1,186 @@
+import { FieldKind, type FieldType } from "../layout/fieldType.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
+import type { Entry } from "./sortedMapEntry.js";
+import type { KeyFormat } from "./sortedMapKey.js";
+import { Layout, Neighbour } from "./sortedMapLayout.js";
+
+/** What an iterator needs of its map. */
+export interface Walkable<K extends FieldType<unknown>, V extends FieldType<unknown>> {
+  readonly $memory: LinearMemory;
+  readonly $format: KeyFormat;
+  readonly $descending: boolean;
+  /** The map's address. @throws {DisposedError} */
+  $open(operation: string): Address;
+  /** Moves the map's entry to entry `index` of `leaf`. */
+  $show(map: Address, leaf: Address, index: number): Entry<K, V>;
+}
+
+/** A key of the map's type, outside of the map. */
+class KeptKey {
+  /** The key itself, if keys are passed as a parameter. */
+  #number = 0;
+  /** Its bytes otherwise. */
+  readonly #bytes: Uint8Array;
+  readonly #format: KeyFormat;
+
+  constructor(format: KeyFormat) {
+    this.#format = format;
+    this.#bytes = new Uint8Array(format.passed ? 0 : format.type.size);
+  }
+
+  /** Takes a key that a caller has given. `slot` is overwritten. @throws {InvalidArgumentError} */
+  give(memory: LinearMemory, slot: Address, key: unknown): this {
+    const passed = this.#format.prepare(memory, slot, key);
+    if (this.#format.passed) this.#number = passed;
+    else this.#copy(memory, slot);
+    return this;
+  }
+
+  /** Takes the key that lies at `address`. */
+  take(memory: LinearMemory, address: Address): void {
+    if (this.#format.kind === FieldKind.F64) this.#number = memory.f64[address >>> 3]!;
+    else if (this.#format.passed) this.#number = this.#format.type.$codec.read(memory, address) as number;
+    else this.#copy(memory, address);
+  }
+
+  /** Writes the key to `slot` if it is not passed, and returns what to pass. */
+  pass(memory: LinearMemory, slot: Address): number {
+    const bytes = this.#bytes;
+    for (let index = 0; index < bytes.length; index++) memory.u8[slot + index] = bytes[index]!;
+    return this.#number;
+  }
+
+  #copy(memory: LinearMemory, address: Address): void {
+    const bytes = this.#bytes;
+    for (let index = 0; index < bytes.length; index++) bytes[index] = memory.u8[address + index]!;
+  }
+}
+
+/**
+ * Walks along the leaves of a map, in its order.
+ *
+ * As long as the map has not changed, a step reads the linked leaves in place, without a call. When it has changed (its
+ * guard tells), the next step looks for the key that follows the last one shown: O(log n).
+ */
+export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unknown>>
+  implements IterableIterator<Entry<K, V>>
+{
+  /** True once it has ended. */
+  idle = true;
+  readonly #map: Walkable<K, V>;
+  readonly #memory: LinearMemory;
+  /** The last key shown. */
+  readonly #last: KeptKey;
+  #started = false;
+  /** Bounds in the order of the map: the first key is included, the last is not. */
+  #from: KeptKey | undefined;
+  #to: KeptKey | undefined;
+  /** Where the last entry shown lies, and where `to` would, as long as the guard shows the generation. */
+  #leaf: Address = 0;
+  #index = 0;
+  #endLeaf: Address = 0;
+  #endIndex = 0;
+  #guard = 0;
+  #generation = 1;
+  readonly #result: { done: boolean; value: Entry<K, V> | undefined } = { done: false, value: undefined };
+
+  constructor(map: Walkable<K, V>) {
+    this.#map = map;
+    this.#memory = map.$memory;
+    this.#last = new KeptKey(map.$format);
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  /** Starts anew with other bounds. @throws {InvalidArgumentError} if one is no key */
+  restart(from?: unknown, to?: unknown): this {
+    const slot = this.#map.$open("entries") + Layout.KEY_SLOT;
+    const format = this.#map.$format;
+    this.#from = from === undefined ? undefined : new KeptKey(format).give(this.#memory, slot, from);
+    this.#to = to === undefined ? undefined : new KeptKey(format).give(this.#memory, slot, to);
+    this.#started = false;
+    this.#endLeaf = 0;
+    this.#guard = 0;
+    this.#generation = 1;
+    this.idle = false;
+    return this;
+  }
+
+  next(): IteratorResult<Entry<K, V>> {
+    if (this.idle) return this.return();
+    const memory = this.#memory;
+    const found = memory.i32[this.#guard] === this.#generation ? this.#step() : this.#seek();
+    if (!found) return this.return();
+    const result = this.#result;
+    result.value = this.#map.$show(this.#map.$open("next"), this.#leaf, this.#index);
+    result.done = false;
+    this.#last.take(memory, result.value.$address);
+    return result as IteratorResult<Entry<K, V>>;
+  }
+
+  return(): IteratorResult<Entry<K, V>> {
+    this.idle = true;
+    this.#result.done = true;
+    this.#result.value = undefined;
+    return this.#result as IteratorResult<Entry<K, V>>;
+  }
+
+  /** Moves to the next entry of a map that has not changed. False at the end. */
+  #step(): boolean {
+    const i32 = this.#memory.i32;
+    if (this.#map.$descending) {
+      if (this.#index === 0) {
+        this.#leaf = i32[(this.#leaf + Layout.NODE_PREVIOUS) >>> 2]! >>> 0;
+        if (this.#leaf === 0) return false;
+        this.#index = i32[(this.#leaf + Layout.NODE_COUNT) >>> 2]!;
+      }
+      this.#index--;
+    } else if (++this.#index === i32[(this.#leaf + Layout.NODE_COUNT) >>> 2]) {
+      this.#leaf = i32[(this.#leaf + Layout.NODE_NEXT) >>> 2]! >>> 0;
+      if (this.#leaf === 0) return false;
+      this.#index = 0;
+    }
+    return this.#leaf !== this.#endLeaf || this.#index !== this.#endIndex;
+  }
+
+  /** Finds the first entry, or the one after the last key shown, in the map as it is now. False if there is none. */
+  #seek(): boolean {
+    const memory = this.#memory;
+    const map = this.#map.$open("next");
+    const descending = this.#map.$descending;
+    const after = this.#started ? this.#last : this.#from;
+    const inclusive = descending ? Neighbour.AT_OR_BELOW : Neighbour.AT_OR_ABOVE;
+    const exclusive = descending ? Neighbour.BELOW : Neighbour.ABOVE;
+    this.#guard = memory.i32[(map + Layout.GUARD) >>> 2]! >>> 2;
+    this.#generation = memory.i32[(map + Layout.GENERATION) >>> 2]!;
+    if (after === undefined) {
+      this.#leaf = memory.i32[(map + (descending ? Layout.LAST : Layout.FIRST)) >>> 2]! >>> 0;
+      this.#index = descending && this.#leaf !== 0 ? memory.i32[(this.#leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0;
+    } else {
+      this.#leaf = this.#search(map, after, this.#started ? exclusive : inclusive);
+      this.#index = memory.i32[(map + Layout.INDEX) >>> 2]!;
+    }
+    this.#started = true;
+    return this.#leaf !== 0 && (this.#to === undefined || this.#bound(map, this.#to, inclusive));
+  }
+
+  /** Finds where to end. False if that comes before the present entry already. */
+  #bound(map: Address, to: KeptKey, inclusive: Neighbour): boolean {
+    const memory = this.#memory;
+    const { type } = this.#map.$format;
+    const key = this.#leaf + Layout.NODE_HEADER + this.#index * type.size;
+    const order = memory.exports.sortedMapCompare(map, key, to.pass(memory, map + Layout.KEY_SLOT));
+    if (this.#map.$descending ? order <= 0 : order >= 0) return false;
+    this.#endLeaf = this.#search(map, to, inclusive);
+    this.#endIndex = memory.i32[(map + Layout.INDEX) >>> 2]!;
+    return true;
+  }
+
+  #search(map: Address, key: KeptKey, neighbour: Neighbour): Address {
+    const memory = this.#memory;
+    return memory.exports.sortedMapSeek(map, key.pass(memory, map + Layout.KEY_SLOT), neighbour) >>> 0;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Every error that Tidemark throws.
+ *
+ * Each class has a `code` that stays the same across versions, and puts the numbers that explain it in the message. An
+ * operation that throws one of these has changed nothing, and the runtime goes on working.
+ */
+
+/** The stable codes, one per error class. */
+export type TidemarkErrorCode =
+  | "ERR_TIDEMARK_INVALID_ARGUMENT"
+  | "ERR_TIDEMARK_OUT_OF_MEMORY"
+  | "ERR_TIDEMARK_SEALED"
+  | "ERR_TIDEMARK_LIMIT_EXCEEDED"
+  | "ERR_TIDEMARK_STALE_REFERENCE"
+  | "ERR_TIDEMARK_STALE_MARK"
+  | "ERR_TIDEMARK_OUT_OF_BOUNDS"
+  | "ERR_TIDEMARK_DISPOSED"
+  | "ERR_TIDEMARK_REGION_ENDED"
+  | "ERR_TIDEMARK_INVALID_STRUCT"
+  | "ERR_TIDEMARK_INVALID_MODULE"
+  | "ERR_TIDEMARK_CORRUPTION"
+  | "ERR_TIDEMARK_LOOP_CLOSED"
+  | "ERR_TIDEMARK_LOOP_STATE"
+  | "ERR_TIDEMARK_DUPLICATE_KIND";
+
+/**
+ * The base class of all errors of this package.
+ *
+ * @example
+ * try { arena.allocate(-1); } catch (error) {
+ *   if (error instanceof TidemarkError) console.log(error.code); // "ERR_TIDEMARK_INVALID_ARGUMENT"
+ * }
+ */
+export abstract class TidemarkError extends Error {
+  abstract readonly code: TidemarkErrorCode;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** An argument is outside what the call accepts: a size, a count, an alignment, a key, a field's value, an option. */
+export class InvalidArgumentError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_INVALID_ARGUMENT";
+}
+
+/** The memory's maximum, or the engine, refused the pages that were needed. What was asked for was not done. */
+export class OutOfMemoryError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_OUT_OF_MEMORY";
+}
+
+/** The runtime is sealed, and the request would have needed memory from the host. */
+export class SealedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_SEALED";
+}
+
+/** A limit that the program itself has set (an arena's bytes, a queue's capacity) is reached. */
+export class LimitExceededError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_LIMIT_EXCEEDED";
+}
+
+/** A cursor or ref points to a record whose memory has been reset, rewound, moved or freed since. */
+export class StaleReferenceError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_STALE_REFERENCE";
+}
+
+/** A mark has been rewound past, or its arena reset since, or it is a mark of another arena. */
+export class StaleMarkError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_STALE_MARK";
+}
+
+/** An index lies outside an array, or a byte range outside its bytes. */
+export class OutOfBoundsError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_OUT_OF_BOUNDS";
+}
+
+/** The runtime, arena or collection has been disposed, destroyed, or died with its parent. */
+export class DisposedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_DISPOSED";
+}
+
+/** A region was used after the event that had leased it ended. */
+export class RegionEndedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_REGION_ENDED";
+}
+
+/** A struct declaration that cannot be laid out: no fields, a reserved field name, a type that is none. */
+export class InvalidStructError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_INVALID_STRUCT";
+}
+
+/** The wasm module or the memory given to the runtime is none of Tidemark's, or of another layout version. */
+export class InvalidModuleError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_INVALID_MODULE";
+}
+
+/** `validate()` found memory that breaks an invariant; the message names the first violation. */
+export class CorruptionError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_CORRUPTION";
+}
+
+/** The loop is closing or closed, and takes no more work; or the work was dropped by its close. */
+export class LoopClosedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_LOOP_CLOSED";
+}
+
+/** A call that the loop's present state does not allow: running twice, running from inside a handler. */
+export class LoopStateError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_LOOP_STATE";
+}
+
+/** A kind of this name has a handler already. */
+export class DuplicateKindError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_DUPLICATE_KIND";
+}

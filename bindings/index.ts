@@ -1,0 +1,23 @@
+export * from "./public.js";
+
+import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js";
+
+/** The package's own modules, beside this one; bundlers that follow `new URL(…, import.meta.url)` copy them. */
+async function load(debug: boolean): Promise<WebAssembly.Module> {
+  const url = debug ? new URL("../tidemark.debug.wasm", import.meta.url) : new URL("../tidemark.wasm", import.meta.url);
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} could not be fetched: ${response.status}`);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/**
+ * Makes a runtime: a linear memory with the module instantiated over it.
+ *
+ * @throws {InvalidArgumentError} for options out of range
+ * @throws {OutOfMemoryError} if the engine refuses the memory
+ * @throws {InvalidModuleError} if the module cannot be found, compiled, or is of another version
+ *
+ * @example
+ * const runtime = await createRuntime({ maximumBytes: 512 << 20 });
+ */
+export const createRuntime: (options?: RuntimeOptions) => Promise<Runtime> = /* @__PURE__ */ runtimeFactory(load);

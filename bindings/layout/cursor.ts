@@ -1,0 +1,149 @@
+import { InvalidArgumentError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
+import { assertLive, assertSameMemory, isLive, Location, place, unset } from "./location.js";
+import type { AnyStruct } from "./struct.js";
+
+/** Where a struct graph can be copied to: an arena or a region. */
+export interface CopyTarget {
+  /** Copies the record at `source` with all that it leads to, and points `into` at the copy. */
+  $copyIn(source: Cursor, into: Cursor): void;
+}
+
+/** The size of a ref in memory, in bytes: address, guard, generation. */
+export const REF_SIZE = 12;
+
+/**
+ * A movable view of one record: its fields are properties, and each access is checked.
+ *
+ * Cursors are made by `runtime.cursor(T)` and reused: moving one makes no garbage. A field name that would hide one of
+ * the methods below, or that begins with `$`, is refused when the struct is declared.
+ *
+ * @example
+ * const level = runtime.cursor(Level);
+ * region.new(Level, level);
+ * level.price = 100.5;
+ */
+export abstract class Cursor extends Location {
+  /** The struct whose fields this cursor shows; on the prototype. */
+  declare readonly $struct: AnyStruct;
+  /** Views of nested structs and inline arrays, made when first asked for. */
+  $parts: Location[] | undefined = undefined;
+
+  /** True while the cursor points at a record that lives. */
+  isLive(): boolean {
+    return isLive(this);
+  }
+
+  /**
+   * Moves the cursor to the record of `target`, or to nothing for `null`. O(1), no garbage.
+   *
+   * @throws {InvalidArgumentError} if `target` is of another struct or runtime; the cursor stays where it was
+   * @throws {StaleReferenceError} if its record has ended
+   */
+  moveTo(target: Cursor | Ref | null): this {
+    if (target === null) {
+      unset(this);
+      return this;
+    }
+    this.$struct.$assertRecord(this.$memory, target, "moveTo");
+    place(this, target.$address, target.$guard, target.$generation);
+    return this;
+  }
+
+  /**
+   * Moves `into` to the record that the ref field `name` refers to. O(1), no garbage, where reading the field would make
+   * a cursor.
+   *
+   * @param into by default this cursor itself, for walking lists
+   * @returns false, and `into` unmoved, if the field refers to nothing
+   * @throws {InvalidArgumentError} if there is no such ref field, or it refers to another struct than `into` shows
+   * @throws {StaleReferenceError} if the record it refers to has ended
+   *
+   * @example
+   * for (walker.moveTo(head); ; ) { sum += walker.value; if (!walker.follow("next")) break; }
+   */
+  follow(name: string, into: Cursor = this): boolean {
+    assertLive(this);
+    const target = this.$struct.$refTarget(name);
+    if (into.$struct !== target) {
+      throw new InvalidArgumentError(`follow: ${name} refers to a ${target.name}, not to a ${into.$struct.name}`);
+    }
+    assertSameMemory(this.$memory, into, "follow");
+    const word = (this.$address + (this.$struct.offsets[name] as number)) >>> 2;
+    const { u32, i32 } = this.$memory;
+    const address = u32[word]!;
+    if (address === 0) return false;
+    const guard = u32[word + 1]! >>> 2;
+    const generation = i32[word + 2]!;
+    if (i32[guard] !== generation) assertLive(new Ref(target, this.$memory, address, guard, generation));
+    place(into, address, guard, generation);
+    return true;
+  }
+
+  /** An unmovable reference to the record that the cursor is on. */
+  ref(): Ref {
+    assertLive(this);
+    return new Ref(this.$struct, this.$memory, this.$address, this.$guard, this.$generation);
+  }
+
+  /** The record's fields as a plain object; refs as {@link Ref} or `null`. O(size). */
+  toObject(): object {
+    assertLive(this);
+    return this.$struct.$read(this.$memory, this.$address);
+  }
+
+  /**
+   * Sets the fields that `values` names, all or none. O(fields).
+   *
+   * @throws {InvalidArgumentError} for a name that is no field, or a value that does not fit; nothing is changed
+   */
+  assign(values: object): this {
+    assertLive(this);
+    this.$struct.$check(this.$memory, values, this.$struct.name);
+    this.$struct.$write(this.$memory, this.$address, values);
+    return this;
+  }
+
+  /**
+   * Copies the record, and every record that its refs lead to, into `target`; sharing and cycles are kept, and refs
+   * that lead into `target` already stay as they are. O(bytes and refs).
+   *
+   * @param into a cursor of this struct to point at the copy; a fresh one by default
+   * @throws {OutOfMemoryError}, {SealedError}, {LimitExceededError}, {StaleReferenceError} with both sides as before
+   */
+  copyTo(target: CopyTarget, into: Cursor = this.$struct.$newCursor(this.$memory)): Cursor {
+    assertLive(this);
+    if (into.$struct !== this.$struct) {
+      throw new InvalidArgumentError(`copyTo: the cursor is of ${into.$struct.name}, not of ${this.$struct.name}`);
+    }
+    target.$copyIn(this, into);
+    return into;
+  }
+}
+
+/**
+ * A reference to one record that stays where it is, and knows when the record has ended.
+ *
+ * @example
+ * const best = level.ref();
+ * level.moveTo(best);
+ */
+export class Ref extends Location {
+  constructor(
+    /** The struct of the record. */
+    readonly $struct: AnyStruct,
+    memory: LinearMemory,
+    address: Address,
+    guard: number,
+    generation: number,
+  ) {
+    super(memory);
+    place(this, address, guard, generation);
+  }
+
+  /** True while the record lives. */
+  isLive(): boolean {
+    return isLive(this);
+  }
+}

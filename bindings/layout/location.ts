@@ -1,0 +1,74 @@
+import { describe } from "../arguments.js";
+import { DisposedError, InvalidArgumentError, StaleReferenceError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
+
+/**
+ * What a checked access needs to know: where a record lies, and the guard that tells whether it still lives.
+ *
+ * Every access loads the guard's word and compares it with the generation that was there when the location was taken.
+ * Whatever ends the record (a reset, a rewind, a free, a move) changes that word first, so a stale location cannot read
+ * or write what has come to lie in its place.
+ */
+export abstract class Location {
+  /** The memory that the record lies in. */
+  readonly $memory: LinearMemory;
+  /** The record's address, in bytes; 0 while unset. */
+  $address: Address = 0;
+  /** The index of the guard's word in `memory.i32`. While unset it is word 0, which is always 0 and matches nothing. */
+  $guard = 0;
+  /** What the guard must show; signed, since engines compare 32-bit integers without a detour that way. */
+  $generation = 1;
+
+  constructor(memory: LinearMemory) {
+    this.$memory = memory;
+  }
+}
+
+/** True while the record at `location` lives. */
+export function isLive(location: Location): boolean {
+  return location.$memory.i32[location.$guard] === location.$generation;
+}
+
+/** Points `location` at a record whose address and guard are known to be good. */
+export function place(location: Location, address: Address, guard: number, generation: number): void {
+  location.$address = address;
+  location.$guard = guard;
+  location.$generation = generation;
+}
+
+/** Points `location` to nothing. */
+export function unset(location: Location): void {
+  place(location, 0, 0, 1);
+}
+
+/** Throws unless the record at `location` lives. */
+export function assertLive(location: Location): void {
+  if (location.$memory.i32[location.$guard] !== location.$generation) stale(location);
+}
+
+/**
+ * The error for an access that has failed its check.
+ *
+ * @throws {DisposedError} after the runtime's dispose
+ * @throws {StaleReferenceError} otherwise
+ */
+export function stale(location: Location): never {
+  const { $memory: memory, $address: address, $guard: guard, $generation: expected } = location;
+  if (memory.disposed) throw new DisposedError("access to a record: the runtime has been disposed");
+  if (guard === 0) throw new StaleReferenceError("the cursor has not been moved to any record yet");
+  throw new StaleReferenceError(
+    `the record at ${address} has ended: its guard at ${guard * 4} shows generation ${memory.u32[guard]}, ` +
+      `the reference was made in generation ${expected >>> 0}`,
+  );
+}
+
+/** Throws unless `other` belongs to the same runtime as `memory`. */
+export function assertSameMemory(memory: LinearMemory, other: Location, operation: string): void {
+  if (other?.$memory === memory) return;
+  throw new InvalidArgumentError(
+    other instanceof Location
+      ? `${operation}: it belongs to another runtime`
+      : `${operation}: a cursor, array or bytes were expected, but ${describe(other)} was given`,
+  );
+}

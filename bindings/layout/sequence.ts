@@ -1,0 +1,317 @@
+import { checkInteger } from "../arguments.js";
+import { InvalidArgumentError, LimitExceededError, OutOfBoundsError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
+import type { Codec } from "./codec.js";
+import type { Cursor } from "./cursor.js";
+import type { FieldType } from "./fieldType.js";
+import { assertLive, assertSameMemory, Location, place, stale } from "./location.js";
+
+/** Where a growable array takes its next segment from: the arena or region that made it. */
+export interface SegmentSource {
+  /**
+   * Returns the address of `bytes` zeros that live as long as the guard does.
+   *
+   * @throws {LimitExceededError} if what is allocated now would end earlier, because a mark has been made since
+   */
+  $segment(bytes: number, guard: number, generation: number): Address;
+}
+
+/** The first segment of a growable array holds as many elements as fit this many bytes, four at least. */
+const FIRST_SEGMENT_BYTES = 256;
+
+/** An index is a small integer in every engine up to here. */
+const LENGTH_LIMIT = 0x3fff_ffff;
+
+/**
+ * Elements in a row: inline in a struct, or in a region with a fixed length, or growable.
+ *
+ * A growable array consists of segments, each twice as long as the one before, so elements never move: a ref to one
+ * stays good while the array grows.
+ *
+ *   segment 0   ┌ 0 … n−1 ┐
+ *   segment 1   ┌ n … 3n−1          ┐
+ *   segment 2   ┌ 3n … 7n−1                              ┐     n a power of two
+ */
+abstract class Sequence<Value> extends Location implements Iterable<Value> {
+  /** How many elements there are. */
+  length = 0;
+  /** Elements that have a place already. */
+  $capacity = 0;
+  /** Elements in the first segment. */
+  $first = 0;
+  /** Log2 of `$first`, for growable arrays. */
+  #shift = 0;
+  /** The addresses of segments 1, 2, …; the first is at `$address`. */
+  #segments: Address[] = [];
+  #source: SegmentSource | undefined;
+  /** Places below this one have been written to since the segment was taken, and must be cleared for a new element. */
+  #written = 0;
+  #iterator: SequenceIterator<Value> | undefined;
+
+  /** The distance between elements, in bytes. */
+  readonly $stride: number;
+
+  constructor(
+    memory: LinearMemory,
+    /** The elements' type. */
+    readonly $element: FieldType<unknown>,
+  ) {
+    super(memory);
+    this.$stride = $element.size;
+  }
+
+  /** True if {@link push} can add elements. */
+  get growable(): boolean {
+    return this.#source !== undefined;
+  }
+
+  /** The address of the first element, for calls into wasm; a fixed array has all its elements there in a row. */
+  get address(): Address {
+    assertLive(this);
+    return this.$address;
+  }
+
+  /** Element `index`. O(1). @throws {OutOfBoundsError} @throws {StaleReferenceError} */
+  abstract at(index: number): Value;
+
+  /** Element `index` as plain data. */
+  abstract $plain(index: number): unknown;
+
+  /** All elements as plain data on the JavaScript heap. O(length). */
+  toArray(): unknown[] {
+    const result = new Array<unknown>(this.length);
+    for (let index = 0; index < result.length; index++) result[index] = this.$plain(index);
+    return result;
+  }
+
+  /**
+   * Iterates over the elements that are there when an element is asked for, so elements pushed meanwhile are visited
+   * too. The iterator is reused once its loop has ended.
+   */
+  [Symbol.iterator](): Iterator<Value> {
+    const idle = this.#iterator;
+    if (idle?.idle) return idle.restart();
+    this.#iterator = new SequenceIterator<Value>(this);
+    return this.#iterator.restart();
+  }
+
+  /** Removes the elements from `length` on; their places are kept for later ones. O(1). */
+  truncate(length: number): void {
+    assertLive(this);
+    this.length = checkInteger("a shortened length", length, 0, this.length);
+  }
+
+  /** The address of element `index`, which must be there. */
+  $locate(index: number): Address {
+    if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
+    if (index >>> 0 !== index || index >= this.length) {
+      throw new OutOfBoundsError(`element ${index} is not inside an array of ${this.length}`);
+    }
+    return index < this.$first ? this.$address + index * this.$stride : this.#locateSlow(index);
+  }
+
+  /** Makes room for one more element, zero, and returns its address. Amortised O(1). */
+  $append(): Address {
+    const index = this.length;
+    if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
+    if (index >= this.$capacity) this.#grow();
+    this.length = index + 1;
+    const address = index < this.$first ? this.$address + index * this.$stride : this.#locateSlow(index);
+    if (index < this.#written) this.$memory.u8.fill(0, address, address + this.$stride);
+    else this.#written = index + 1;
+    return address;
+  }
+
+  /** Throws unless this array can be reused for elements of `type` in `memory`. */
+  $assertReusable(memory: LinearMemory, type: FieldType<unknown>): void {
+    assertSameMemory(memory, this, "array");
+    if (this.$element !== type) {
+      throw new InvalidArgumentError(`array: it is one of ${this.$element.name}, not of ${type.name}`);
+    }
+  }
+
+  /** Makes this an array of `length` elements that lie at `address`. */
+  $fix(address: Address, length: number, guard: number, generation: number): void {
+    place(this, address, guard, generation);
+    this.length = length;
+    this.$capacity = length;
+    this.$first = length;
+    this.#source = undefined;
+  }
+
+  /** Makes this an empty array that takes its segments from `source`. */
+  $grow(source: SegmentSource, guard: number, generation: number): void {
+    place(this, 0, guard, generation);
+    this.#shift = 31 - Math.clz32(Math.max(4, Math.floor(FIRST_SEGMENT_BYTES / this.$stride)));
+    this.length = 0;
+    this.$capacity = 0;
+    this.$first = 1 << this.#shift;
+    this.#segments.length = 0;
+    this.#source = source;
+    this.#written = 0;
+  }
+
+  #locateSlow(index: number): Address {
+    const number = 31 - Math.clz32((index >>> this.#shift) + 1);
+    const start = ((1 << number) - 1) << this.#shift;
+    return this.#segments[number - 1]! + (index - start) * this.$stride;
+  }
+
+  #grow(): void {
+    if (this.#source === undefined) {
+      throw new LimitExceededError(`an array of fixed length ${this.$capacity} is full`);
+    }
+    const number = this.$address === 0 ? 0 : this.#segments.length + 1;
+    const count = this.$first * 2 ** number;
+    if (this.$capacity + count > LENGTH_LIMIT) {
+      throw new LimitExceededError(`an array of ${this.length} elements cannot grow beyond ${LENGTH_LIMIT}`);
+    }
+    const address = this.#source.$segment(count * this.$stride, this.$guard, this.$generation);
+    if (number === 0) this.$address = address;
+    else this.#segments.push(address);
+    this.$capacity += count;
+  }
+}
+
+class SequenceIterator<Value> implements Iterator<Value> {
+  idle = true;
+  readonly #sequence: Sequence<Value>;
+  #index = 0;
+  readonly #result: { done: boolean; value: Value | undefined } = { done: false, value: undefined };
+
+  constructor(sequence: Sequence<Value>) {
+    this.#sequence = sequence;
+  }
+
+  restart(): this {
+    this.idle = false;
+    this.#index = 0;
+    return this;
+  }
+
+  next(): IteratorResult<Value> {
+    const result = this.#result;
+    const index = this.#index;
+    if (index < this.#sequence.length) {
+      this.#index = index + 1;
+      result.done = false;
+      result.value = this.#sequence.at(index);
+    } else {
+      this.return();
+    }
+    return result as IteratorResult<Value>;
+  }
+
+  return(): IteratorResult<Value> {
+    this.idle = true;
+    this.#result.done = true;
+    this.#result.value = undefined;
+    return this.#result as IteratorResult<Value>;
+  }
+}
+
+/**
+ * Structs in a row. It has one cursor, which {@link at}, {@link push} and iteration move: read what you need of an
+ * element before you ask for the next, or take a `ref()` of it.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `at`, `set` | O(1) |
+ * | `push` | amortised O(1), elements never move |
+ * | iteration | O(length), no garbage |
+ *
+ * @example
+ * const levels = region.array(Level);
+ * levels.push({ price: 100.5, quantity: 2 });
+ * for (const level of levels) console.log(level.price);
+ */
+export class StructArray<Element extends Cursor, Plain extends object> extends Sequence<Element> {
+  readonly #cursor: Element;
+
+  /** @param cursor the cursor that moves over the elements */
+  constructor(memory: LinearMemory, cursor: Element) {
+    super(memory, cursor.$struct);
+    this.#cursor = cursor;
+  }
+
+  at(index: number): Element {
+    const cursor = this.#cursor;
+    place(cursor, this.$locate(index), this.$guard, this.$generation);
+    return cursor;
+  }
+
+  /** Sets the fields of element `index` that `values` names. @throws {OutOfBoundsError}, {InvalidArgumentError} */
+  set(index: number, values: Partial<Plain>): void {
+    this.at(index).assign(values);
+  }
+
+  /**
+   * Adds an element, zero but for `values`, and returns the array's cursor on it.
+   *
+   * @throws {LimitExceededError} if the length is fixed, or a mark made after the array is open
+   * @throws {OutOfMemoryError}, {SealedError} if there is no memory for it; the array is as before
+   * @throws {InvalidArgumentError} if a value does not fit its field; the array is as before
+   */
+  push(values?: Partial<Plain>): Element {
+    const cursor = this.#cursor;
+    if (values !== undefined) cursor.$struct.$check(this.$memory, values, cursor.$struct.name);
+    place(cursor, this.$append(), this.$guard, this.$generation);
+    if (values !== undefined) cursor.$struct.$write(this.$memory, cursor.$address, values);
+    return cursor;
+  }
+
+  $plain(index: number): Plain {
+    return this.at(index).toObject() as Plain;
+  }
+
+  override toArray(): Plain[] {
+    return super.toArray() as Plain[];
+  }
+}
+
+/**
+ * Values in a row: numbers, bigints, booleans, texts or refs.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `at`, `set` | O(1) |
+ * | `push` | amortised O(1) |
+ *
+ * @example
+ * const prices = region.array(f64, 3);
+ * prices.set(0, 100.5);
+ */
+export class ValueArray<Value> extends Sequence<Value> {
+  readonly #codec: Codec;
+
+  constructor(memory: LinearMemory, element: FieldType<unknown>) {
+    super(memory, element);
+    this.#codec = element.$codec;
+  }
+
+  at(index: number): Value {
+    return this.#codec.read(this.$memory, this.$locate(index)) as Value;
+  }
+
+  /** Sets element `index`. @throws {OutOfBoundsError}, {InvalidArgumentError} */
+  set(index: number, value: Value): void {
+    const address = this.$locate(index);
+    this.#codec.check(this.$memory, value, `element ${index}`);
+    this.#codec.write(this.$memory, address, value as never);
+  }
+
+  /** Adds an element. Errors as in {@link StructArray.push}. */
+  push(value: Value): void {
+    this.#codec.check(this.$memory, value, "an element");
+    this.#codec.write(this.$memory, this.$append(), value as never);
+  }
+
+  $plain(index: number): Value {
+    return this.at(index);
+  }
+
+  override toArray(): Value[] {
+    return super.toArray() as Value[];
+  }
+}

@@ -1,0 +1,173 @@
+import type { Runtime } from "../runtime.js";
+import { causedBy } from "./cause.js";
+import { Context } from "./context.js";
+import { Flight, type Tower } from "./flight.js";
+import type { EventKind, FailedEvent } from "./kind.js";
+import type { Leases } from "./leases.js";
+import type { EventQueue } from "./queue.js";
+import { isThenable, whenSettled } from "./thenable.js";
+
+/** Whom the dispatcher tells; both are called when the event's region has been reset. */
+export interface DispatchObserver {
+  /** An event's handler threw or rejected, or its region could not be reset. */
+  failed(error: unknown, event: FailedEvent): void;
+  /** An asynchronous event has settled, whichever way. Comes after `failed`. */
+  landed(): void;
+}
+
+/**
+ * Takes events from the queue and runs their handlers, and sees to it that each event ends exactly once.
+ *
+ * A synchronous event is begun, run and ended here, on one context object that serves all of them. A handler that
+ * returns a promise takes its context with it: the event becomes a flight, and ends when the promise settles. Nothing
+ * else ends it: not a close, not a deadline, not another event's failure.
+ */
+export class Dispatcher implements Tower {
+  /** Events whose handler threw or rejected. */
+  failures = 0;
+  /** Asynchronous events that have not settled. */
+  inFlight = 0;
+  inFlightHighWater = 0;
+  /** Events that were in flight when the loop stopped waiting for them. */
+  abandoned = 0;
+
+  readonly #runtime: Pick<Runtime, "disposed">;
+  readonly #queue: EventQueue<EventKind>;
+  readonly #leases: Leases;
+  readonly #observer: DispatchObserver;
+  readonly #inFlightBound: number;
+  /** Whether each event gets a context and a region object of its own, synchronous ones too. */
+  readonly #isDebug: boolean;
+  /** The context of the next event; nobody has it, but synchronous handlers that have kept it. */
+  #context: Context;
+  /** The next event's number, which is how many have begun. */
+  #sequence = 0;
+  #halted = false;
+  #abandoning = false;
+  /** Flights that have landed and wait for another; at most the bound of those in flight. */
+  readonly #hangar: Flight[] = [];
+
+  constructor(
+    runtime: Pick<Runtime, "disposed" | "debug">,
+    queue: EventQueue<EventKind>,
+    leases: Leases,
+    inFlightBound: number,
+    observer: DispatchObserver,
+  ) {
+    this.#runtime = runtime;
+    this.#queue = queue;
+    this.#leases = leases;
+    this.#observer = observer;
+    this.#inFlightBound = inFlightBound;
+    this.#isDebug = runtime.debug;
+    this.#context = new Context(leases);
+  }
+
+  /** Events whose handler has returned, thrown or settled, the one that is running now counted in. */
+  get processed(): number {
+    return this.#sequence - (this.#abandoning ? this.abandoned : this.inFlight);
+  }
+
+  /** Whether another event may begin: nothing has stopped dispatch, and not too many are in flight. */
+  get mayDispatch(): boolean {
+    return !this.#halted && this.inFlight < this.#inFlightBound;
+  }
+
+  /**
+   * Handles up to `limit` of the events in the queue, which holds at least as many. Returns how many it was.
+   *
+   * One function, as a call per event would cost a tenth of it; the context is a local, as a store of a young object
+   * into an old one is what an asynchronous event would feel most.
+   */
+  dispatch(limit: number): number {
+    const queue = this.#queue;
+    let context = this.#context;
+    let count = 0;
+    for (; count < limit && this.mayDispatch; count++) {
+      const kind = queue.kind;
+      const payload = queue.payload;
+      queue.shift();
+
+      const handler = kind.handler;
+      context.begin(kind, this.#sequence++);
+      try {
+        const result = handler(payload, context);
+        if (result !== undefined && isThenable(result)) {
+          this.#depart(result, context, payload);
+          context = context.successor();
+          continue;
+        }
+      } catch (error) {
+        this.failures++;
+        this.#report(causedBy(this.#end(context), error), context, payload);
+        context = new Context(this.#leases);
+        continue;
+      }
+      const fault = this.#end(context);
+      if (fault === undefined && !this.#isDebug) continue;
+      if (fault !== undefined) this.#report(fault, context, payload);
+      context = new Context(this.#leases);
+    }
+    this.#context = context;
+    return count;
+  }
+
+  /** No event begins from here on. Those in flight still land. */
+  halt(): void {
+    this.#halted = true;
+  }
+
+  /** Stops waiting for those in flight: they still land, and end their regions, but count as abandoned. */
+  abandon(): void {
+    this.halt();
+    this.#abandoning = true;
+    this.abandoned = this.inFlight;
+  }
+
+  land(flight: Flight): void {
+    const { context, payload } = flight;
+    const fault = this.#endFlight(flight);
+    if (fault !== undefined) this.#report(fault, context!, payload);
+    this.#observer.landed();
+  }
+
+  crash(flight: Flight, error: unknown): void {
+    const { context, payload } = flight;
+    this.failures++;
+    this.#report(causedBy(this.#endFlight(flight), error), context!, payload);
+    this.#observer.landed();
+  }
+
+  /** The event goes on without us, and keeps its context. */
+  #depart(promise: PromiseLike<unknown>, context: Context, payload: unknown): void {
+    const flight = this.#hangar.pop() ?? new Flight(this);
+    flight.context = context;
+    flight.payload = payload;
+    whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
+    this.inFlight++;
+    if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
+  }
+
+  #endFlight(flight: Flight): unknown {
+    const fault = this.#end(flight.context!);
+    flight.context = undefined;
+    flight.payload = undefined;
+    this.#hangar.push(flight);
+    this.inFlight--;
+    return fault;
+  }
+
+  /** Returns what went wrong in ending the region. A disposed runtime has ended all of them itself: nothing is wrong. */
+  #end(context: Context): unknown {
+    try {
+      context.end();
+    } catch (error) {
+      if (!this.#runtime.disposed) return error;
+    }
+    return undefined;
+  }
+
+  #report(error: unknown, context: Context, payload: unknown): void {
+    this.#observer.failed(error, { kind: context.kind.name, sequence: context.sequence, payload });
+  }
+}

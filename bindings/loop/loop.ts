@@ -1,0 +1,105 @@
+import type { Runtime } from "../runtime.js";
+import { EventLoop } from "./event-loop.js";
+import type { Handler, Kind, KindOptions } from "./kind.js";
+import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
+import type { LoopStatistics } from "./statistics.js";
+
+/** What a loop has done, once it has closed. Each event that it accepted is in exactly one of the three counts. */
+export interface CloseReport {
+  /** Events whose handler has returned, thrown or settled, over the loop's whole life. */
+  readonly processed: number;
+  /** Events that were still queued, and that no handler has seen. */
+  readonly dropped: number;
+  /** Events that were in flight when the deadline passed. Their regions end when they settle, and not before. */
+  readonly abandoned: number;
+}
+
+/**
+ * An event loop: typed kinds of events, a bounded queue, handlers that each run with a region of their own.
+ *
+ * Events are handled strictly in the order in which they were accepted, in turns. A turn handles what was queued when it
+ * began, capped by a count and a time slice, then gives way to the platform; so a handler may post, to its own kind too,
+ * and starves nobody. While there is nothing to do, nothing is scheduled: an idle loop keeps no process alive.
+ *
+ * When a handler fails, its region is reset first. Then `onError` is told, and the loop goes on; without an `onError`
+ * the loop stops: `run()` rejects with the error, and what was queued is dropped and counted.
+ */
+export interface Loop {
+  /**
+   * Declares a kind of event.
+   *
+   * @param name unique in this loop, not empty; what `onError` and statistics call the kind
+   * @param handler a synchronous or async function; its payload type is that of the kind
+   * @returns the kind, to post through
+   * @throws {DuplicateKindError} if the name is taken
+   * @throws {InvalidArgumentError} if name, handler or policy is none
+   * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
+   *
+   * @example
+   * const depth = loop.on("depth", (message: Uint8Array, { region }) => {
+   *   for (const level of decodeDepth(message, region.array(Level))) bids.set(level.price, level.quantity);
+   * });
+   * socket.on("message", (bytes) => depth.post(bytes));
+   */
+  on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions): Kind<Payload>;
+
+  /**
+   * Handles events until the loop is closed.
+   *
+   * Rejects with the error that stopped the loop, with {@link LoopStateError} if the loop is running already (a handler
+   * cannot run its own loop), and with {@link LoopClosedError} if it is closing or closed.
+   */
+  run(): Promise<void>;
+
+  /**
+   * Handles events until the queue is empty and nothing is in flight; at once if that is so. May be called again.
+   *
+   * Rejects as {@link Loop.run} does, and with {@link LoopClosedError} if a close dropped or abandoned an event.
+   */
+  runUntilIdle(): Promise<void>;
+
+  /**
+   * Resolves when the ring has room for another event, which may be at once. Of several who wait, the first to post may
+   * take all the room, so look at what `post` returns. Rejects with {@link LoopClosedError} once no more posts are taken.
+   */
+  ready(): Promise<void>;
+
+  /**
+   * Closes the loop. From the call on, no posts are taken; the queue is handled (`"drain"`, also if the loop was not
+   * running) or dropped (`"discard"`), and what is in flight is waited for, until the deadline, if there is one.
+   *
+   * Inside a handler, closing begins after the turn. Do not await it there without a deadline: it waits for the handler.
+   *
+   * Every promise that the loop has handed out settles. This one resolves with the counts, and rejects only with
+   * {@link InvalidArgumentError}, which closes nothing, or with the error of a failing event that stopped a drain while
+   * no `run()` was there to be told. A second call returns the same promise, whatever its options; after an error has
+   * stopped the loop, the first call may still set a deadline for what is in flight.
+   */
+  close(options?: CloseOptions): Promise<CloseReport>;
+
+  /** A snapshot of the loop's counts. */
+  stats(): LoopStatistics;
+
+  /** Closes the loop, draining it: `await using loop = createLoop(runtime)`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Makes an event loop on a runtime. Nothing runs before `run()`, `runUntilIdle()` or `close()`; posts are queued.
+ *
+ * @throws {InvalidArgumentError} if an option is out of range
+ * @throws {DisposedError} if the runtime has been disposed
+ *
+ * @example
+ * const loop = createLoop(runtime, { queue: { capacity: 4096, overflow: 65536, policy: "reject" } });
+ * const greet = loop.on("greet", (name: string, { region }) => console.log(region.text(`hello ${name}`).length));
+ * greet.post("world");
+ * await loop.runUntilIdle();
+ * await loop.close();
+ */
+export function createLoop(
+  runtime: Pick<Runtime, "debug" | "disposed" | "regionPool">,
+  options: LoopOptions = {},
+): Loop {
+  return new EventLoop(runtime, settingsOf(options));
+}

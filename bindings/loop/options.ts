@@ -1,0 +1,125 @@
+import { checkInteger, describe } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
+import type { FailedEvent } from "./kind.js";
+
+/** What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow. */
+export type QueuePolicy = "reject" | "spill";
+
+/** The options of {@link createLoop}; all of them may be left out. */
+export interface LoopOptions {
+  readonly queue?: {
+    /** Events that the ring holds, from 1 to 2^24; 4,096 if not given. Its memory is taken at once, 16 bytes a slot. */
+    readonly capacity?: number;
+    /** Events that wait behind the full ring, from 0 to 2^24; 65,536 if not given. Takes memory only when used. */
+    readonly overflow?: number;
+    /** For kinds that name no policy of their own; `"reject"` if not given. */
+    readonly policy?: QueuePolicy;
+  };
+  /** What ends a turn, whichever comes first; then the platform has its chance before the next one. */
+  readonly turn?: {
+    /** Events in one turn, from 1; 4,096 if not given. */
+    readonly events?: number;
+    /**
+     * Milliseconds, fractions included; 4 if not given. The clock is read after 1, 2, 4, … up to 64 events, so a turn
+     * of equally long handlers overruns by at most what it has already taken plus one handler.
+     */
+    readonly milliseconds?: number;
+  };
+  /** Asynchronous events that may be in flight at once, from 1 to 2^24; 1,024 if not given. At it, dispatch pauses. */
+  readonly inFlight?: number;
+  /** Clock, hop and timer; those of the platform if not given. */
+  readonly host?: Host;
+  /**
+   * Told of each event whose handler threw or rejected, after the event's region has been reset; the loop goes on.
+   * If it throws itself, or returns a promise that rejects, the loop stops with that error (the handler's error is its
+   * `cause`, unless it has one). Without it, the first failing event stops the loop.
+   */
+  readonly onError?: (error: unknown, event: FailedEvent) => unknown;
+}
+
+/** The options of `loop.close()`. */
+export interface CloseOptions {
+  /** `"drain"` (the default) handles what is queued; `"discard"` drops it. Both wait for what is in flight. */
+  readonly mode?: "drain" | "discard";
+  /** Milliseconds from the call; then what is queued is dropped, and what is in flight abandoned. None if not given. */
+  readonly deadline?: number;
+}
+
+/** The options, checked and complete. */
+export interface LoopSettings {
+  readonly capacity: number;
+  readonly overflow: number;
+  readonly policy: QueuePolicy;
+  readonly turnEvents: number;
+  readonly turnMilliseconds: number;
+  readonly inFlight: number;
+  readonly host: Host;
+  readonly onError: LoopOptions["onError"];
+}
+
+/** Bound of every count: two arrays of 2^24 references are 256 MiB, and slot numbers stay small integers everywhere. */
+const LARGEST_COUNT = 2 ** 24;
+
+/** @throws {InvalidArgumentError} naming the first option that is out of range */
+export function settingsOf(options: LoopOptions): LoopSettings {
+  assertObject("options", options);
+  const { queue = {}, turn = {}, onError } = options;
+  assertObject("queue", queue);
+  assertObject("turn", turn);
+  if (onError !== undefined) assertFunction("onError", onError);
+  return {
+    capacity: checkInteger("queue.capacity", queue.capacity ?? 4096, 1, LARGEST_COUNT),
+    overflow: checkInteger("queue.overflow", queue.overflow ?? 65_536, 0, LARGEST_COUNT),
+    policy: policyOf("queue.policy", queue.policy ?? "reject"),
+    turnEvents: checkInteger("turn.events", turn.events ?? 4096, 1, LARGEST_COUNT),
+    turnMilliseconds: milliseconds("turn.milliseconds", turn.milliseconds ?? 4, Number.MIN_VALUE),
+    inFlight: checkInteger("inFlight", options.inFlight ?? 1024, 1, LARGEST_COUNT),
+    host: hostOf(options.host),
+    onError,
+  };
+}
+
+/** @throws {InvalidArgumentError} if the mode is unknown or the deadline out of range */
+export function closingOf(options: CloseOptions): { mode: "drain" | "discard"; deadline: number | undefined } {
+  assertObject("options", options);
+  const { mode = "drain", deadline } = options;
+  if (mode !== "drain" && mode !== "discard") {
+    throw new InvalidArgumentError(`mode must be "drain" or "discard", but is ${describe(mode)}`);
+  }
+  return { mode, deadline: deadline === undefined ? undefined : milliseconds("deadline", deadline, 0) };
+}
+
+/** @throws {InvalidArgumentError} if it is no policy */
+export function policyOf(name: string, policy: QueuePolicy): QueuePolicy {
+  if (policy === "reject" || policy === "spill") return policy;
+  throw new InvalidArgumentError(`${name} must be "reject" or "spill", but is ${describe(policy)}`);
+}
+
+/** @throws {InvalidArgumentError} if it is no object */
+export function assertObject(name: string, value: unknown): void {
+  if (typeof value !== "object" || value === null) {
+    throw new InvalidArgumentError(`${name} must be an object, but is ${describe(value)}`);
+  }
+}
+
+/** @throws {InvalidArgumentError} if it is no function */
+export function assertFunction(name: string, value: unknown): void {
+  if (typeof value !== "function")
+    throw new InvalidArgumentError(`${name} must be a function, but is ${describe(value)}`);
+}
+
+function milliseconds(name: string, value: number, least: number): number {
+  if (typeof value === "number" && value >= least && value <= LONGEST_DELAY) return value;
+  const range = least === 0 ? "from 0" : "above 0";
+  throw new InvalidArgumentError(`${name} must be ${range} and at most ${LONGEST_DELAY} ms, but is ${describe(value)}`);
+}
+
+function hostOf(host: Host | undefined): Host {
+  if (host === undefined) return platformHost();
+  assertObject("host", host);
+  assertFunction("host.now", host.now);
+  assertFunction("host.hop", host.hop);
+  assertFunction("host.after", host.after);
+  return host;
+}

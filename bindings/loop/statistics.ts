@@ -1,0 +1,35 @@
+/** What `loop.stats()` returns: a plain object, a snapshot. Counts are of events, since the loop was made. */
+export interface LoopStatistics {
+  /** Events whose handler has returned, thrown or settled. */
+  readonly processed: number;
+  /** Those of them whose handler threw or rejected, and abandoned ones that did so later. */
+  readonly failed: number;
+  /** Events that were queued when a close, its deadline or an error dropped them. */
+  readonly dropped: number;
+  /** Events that were in flight when a close's deadline passed. */
+  readonly abandoned: number;
+  /** Posts that were refused because there was no room. */
+  readonly rejected: number;
+  /** Posts that went into the overflow. */
+  readonly spilled: number;
+  /** Events that wait now, in the ring and in the overflow. */
+  readonly queued: number;
+  /** Those of them that wait in the overflow. */
+  readonly overflow: number;
+  /** The most events that the ring has held. */
+  readonly queueHighWater: number;
+  /** The most events that the overflow has held. */
+  readonly overflowHighWater: number;
+  /** Asynchronous events whose handler's promise has not settled, abandoned ones included. */
+  readonly inFlight: number;
+  /** The most that have been in flight at once. */
+  readonly inFlightHighWater: number;
+  /** Turns that had something to do. */
+  readonly turns: number;
+  /** Regions that are leased now. */
+  readonly regionsLive: number;
+  /** Regions that have been leased. */
+  readonly regionsLeased: number;
+  /** Bytes that events had used of their regions when those were reset. */
+  readonly bytesReset: number;
+}

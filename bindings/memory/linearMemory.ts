@@ -1,0 +1,119 @@
+import {
+  DisposedError,
+  InvalidArgumentError,
+  LimitExceededError,
+  OutOfMemoryError,
+  SealedError,
+  StaleMarkError,
+  StaleReferenceError,
+  type TidemarkError,
+} from "../errors.js";
+import { type ModuleExports, PAGE_SIZE } from "./module.js";
+import { Status } from "./status.js";
+
+/**
+ * One linear memory: the views through which TypeScript reads and writes it, and the module that works on it.
+ *
+ * The views are replaced in {@link refresh} exactly when memory grows (growth detaches the old ones), so code reads
+ * `memory.f64[…]` at each access and never keeps a view across anything that may allocate. After {@link dispose} the
+ * views have length 0: every checked access then fails its check and lands in a {@link DisposedError}.
+ */
+export class LinearMemory {
+  u8!: Uint8Array;
+  i8!: Int8Array;
+  u16!: Uint16Array;
+  i16!: Int16Array;
+  u32!: Uint32Array;
+  i32!: Int32Array;
+  f32!: Float32Array;
+  f64!: Float64Array;
+  u64!: BigUint64Array;
+  i64!: BigInt64Array;
+  disposed = false;
+  /** Set by {@link attach}; before that nothing may be called. */
+  exports!: ModuleExports;
+
+  /** @param raw the memory that the module imports */
+  constructor(readonly raw: WebAssembly.Memory) {
+    this.refresh();
+  }
+
+  /** Takes the module that has been instantiated over this memory. */
+  attach(exports: ModuleExports): void {
+    this.exports = exports;
+  }
+
+  /** Makes the views anew; called by the module's `grown` hook, and by no one else. */
+  refresh(): void {
+    this.#view(this.disposed ? new ArrayBuffer(0) : this.raw.buffer);
+  }
+
+  /** Lets go of the memory. Every later access fails its check. */
+  dispose(): void {
+    this.disposed = true;
+    this.refresh();
+  }
+
+  #view(buffer: ArrayBufferLike): void {
+    this.u8 = new Uint8Array(buffer);
+    this.i8 = new Int8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.i16 = new Int16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.f32 = new Float32Array(buffer);
+    this.f64 = new Float64Array(buffer);
+    this.u64 = new BigUint64Array(buffer);
+    this.i64 = new BigInt64Array(buffer);
+  }
+
+  /** The word of the root block that the module exports the offset of, for example `ROOT_FREE_PAGES`. */
+  rootWord(name: `ROOT_${string}`): number {
+    return this.u32[(this.exports.ROOT.value + this.exports[name]!.value) >>> 2]!;
+  }
+
+  /** Sets a word of the root block. */
+  setRootWord(name: `ROOT_${string}`, value: number): void {
+    this.u32[(this.exports.ROOT.value + this.exports[name]!.value) >>> 2] = value;
+  }
+
+  /** @throws {DisposedError} after {@link dispose} */
+  assertUsable(operation: string): void {
+    if (this.disposed) throw new DisposedError(`${operation}: the runtime has been disposed`);
+  }
+
+  /**
+   * The typed error for a call that has just returned address 0.
+   *
+   * @param operation what was attempted, in words, with its numbers: it begins the message
+   */
+  failure(operation: string): TidemarkError {
+    if (this.disposed) return new DisposedError(`${operation}: the runtime has been disposed`);
+    const requested = this.rootWord("ROOT_STATUS_REQUESTED");
+    const committed = this.rootWord("ROOT_COMMITTED_PAGES");
+    const free = this.rootWord("ROOT_FREE_PAGES");
+    const maximum = this.rootWord("ROOT_MAXIMUM_PAGES");
+    const need = `${requested} pages (${requested * PAGE_SIZE} bytes) in one run were needed`;
+    const have = `${committed - free} of ${committed} pages are in use, the maximum is ${maximum}`;
+    switch (this.rootWord("ROOT_STATUS")) {
+      case Status.MAXIMUM_REACHED:
+        return new OutOfMemoryError(`${operation}: ${need}, but ${have}`);
+      case Status.ENGINE_REFUSED:
+        return new OutOfMemoryError(`${operation}: ${need}, but the engine refused to grow memory; ${have}`);
+      case Status.SEALED:
+        return new SealedError(`${operation}: ${need}, but the runtime is sealed; ${have}`);
+      case Status.BYTE_LIMIT:
+        return new LimitExceededError(`${operation}: ${requested} bytes would pass the arena's byte limit`);
+      case Status.INVALID_ALIGNMENT:
+        return new InvalidArgumentError(`${operation}: the alignment ${requested} is no power of two up to 4096`);
+      case Status.INVALID_KEY:
+        return new InvalidArgumentError(`${operation}: the key is not a number, and has no place in the order`);
+      case Status.STALE_MARK:
+        return new StaleMarkError(`${operation}: the mark at ${requested} is not, or no longer, one of this arena's`);
+      case Status.STALE_REFERENCE:
+        return new StaleReferenceError(`${operation}: the record at ${requested} has been reset or freed`);
+      default:
+        return new InvalidArgumentError(`${operation}: ${requested} is out of range`);
+    }
+  }
+}

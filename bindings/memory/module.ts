@@ -1,0 +1,87 @@
+import { InvalidModuleError } from "../errors.js";
+
+/** An address in linear memory, in bytes; 0 means "none". */
+export type Address = number;
+
+/** A constant that the module exports: a layout version, an offset. */
+type Constant = WebAssembly.Global;
+
+/** What `assembly/index.ts` exports. Addresses come back signed: apply `>>> 0` to every one. */
+export interface ModuleExports {
+  initialize(maximumPages: number): number;
+  seal(): void;
+  reservePages(count: number): number;
+  allocatePages(count: number, owner: number): Address;
+  freePages(address: Address, owner: number): number;
+  ownerOf(address: Address): number;
+  validatePages(): number;
+
+  createArena(parent: Address, sizeHint: number, maximumBytes: number): Address;
+  destroyArena(arena: Address): void;
+  arenaAllocate(arena: Address, size: number, alignment: number): Address;
+  arenaContains(arena: Address, address: Address, bytes: number): number;
+  arenaUsed(arena: Address): number;
+  markArena(arena: Address): Address;
+  rewindArena(arena: Address, mark: Address, serial: number): number;
+  reserveArena(arena: Address, bytes: number): number;
+  resetArena(arena: Address): number;
+  validateArena(arena: Address): number;
+  copyGraph(target: Address, source: Address, type: Address): Address;
+
+  createSortedMap(keyKind: number, keyBytes: number, valueKind: number, valueBytes: number, fields: number): Address;
+  destroySortedMap(map: Address): void;
+  clearSortedMap(map: Address): number;
+  sortedMapFind(map: Address, key: number): Address;
+  sortedMapSet(map: Address, key: number, value: number): number;
+  sortedMapInsert(map: Address, key: number): Address;
+  sortedMapDelete(map: Address, key: number): number;
+  sortedMapSeek(map: Address, key: number, neighbour: number): Address;
+  sortedMapCompare(map: Address, address: Address, key: number): number;
+  validateSortedMap(map: Address): number;
+
+  readonly MAGIC: Constant;
+  readonly LAYOUT_VERSION: Constant;
+  readonly PAGE_LIMIT: Constant;
+  readonly ROOT: Constant;
+  readonly OWNER_PAGES: Constant;
+  readonly [constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP"}_${string}`]: Constant;
+}
+
+/** The offsets, in bytes, that the fast paths use as constants of their own; checked against the module at start. */
+export const ARENA_CURSOR = 0;
+export const ARENA_LIMIT = 4;
+export const ARENA_GUARD = 8;
+export const ARENA_GENERATION = 12;
+
+/** The layout version that this package speaks. */
+export const LAYOUT_VERSION = 1;
+
+/** The size of a page in bytes, and the most pages that a memory may have. */
+export const PAGE_SIZE = 65_536;
+export const PAGE_LIMIT = 65_535;
+
+/** The sizes of request and alignment beyond which the module refuses at once. */
+export const SIZE_LIMIT = 0xffff_0000 - PAGE_SIZE;
+export const ALIGNMENT_LIMIT = 4096;
+
+/**
+ * Makes sure that an instantiated module is one of this package's.
+ *
+ * @throws {InvalidModuleError} if an export is missing, or a layout differs from what this package was compiled for
+ */
+export function verifyModule(exports: ModuleExports): void {
+  const expected: Record<string, number> = {
+    LAYOUT_VERSION,
+    PAGE_LIMIT,
+    ARENA_CURSOR,
+    ARENA_LIMIT,
+    ARENA_GUARD,
+    ARENA_GENERATION,
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    const found = (exports as unknown as Record<string, Constant | undefined>)[name]?.value;
+    if (found !== value) {
+      throw new InvalidModuleError(`this is no module of this version: ${name} is ${found}, expected ${value}`);
+    }
+  }
+}

@@ -1,0 +1,14 @@
+/** Why a call into the module returned address 0; the numbers of `assembly/memory/status.ts`. */
+export const Status = {
+  OK: 0,
+  MAXIMUM_REACHED: 1,
+  ENGINE_REFUSED: 2,
+  SEALED: 3,
+  BYTE_LIMIT: 4,
+  INVALID_SIZE: 5,
+  INVALID_ALIGNMENT: 6,
+  FOREIGN_ADDRESS: 7,
+  STALE_MARK: 8,
+  STALE_REFERENCE: 9,
+  INVALID_KEY: 10,
+} as const;

@@ -1,0 +1,325 @@
+import { instantiate } from "@assemblyscript/loader";
+import { Arena } from "./allocators/arena.js";
+import { RegionPool } from "./allocators/region.js";
+import type { ArenaOptions } from "./allocators/space.js";
+import { checkInteger, describe } from "./arguments.js";
+import { type Entry, SortedMap, type SortedMapOptions } from "./collections/sortedMap.js";
+import {
+  CorruptionError,
+  DisposedError,
+  InvalidArgumentError,
+  InvalidModuleError,
+  OutOfMemoryError,
+} from "./errors.js";
+import { Bytes } from "./layout/bytes.js";
+import { newSequence } from "./layout/fields.js";
+import type { FieldType } from "./layout/fieldType.js";
+import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
+import { LinearMemory } from "./memory/linearMemory.js";
+import { type ModuleExports, PAGE_LIMIT, PAGE_SIZE, verifyModule } from "./memory/module.js";
+
+export type { Entry };
+
+/** What can be instantiated: a compiled module, its bytes, or a response that delivers them. */
+export type WasmSource =
+  | WebAssembly.Module
+  | BufferSource
+  | Response
+  | PromiseLike<WebAssembly.Module | BufferSource | Response>;
+
+/** Options of {@link createRuntime}; all have defaults. */
+export interface RuntimeOptions {
+  /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB. */
+  initialBytes?: number;
+  /** The most memory it may ever take, in bytes, rounded down to pages; at most 65,535 pages. Default 1 GiB. */
+  maximumBytes?: number;
+  /** Take the debug module: poison on reset, exact detection of leaked regions, slower. Default false. */
+  debug?: boolean;
+  /** The module to instantiate, where the package's own way of finding it does not fit (some bundlers, some hosts). */
+  wasm?: WasmSource;
+  /** The memory to live in, with nothing in it yet; by default a new one. `initialBytes` makes it grow if it is smaller. */
+  memory?: WebAssembly.Memory;
+}
+
+/** The figures of a runtime, in bytes where not said otherwise. */
+export interface RuntimeStats {
+  /** Taken from the host. */
+  readonly committedBytes: number;
+  /** Committed and in use, in whole pages. */
+  readonly usedBytes: number;
+  /** Committed and free. */
+  readonly freeBytes: number;
+  /** The most that was ever in use. */
+  readonly highWaterBytes: number;
+  /** The most that may ever be committed. */
+  readonly maximumBytes: number;
+  /** How often memory has grown. */
+  readonly growths: number;
+  /** In use, by owner. */
+  readonly bytesByOwner: Readonly<Record<OwnerName, number>>;
+  readonly sealed: boolean;
+  readonly debug: boolean;
+}
+
+/** In the order of the numbers in assembly/memory/pageHeap.ts. */
+const OWNERS = ["free", "metadata", "host", "guards", "smallBlocks", "arenas", "sortedMaps", "scratch"] as const;
+
+/** Who owns pages. */
+export type OwnerName = Exclude<(typeof OWNERS)[number], "free">;
+
+const DEFAULT_INITIAL_BYTES = 1 << 20;
+const DEFAULT_MAXIMUM_BYTES = 1 << 30;
+
+/** Bitmap and owner table end here at the latest; see the drawing in assembly/memory/root.ts. */
+const METADATA_BYTES = 40_960;
+
+/**
+ * One linear memory and everything in it: arenas, collections, and what a loop needs.
+ *
+ * It owns the memory; {@link dispose}, or `using`, lets go of it, and every later use of the runtime or of anything made
+ * with it is a {@link DisposedError}. Several runtimes can live side by side; nothing passes from one to another.
+ *
+ * @example
+ * using runtime = await createRuntime({ maximumBytes: 64 << 20 });
+ * const arena = runtime.arena();
+ */
+export class Runtime {
+  readonly $memory: LinearMemory;
+  /** True if this runtime uses the debug module. */
+  readonly debug: boolean;
+
+  /** Use {@link createRuntime}. */
+  constructor(memory: LinearMemory) {
+    this.$memory = memory;
+    this.debug = memory.rootWord("ROOT_DEBUG") === 1;
+  }
+
+  /** True after {@link dispose}. */
+  get disposed(): boolean {
+    return this.$memory.disposed;
+  }
+
+  /**
+   * The memory itself, for guest modules. Let it grow through {@link reserve} alone: a `memory.grow` of your own detaches
+   * views without this runtime's knowing.
+   */
+  get memory(): WebAssembly.Memory {
+    this.$memory.assertUsable("memory");
+    return this.$memory.raw;
+  }
+
+  /** Makes an arena. Errors as in {@link Arena}. */
+  arena(options?: ArenaOptions): Arena {
+    return new Arena(this.$memory, options);
+  }
+
+  /** Makes a cursor of `type`, which points to nothing until it is moved. */
+  cursor<F extends Fields>(type: StructType<F>): CursorOf<F> {
+    this.$memory.assertUsable("cursor");
+    if (!(type instanceof StructType)) throw new InvalidArgumentError(`cursor takes a struct, not ${describe(type)}`);
+    return type.$newCursor(this.$memory);
+  }
+
+  /** Makes an array of `type` that has no elements and no place yet, for `region.array(type, …, into)`. */
+  array<T extends FieldType<unknown>>(type: T): SequenceOf<T> {
+    this.$memory.assertUsable("array");
+    return newSequence(this.$memory, type);
+  }
+
+  /** Makes bytes that have no place yet, for `region.bytes(size, into)`. */
+  bytes(): Bytes {
+    this.$memory.assertUsable("bytes");
+    return new Bytes(this.$memory);
+  }
+
+  /** Makes a sorted map. Errors as in {@link SortedMap}. */
+  sortedMap<K extends FieldType<unknown>, V extends FieldType<unknown>>(
+    keyType: K,
+    valueType: V,
+    options?: SortedMapOptions,
+  ): SortedMap<K, V> {
+    this.$memory.assertUsable("sortedMap");
+    return new SortedMap(this.$memory, keyType, valueType, options);
+  }
+
+  /** Makes a pool of arenas for regions; the loop has one of its own. */
+  regionPool(options?: { maximumBytes?: number }): RegionPool {
+    this.$memory.assertUsable("regionPool");
+    return new RegionPool(this.$memory, options);
+  }
+
+  /**
+   * Instantiates a module of your own over this memory, compiled with `--importMemory --runtime stub --memoryBase 4096`
+   * and with `assembly/` imported as source. It works on the same heap, since all state lies in linear memory.
+   *
+   * @param source the module; `--use DEBUG=1` for a debug runtime, `DEBUG=0` for another
+   * @param imports what it imports beside `env.memory` and the growth hook, which are added
+   * @returns its exports
+   * @throws {InvalidModuleError} if it cannot be compiled or linked
+   */
+  async instantiate<Exports extends object>(source: WasmSource, imports: WebAssembly.Imports = {}): Promise<Exports> {
+    this.$memory.assertUsable("instantiate");
+    return (await instantiateOver(this.$memory, source, imports)) as Exports;
+  }
+
+  /**
+   * Makes sure that `bytes` are committed and free, so that nothing has to grow until they are used. Growing takes the
+   * host tens of microseconds to milliseconds: do it before the load comes.
+   *
+   * @throws {OutOfMemoryError} or {SealedError}; nothing has changed
+   */
+  reserve(bytes: number): void {
+    this.$memory.assertUsable("reserve");
+    const pages = Math.ceil(checkInteger("the bytes to reserve", bytes, 1, PAGE_LIMIT * PAGE_SIZE) / PAGE_SIZE);
+    if (this.$memory.exports.reservePages(pages) === 0) throw this.$memory.failure(`reserving ${bytes} bytes`);
+  }
+
+  /**
+   * From here on the runtime takes nothing from the host: what does not fit the committed memory is a
+   * {@link SealedError}. It cannot be undone. A second call does nothing.
+   */
+  seal(): void {
+    this.$memory.assertUsable("seal");
+    this.$memory.exports.seal();
+  }
+
+  /** The figures of now. O(1). */
+  stats(): RuntimeStats {
+    const memory = this.$memory;
+    memory.assertUsable("stats");
+    const committed = memory.rootWord("ROOT_COMMITTED_PAGES");
+    const free = memory.rootWord("ROOT_FREE_PAGES");
+    const table = memory.exports.OWNER_PAGES.value >>> 2;
+    const byOwner = OWNERS.map((name, owner) => [name, memory.u32[table + owner]! * PAGE_SIZE] as const).slice(1);
+    return {
+      committedBytes: committed * PAGE_SIZE,
+      usedBytes: (committed - free) * PAGE_SIZE,
+      freeBytes: free * PAGE_SIZE,
+      highWaterBytes: memory.rootWord("ROOT_HIGH_WATER_PAGES") * PAGE_SIZE,
+      maximumBytes: memory.rootWord("ROOT_MAXIMUM_PAGES") * PAGE_SIZE,
+      growths: memory.rootWord("ROOT_GROWTHS"),
+      bytesByOwner: Object.fromEntries(byOwner) as Record<OwnerName, number>,
+      sealed: memory.rootWord("ROOT_SEALED") === 1,
+      debug: this.debug,
+    };
+  }
+
+  /**
+   * Checks every invariant of the page heap. O(pages).
+   *
+   * @throws {CorruptionError} naming the first page that breaks one
+   */
+  validate(): void {
+    this.$memory.assertUsable("validate");
+    const found = this.$memory.exports.validatePages();
+    if (found !== 0) throw new CorruptionError(`the page heap is corrupt at page ${found - 1}`);
+  }
+
+  /** Lets go of the memory and of all that is in it. A second call does nothing. */
+  dispose(): void {
+    this.$memory.dispose();
+  }
+
+  /** As {@link dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** How a platform finds the package's own modules. */
+export type ModuleLoader = (debug: boolean) => Promise<WebAssembly.Module>;
+
+/**
+ * Makes the `createRuntime` of one platform.
+ *
+ * @param load finds the release or the debug module, compiled
+ */
+export function runtimeFactory(load: ModuleLoader): (options?: RuntimeOptions) => Promise<Runtime> {
+  return async (options = {}) => {
+    const { initialPages, maximumPages } = checkOptions(options);
+    const raw = options.memory ?? newMemory(initialPages, maximumPages);
+    const memory = new LinearMemory(raw);
+    const source = options.wasm ?? (await load(options.debug ?? false));
+    const exports = (await instantiateOver(memory, source, {})) as unknown as ModuleExports;
+    verifyModule(exports);
+    memory.attach(exports);
+    if (options.memory !== undefined) prepareMemory(memory, initialPages, maximumPages);
+    if (exports.initialize(maximumPages) === 0) {
+      throw new InvalidArgumentError(
+        `a memory of ${raw.buffer.byteLength} bytes cannot be run with maximumBytes ${maximumPages * PAGE_SIZE}`,
+      );
+    }
+    // A memory that others have had may hold anything, so no page of it passes as untouched.
+    if (options.memory !== undefined) {
+      memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
+    }
+    return new Runtime(memory);
+  };
+}
+
+function checkOptions(options: RuntimeOptions): { initialPages: number; maximumPages: number } {
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(`createRuntime takes an object of options, but was given ${describe(options)}`);
+  }
+  const limit = PAGE_LIMIT * PAGE_SIZE;
+  const maximum = checkInteger("maximumBytes", options.maximumBytes ?? DEFAULT_MAXIMUM_BYTES, 1, limit);
+  const maximumPages = Math.floor(maximum / PAGE_SIZE);
+  const metadataPages = Math.ceil((METADATA_BYTES + maximumPages) / PAGE_SIZE);
+  if (maximumPages < metadataPages + 1) {
+    throw new InvalidArgumentError(
+      `maximumBytes must be at least ${(metadataPages + 1) * PAGE_SIZE}, tables included, but is ${maximum}`,
+    );
+  }
+  const initial = checkInteger(
+    "initialBytes",
+    options.initialBytes ?? Math.min(DEFAULT_INITIAL_BYTES, maximum),
+    1,
+    maximum,
+  );
+  const initialPages = Math.min(Math.max(Math.ceil(initial / PAGE_SIZE), metadataPages), maximumPages);
+  if (options.memory !== undefined && !(options.memory instanceof WebAssembly.Memory)) {
+    throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(options.memory)}`);
+  }
+  return { initialPages, maximumPages };
+}
+
+function newMemory(initial: number, maximum: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial, maximum });
+  } catch (cause) {
+    throw new OutOfMemoryError(`the engine refused a memory of ${initial} pages with a maximum of ${maximum}`, {
+      cause,
+    });
+  }
+}
+
+/** Grows a given memory to the first pages that are needed, and clears those of the tables. */
+function prepareMemory(memory: LinearMemory, initialPages: number, maximumPages: number): void {
+  const pages = memory.raw.buffer.byteLength / PAGE_SIZE;
+  try {
+    if (pages < initialPages) memory.raw.grow(initialPages - pages);
+  } catch (cause) {
+    throw new OutOfMemoryError(`the memory given has ${pages} pages and refused to grow to ${initialPages}`, { cause });
+  }
+  memory.refresh();
+  memory.u8.fill(0, 0, Math.min(METADATA_BYTES + maximumPages, memory.u8.length));
+}
+
+async function instantiateOver(
+  memory: LinearMemory,
+  source: WasmSource,
+  imports: WebAssembly.Imports,
+): Promise<Record<string, unknown>> {
+  try {
+    const instance = await instantiate(await source, {
+      ...imports,
+      env: { ...imports.env, memory: memory.raw },
+      growth: { grown: () => memory.refresh() },
+    });
+    // Not the loader's own `exports`: those go through a wrapper that costs more than most calls do.
+    return instance.instance.exports;
+  } catch (cause) {
+    if (cause instanceof DisposedError) throw cause;
+    throw new InvalidModuleError(`the module cannot be instantiated: ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,482 @@
+import {
+  type Arena,
+  array,
+  bool,
+  createRuntime,
+  type Cursor,
+  f64,
+  ref,
+  type Runtime,
+  struct,
+  text,
+  u8,
+  u32,
+} from "tidemark";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { expectRefusal, HOSTILE_OBJECTS } from "./hostile.js";
+
+const Level = struct("Level", { price: f64, quantity: f64 });
+const Side = struct("Side", { name: text(4), best: Level, levels: array(Level, 3), counts: array(u32, 2) });
+const Book = struct("Book", { bids: Side, asks: Side, open: bool, last: ref(Level) });
+
+let runtime: Runtime;
+let other: Runtime;
+let arena: Arena;
+beforeAll(async () => {
+  runtime = await createRuntime({ maximumBytes: 64 << 20 });
+  other = await createRuntime({ maximumBytes: 64 << 20 });
+});
+afterAll(() => {
+  runtime.dispose();
+  other.dispose();
+});
+beforeEach(() => {
+  arena = runtime.arena();
+});
+afterEach(() => arena.destroy());
+
+const level = (price: number, quantity: number) => {
+  const cursor = arena.new(Level);
+  cursor.price = price;
+  cursor.quantity = quantity;
+  return cursor;
+};
+
+describe("a cursor", () => {
+  test("that has not been moved to a record refuses every use", () => {
+    const unset = runtime.cursor(Book);
+    expect(unset.isLive()).toBe(false);
+    for (const use of [
+      () => unset.open,
+      () => {
+        unset.open = true;
+      },
+      () => unset.bids,
+      () => unset.bids.best,
+      () => unset.last,
+      () => unset.toObject(),
+      () => unset.assign({}),
+      () => unset.ref(),
+      () => unset.follow("last", runtime.cursor(Level)),
+      () => unset.copyTo(arena),
+      () => runtime.cursor(Book).moveTo(unset),
+    ]) {
+      expectRefusal(use, "ERR_TIDEMARK_STALE_REFERENCE", /not been moved|nothing yet/);
+    }
+  });
+
+  test("moves over records, and to nothing", () => {
+    const first = level(1, 10);
+    const second = level(2, 20);
+    const cursor = runtime.cursor(Level);
+    expect(cursor.moveTo(first)).toBe(cursor);
+    expect(cursor.price).toBe(1);
+    cursor.moveTo(second.ref());
+    cursor.quantity = 21;
+    expect(second.quantity).toBe(21);
+    expect(first.quantity).toBe(10);
+    cursor.moveTo(null);
+    expect(cursor.isLive()).toBe(false);
+    expectRefusal(() => cursor.price, "ERR_TIDEMARK_STALE_REFERENCE");
+  });
+
+  test("can be moved onto each new record, without a fresh one being made", () => {
+    const cursor = runtime.cursor(Level);
+    const first = arena.new(Level, cursor);
+    expect(first).toBe(cursor);
+    cursor.price = 1;
+    const kept = cursor.ref();
+    arena.new(Level, cursor);
+    expect(cursor.price).toBe(0);
+    expect(cursor.moveTo(kept).price).toBe(1);
+  });
+
+  test.each([...HOSTILE_OBJECTS.filter(([label]) => label !== "null"), ["undefined", undefined] as const])(
+    "does not move to %s, and stays where it was",
+    (_label, target) => {
+      const cursor = level(1, 10);
+      expectRefusal(() => cursor.moveTo(target as typeof cursor), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
+      expect(cursor.price).toBe(1);
+    },
+  );
+
+  test("does not move to a record of another struct, of another runtime, or one that has ended", () => {
+    const cursor = level(1, 10);
+    const Twin = struct("Level", { price: f64, quantity: f64 });
+    const twin = arena.new(Twin) as unknown as typeof cursor;
+    expectRefusal(() => cursor.moveTo(twin), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
+    expectRefusal(() => cursor.moveTo(arena.new(Side) as never), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level.*Side/);
+    const foreign = other.arena().new(Level);
+    expectRefusal(() => cursor.moveTo(foreign), "ERR_TIDEMARK_INVALID_ARGUMENT", /another runtime/);
+    expectRefusal(() => cursor.moveTo(foreign.ref()), "ERR_TIDEMARK_INVALID_ARGUMENT", /another runtime/);
+    const scratch = runtime.arena();
+    const ended = scratch.new(Level);
+    scratch.reset();
+    expectRefusal(() => cursor.moveTo(ended), "ERR_TIDEMARK_STALE_REFERENCE");
+    expectRefusal(() => cursor.moveTo(runtime.arena().array(Level) as never), "ERR_TIDEMARK_INVALID_ARGUMENT");
+    expectRefusal(() => cursor.moveTo(arena.bytes(64) as never), "ERR_TIDEMARK_INVALID_ARGUMENT");
+    expect(cursor.price).toBe(1);
+  });
+
+  test("of an ended record says so at every access, also through views taken before", () => {
+    const scratch = runtime.arena();
+    const book = scratch.new(Book);
+    const { bids } = book;
+    const { best, levels, counts } = bids;
+    const first = levels.at(0);
+    scratch.reset();
+    scratch.new(Book);
+    const stale = [
+      () => book.open,
+      () => {
+        book.open = false;
+      },
+      () => book.bids,
+      () => bids.name,
+      () => best.price,
+      () => {
+        best.price = 1;
+      },
+      () => levels.at(0),
+      () => levels.toArray(),
+      () => counts.at(0),
+      () => counts.set(0, 1),
+      () => counts.toArray(),
+      () => first.price,
+      () => book.toObject(),
+      () => book.assign({ open: true }),
+      () => book.ref(),
+    ];
+    for (const use of stale) expectRefusal(use, "ERR_TIDEMARK_STALE_REFERENCE", /generation \d+.*generation \d+/s);
+  });
+
+  test("of a disposed runtime says so at every access, wherever it points", async () => {
+    const short = await createRuntime();
+    const record = short.arena().new(Book);
+    const unset = short.cursor(Book);
+    const held = record.ref();
+    const levels = short.arena().array(Level, 2);
+    const growing = short.arena().array(Level);
+    short.dispose();
+    for (const use of [
+      () => record.open,
+      () => unset.open,
+      () => record.bids,
+      () => record.toObject(),
+      () => record.assign({}),
+      () => record.ref(),
+      () => record.moveTo(held),
+      () => record.moveTo(unset),
+      () => record.copyTo(arena as never),
+      () => levels.at(0),
+      () => [...levels],
+      () => growing.push(),
+      () => [...growing],
+      () => growing.toArray(),
+    ]) {
+      expectRefusal(use, "ERR_TIDEMARK_DISPOSED");
+    }
+  });
+});
+
+describe("nested structs and inline arrays", () => {
+  test("are read and written in place", () => {
+    const book = arena.new(Book);
+    book.bids.name = "bids";
+    book.bids.best.price = 10;
+    book.asks.levels.at(2).quantity = 3;
+    book.asks.counts.set(1, 7);
+    const empty = { price: 0, quantity: 0 };
+    expect(book.toObject()).toEqual({
+      bids: { name: "bids", best: { price: 10, quantity: 0 }, levels: [empty, empty, empty], counts: [0, 0] },
+      asks: { name: "", best: empty, levels: [empty, empty, { price: 0, quantity: 3 }], counts: [0, 7] },
+      open: false,
+      last: null,
+    });
+  });
+
+  test("take a cursor or a plain object, whole or in part", () => {
+    const book = arena.new(Book);
+    book.bids.best = level(1, 2);
+    book.asks.best = book.bids.best;
+    book.assign({ asks: { best: { quantity: 5 } } });
+    expect(book.asks.best.toObject()).toEqual({ price: 1, quantity: 5 });
+    book.asks = book.bids;
+    expect(book.asks.toObject()).toEqual(book.bids.toObject());
+    expect(book.bids.best.toObject()).toEqual({ price: 1, quantity: 2 });
+  });
+
+  test("are given the array view of another record, or their own", () => {
+    const one = arena.new(Side);
+    const two = arena.new(Side);
+    one.assign({ levels: [level(1, 1), { price: 2 }, level(3, 3)], counts: [4, 5] });
+    two.levels = one.levels;
+    two.counts = one.counts;
+    expect(two.toObject()).toEqual(one.toObject());
+    two.levels = two.levels;
+    two.assign({ counts: Uint32Array.of(8, 9) });
+    expect(two.levels.toArray()).toEqual(one.levels.toArray());
+    expect(two.counts.toArray()).toEqual([8, 9]);
+    const fixed = arena.array(Level, 3);
+    fixed.set(1, { price: 6 });
+    two.levels = fixed;
+    expect(two.levels.at(1).price).toBe(6);
+  });
+
+  test("are seen through one view for each cursor, placed anew whenever the field is read", () => {
+    const one = arena.new(Side);
+    const two = arena.new(Side);
+    const cursor = runtime.cursor(Side);
+    const view = cursor.moveTo(one).best;
+    view.price = 1;
+    cursor.moveTo(two);
+    expect(view.price).toBe(1);
+    expect(cursor.best).toBe(view);
+    expect(view.price).toBe(0);
+    expect(cursor.levels).toBe(cursor.levels);
+  });
+
+  test("have a fixed length: no element beyond it, and no growth", () => {
+    const side = arena.new(Side);
+    expectRefusal(() => side.levels.at(3), "ERR_TIDEMARK_OUT_OF_BOUNDS", /element 3.*3/);
+    expectRefusal(() => side.levels.push(), "ERR_TIDEMARK_LIMIT_EXCEEDED", /3/);
+    expectRefusal(() => side.counts.push(1), "ERR_TIDEMARK_LIMIT_EXCEEDED", /2/);
+    expect(side.levels.growable).toBe(false);
+  });
+});
+
+describe("assign", () => {
+  const kept = { price: 1, quantity: 2 };
+
+  test("sets what is named and leaves the rest", () => {
+    const record = level(1, 2);
+    expect(record.assign({ quantity: 3 })).toBe(record);
+    expect(record.toObject()).toEqual({ price: 1, quantity: 3 });
+    record.assign({});
+    expect(record.toObject()).toEqual({ price: 1, quantity: 3 });
+  });
+
+  test("takes back what toObject gave, refs included", () => {
+    const book = arena.new(Book);
+    book.last = level(5, 6);
+    book.bids.levels.at(1).price = 3;
+    const copy = arena.new(Book).assign(book.toObject());
+    expect(copy.last!.price).toBe(5);
+    expect(copy.bids.toObject()).toEqual(book.bids.toObject());
+  });
+
+  test("takes a cursor or a ref of the same struct", () => {
+    const source = level(7, 8);
+    const record = level(1, 2);
+    expect(record.assign(source).toObject()).toEqual({ price: 7, quantity: 8 });
+    record.assign(kept);
+    expect(record.assign(source.ref()).toObject()).toEqual({ price: 7, quantity: 8 });
+    expect(record.assign(record).toObject()).toEqual({ price: 7, quantity: 8 });
+  });
+
+  test.each([...HOSTILE_OBJECTS.filter(([, value]) => typeof value !== "object" || value === null), ["undefined", undefined] as const])(
+    "refuses %s",
+    (_label, values) => {
+      const record = level(1, 2);
+      expectRefusal(() => record.assign(values as object), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
+      expect(record.toObject()).toEqual(kept);
+    },
+  );
+
+  test("with an unknown name or a bad value, at any depth and in any order, changes nothing", () => {
+    const book = arena.new(Book);
+    book.assign({ bids: { name: "bids", counts: [1, 2] }, open: true });
+    const before = book.toObject();
+    const good = { bids: { name: "new", best: { price: 9 }, counts: [3, 4] }, open: false };
+    for (const bad of [
+      { ...good, opened: true },
+      { ...good, open: 1 },
+      { ...good, last: arena.new(Side) },
+      { ...good, last: 5 },
+      { ...good, asks: { best: { prise: 1 } } },
+      { ...good, asks: { levels: [{}, {}] } },
+      { ...good, asks: { levels: [{ price: 1 }, { price: 2 }, { price: "3" }] } },
+      { ...good, asks: { counts: [1, -1] } },
+      { ...good, asks: { name: "asks!" } },
+      { ...good, asks: null },
+      { ...good, asks: undefined },
+      { ...good, asks: book },
+      { ...good, asks: other.arena().new(Side) },
+      { ...good, asks: runtime.cursor(Side) },
+      { ...good, ["__proto__"]: {} },
+      { ...good, toString: 1 },
+      { ...good, constructor: 1 },
+    ]) {
+      expectRefusal(() => book.assign(bad as object));
+      expect(book.toObject()).toEqual(before);
+    }
+  });
+
+  test("looks at own properties only, as Object.assign does", () => {
+    const record = level(1, 2);
+    record.assign(Object.create({ price: 9, prise: 9 }, { quantity: { value: 4, enumerable: true } }));
+    expect(record.toObject()).toEqual({ price: 1, quantity: 4 });
+    class Quote {
+      quantity = 5;
+      get price(): number {
+        return 9;
+      }
+    }
+    record.assign(new Quote());
+    expect(record.toObject()).toEqual({ price: 1, quantity: 5 });
+    record.assign({
+      get price() {
+        return 6;
+      },
+    });
+    expect(record.price).toBe(6);
+  });
+
+  test("reads each value once, so that it cannot change between the check and the write", () => {
+    const changing = <T>(first: unknown, second: unknown): T => {
+      let reads = 0;
+      return { valueOf: null, get: () => (reads++ === 0 ? first : second) } as T & { get(): unknown };
+    };
+    const source = changing<{ get(): never }>([1, 2], [1, "x", 3]);
+    const side = arena.new(Side);
+    side.assign({
+      get counts() {
+        return source.get();
+      },
+    });
+    expect(side.counts.toArray()).toEqual([1, 2]);
+    const name = changing<{ get(): never }>("tide", "tidemark and more");
+    side.assign({
+      get name() {
+        return name.get();
+      },
+    });
+    expect(side.name).toBe("tide");
+    const best = changing<{ get(): never }>({ price: 1 }, { prise: Symbol("x") });
+    side.assign({
+      get best() {
+        return best.get();
+      },
+    });
+    expect(side.best.price).toBe(1);
+    const book = arena.new(Book);
+    const last = changing<{ get(): never }>(null, 5);
+    book.assign({
+      get last() {
+        return last.get();
+      },
+    });
+    expect(book.last).toBe(null);
+  });
+
+  test("refuses a getter that throws, with its error as the cause, and changes nothing", () => {
+    const record = level(1, 2);
+    const cause = new RangeError("hostile");
+    const refusal = expectRefusal(
+      () =>
+        record.assign({
+          price: 9,
+          get quantity(): number {
+            throw cause;
+          },
+        }),
+      "ERR_TIDEMARK_INVALID_ARGUMENT",
+      /Level\.quantity/,
+    );
+    expect(refusal.cause).toBe(cause);
+    expect(record.toObject()).toEqual(kept);
+    const hostileArray = [1, 2];
+    Object.defineProperty(hostileArray, 1, {
+      get() {
+        throw cause;
+      },
+    });
+    const side = arena.new(Side);
+    expect(expectRefusal(() => side.assign({ counts: hostileArray }), "ERR_TIDEMARK_INVALID_ARGUMENT").cause).toBe(cause);
+    expect(side.counts.toArray()).toEqual([0, 0]);
+  });
+
+  test("whose getter ends the record writes nothing into what comes after", () => {
+    const scratch = runtime.arena();
+    const record = scratch.new(Level);
+    const after = runtime.cursor(Level);
+    expectRefusal(
+      () =>
+        record.assign({
+          price: 1,
+          get quantity() {
+            scratch.reset();
+            scratch.new(Level, after);
+            return 2;
+          },
+        }),
+      "ERR_TIDEMARK_STALE_REFERENCE",
+    );
+    expect(after.toObject()).toEqual({ price: 0, quantity: 0 });
+  });
+
+  test("whose getter makes memory grow writes to the record all the same", () => {
+    const record = level(0, 0);
+    record.assign({
+      price: 1,
+      get quantity() {
+        arena.bytes(8 << 20);
+        return 2;
+      },
+    });
+    expect(record.toObject()).toEqual({ price: 1, quantity: 2 });
+  });
+});
+
+describe("copyTo", () => {
+  const Node = struct("Node", { value: u8, next: ref("Node"), level: Level });
+
+  test("copies a nested record alone, and into the cursor that is given", () => {
+    const book = arena.new(Book);
+    book.bids.best.price = 4;
+    const target = runtime.arena();
+    const into = runtime.cursor(Level);
+    expect(book.bids.best.copyTo(target, into)).toBe(into);
+    arena.reset();
+    expect(into.price).toBe(4);
+    target.destroy();
+    expectRefusal(() => into.price, "ERR_TIDEMARK_STALE_REFERENCE");
+  });
+
+  test("keeps cycles and sharing, and leaves the source alone", () => {
+    const first = arena.new(Node).assign({ value: 1 });
+    const second = arena.new(Node).assign({ value: 2, next: first, level: { price: 7 } });
+    first.next = second;
+    using target = runtime.arena();
+    const copy = first.copyTo(target);
+    expect(first.next!.value).toBe(2);
+    arena.reset();
+    const walker = runtime.cursor(Node).moveTo(copy);
+    expect(walker.follow("next")).toBe(true);
+    expect(walker.level.price).toBe(7);
+    expect(walker.follow("next")).toBe(true);
+    expect(walker.value).toBe(1);
+    expect(walker.$address).toBe(copy.$address);
+  });
+
+  test.each([...HOSTILE_OBJECTS, ["undefined", undefined] as const])("refuses %s as a target", (_label, target) => {
+    expectRefusal(() => level(1, 2).copyTo(target as Arena), "ERR_TIDEMARK_INVALID_ARGUMENT");
+  });
+
+  test.each(HOSTILE_OBJECTS)("refuses %s as the cursor to move", (_label, into) => {
+    using target = runtime.arena();
+    expectRefusal(() => level(1, 2).copyTo(target, into as Cursor as never), "ERR_TIDEMARK_INVALID_ARGUMENT");
+    expect(target.stats().used).toBe(0);
+  });
+
+  test("refuses another runtime, a cursor of another struct and an arena that has been destroyed", () => {
+    const record = level(1, 2);
+    expectRefusal(() => record.copyTo(other.arena()), "ERR_TIDEMARK_INVALID_ARGUMENT", /another runtime/);
+    using target = runtime.arena();
+    expectRefusal(() => record.copyTo(target, runtime.cursor(Side) as never), "ERR_TIDEMARK_INVALID_ARGUMENT", /Side/);
+    expectRefusal(() => record.copyTo(target, other.cursor(Level)), "ERR_TIDEMARK_INVALID_ARGUMENT", /another runtime/);
+    expect(target.stats().used).toBe(0);
+    target.destroy();
+    expectRefusal(() => record.copyTo(target), "ERR_TIDEMARK_DISPOSED");
+  });
+});

@@ -1,0 +1,70 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const entry = new URL("../../build/bindings/index.node.js", import.meta.url).href;
+
+/** Runs in a process of its own, where nobody else makes garbage. */
+const program = `
+  import { PerformanceObserver } from "node:perf_hooks";
+  const { createLoop, createRuntime, f64, struct } = await import(${JSON.stringify(entry)});
+  const wasteful = process.argv[1] === "wasteful";
+
+  const runtime = await createRuntime();
+  const Level = struct("Level", { price: f64, quantity: f64 });
+  const level = runtime.cursor(Level);
+  const loop = createLoop(runtime, { queue: { capacity: 2048, overflow: 4096, policy: "spill" } });
+  const total = new Float64Array(1);
+  let kept;
+  const kind = loop.on("level", (price, { region }) => {
+    region.new(Level, level);
+    level.price = price;
+    total[0] += level.price;
+    if (wasteful) kept = { price, quantity: total[0] };
+  });
+
+  async function play(events) {
+    for (let event = 0; event < events; ) {
+      while (event < events && kind.post(event & 1023) !== "rejected") event++;
+      await loop.runUntilIdle();
+    }
+  }
+
+  await play(300_000);
+  const before = runtime.stats();
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => { collections += list.getEntries().length; });
+  observer.observe({ entryTypes: ["gc"] });
+  gc(); // so that what was there before cannot fill the young generation up
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  collections = 0;
+  const heapBefore = process.memoryUsage().heapUsed;
+  await play(1_000_000);
+  const heapBytes = process.memoryUsage().heapUsed - heapBefore;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  collections += observer.takeRecords().length;
+  const after = runtime.stats();
+  const { processed, regionsLeased, regionsLive, bytesReset, spilled } = loop.stats();
+  console.log(JSON.stringify({ collections, heapBytes, before, after, processed, regionsLeased, regionsLive, bytesReset, spilled }));
+`;
+
+async function play(mode: "frugal" | "wasteful") {
+  const node = promisify(execFile);
+  const { stdout } = await node(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program, mode]);
+  return JSON.parse(stdout);
+}
+
+test("a million synchronous events with a region and a record each cause no collection and take no more memory", async () => {
+  const { collections, heapBytes, before, after, ...counts } = await play("frugal");
+  expect(collections).toBe(0);
+  expect(heapBytes).toBeLessThan(1_000_000); // the host's hops and clock readings; the smallest object has 12 bytes
+  expect(after).toEqual(before);
+  expect(counts).toMatchObject({ processed: 1_300_000, regionsLeased: 1_300_000, regionsLive: 0 });
+  expect(counts.bytesReset).toBeGreaterThanOrEqual(1_300_000 * 16);
+  expect(counts.spilled).toBeGreaterThan(0);
+});
+
+test("collections are counted where a handler makes garbage, so that none means none", async () => {
+  const { collections } = await play("wasteful");
+  expect(collections).toBeGreaterThan(0);
+});

@@ -1,0 +1,192 @@
+// A platform and a runtime that do what a test tells them, and keep account of everything a loop asks of them.
+
+import type { Host, Region, RegionPool, Runtime } from "tidemark";
+import { DisposedError, OutOfMemoryError, RegionEndedError } from "tidemark";
+
+/** A host whose clock, hops and timers move only when told to. */
+export class SimulatedHost implements Host {
+  time = 0;
+  /** Callbacks that hop, oldest first. */
+  readonly hops: (() => void)[] = [];
+  #timers: { readonly at: number; readonly callback: () => void }[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  hop(callback: () => void): void {
+    this.hops.push(callback);
+  }
+
+  after(milliseconds: number, callback: () => void): () => void {
+    const timer = { at: this.time + milliseconds, callback };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  get timers(): number {
+    return this.#timers.length;
+  }
+
+  /** Lets the oldest hop come down, and whatever is settled by it. Returns whether there was one. */
+  async step(): Promise<boolean> {
+    const hop = this.hops.shift();
+    hop?.();
+    await settled();
+    return hop !== undefined;
+  }
+
+  /** Steps until nothing hops any more. Returns how many steps that took. */
+  async rest(): Promise<number> {
+    let steps = 0;
+    while (await this.step()) steps++;
+    return steps;
+  }
+
+  /** Moves the clock, and fires what is due, in the order of time. */
+  async advance(milliseconds: number): Promise<void> {
+    const end = this.time + milliseconds;
+    for (;;) {
+      const due = this.#timers.filter((timer) => timer.at <= end).sort((left, right) => left.at - right.at)[0];
+      if (due === undefined) break;
+      this.#timers = this.#timers.filter((other) => other !== due);
+      this.time = Math.max(this.time, due.at);
+      due.callback();
+      await settled();
+    }
+    this.time = end;
+  }
+}
+
+/** Waits until every promise that can settle by itself has done so. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A region that holds no memory: it counts bytes, and knows whether it is leased. */
+export class SimulatedRegion {
+  ended = true;
+  used = 0;
+  /** The hint it was last leased with. */
+  sizeHint = -1;
+
+  bytes(count: number): void {
+    if (this.ended) throw new RegionEndedError(`the region has ended, after ${this.used} bytes`);
+    this.used += count;
+  }
+}
+
+/** Hands out simulated regions, and refuses what no pool should be asked: leasing twice, ending twice. */
+export class SimulatedPool {
+  readonly created: SimulatedRegion[] = [];
+  readonly live = new Set<SimulatedRegion>();
+  /** Whether the memory itself is gone. */
+  lost = false;
+  /** How often the pool has been disposed. */
+  disposals = 0;
+  /** Leases until one fails for want of memory. */
+  leasesLeft = Number.POSITIVE_INFINITY;
+  /** Thrown by the next `end`, once the region has ended. */
+  fault: Error | undefined;
+
+  createRegion(): SimulatedRegion {
+    const region = new SimulatedRegion();
+    this.created.push(region);
+    return region;
+  }
+
+  lease(region: SimulatedRegion, sizeHint: number): void {
+    if (this.lost) throw new DisposedError("the runtime has been disposed");
+    if (!region.ended) throw new Error("a region that is leased was leased again");
+    if (this.leasesLeft-- <= 0) throw new OutOfMemoryError("0 bytes are left of 0");
+    region.ended = false;
+    region.used = 0;
+    region.sizeHint = sizeHint;
+    this.live.add(region);
+  }
+
+  end(region: SimulatedRegion): number {
+    if (this.lost) throw new DisposedError("the runtime has been disposed");
+    if (region.ended) throw new Error("a region that is not leased was ended");
+    region.ended = true;
+    this.live.delete(region);
+    const { fault } = this;
+    this.fault = undefined;
+    if (fault !== undefined) throw fault;
+    return region.used;
+  }
+
+  dispose(): void {
+    this.disposals++;
+  }
+
+  lose(): void {
+    for (const region of this.live) region.ended = true;
+    this.live.clear();
+    this.lost = true;
+  }
+}
+
+/** As much of a runtime as a loop needs. */
+export class SimulatedRuntime {
+  readonly pool = new SimulatedPool();
+  readonly debug: boolean;
+
+  constructor(options: { debug?: boolean } = {}) {
+    this.debug = options.debug ?? false;
+  }
+
+  get disposed(): boolean {
+    return this.pool.lost;
+  }
+
+  dispose(): void {
+    this.pool.lose();
+  }
+
+  regionPool(): RegionPool {
+    return this.pool as unknown as RegionPool;
+  }
+
+  /** The runtime as a loop takes it. */
+  get runtime(): Pick<Runtime, "debug" | "disposed" | "regionPool"> {
+    return this;
+  }
+}
+
+/** The simulated region behind what a context calls its region. */
+export function simulated(region: Region): SimulatedRegion {
+  return region as unknown as SimulatedRegion;
+}
+
+/** A promise that a test settles by hand. */
+export class Gate {
+  open!: () => void;
+  fail!: (error: unknown) => void;
+  readonly promise = new Promise<void>((resolve, reject) => {
+    this.open = resolve;
+    this.fail = reject;
+  });
+}
+
+/** What has become of a promise, to be read at any moment. Handles its rejection, so none is reported as stray. */
+export class Outcome<Value> {
+  state: "pending" | "resolved" | "rejected" = "pending";
+  value: Value | undefined;
+  error: unknown;
+
+  constructor(promise: Promise<Value>) {
+    promise.then(
+      (value) => {
+        this.state = "resolved";
+        this.value = value;
+      },
+      (error) => {
+        this.state = "rejected";
+        this.error = error;
+      },
+    );
+  }
+}

@@ -1,0 +1,501 @@
+import {
+  type Arena,
+  type ArenaMark,
+  type Bytes,
+  type CursorOf,
+  LimitExceededError,
+  OutOfMemoryError,
+  type Runtime,
+  ref,
+  StaleMarkError,
+  type StructArray,
+  StaleReferenceError,
+  struct,
+  u32,
+  u64,
+} from "tidemark";
+import { expect } from "vitest";
+import { arenaWord, Owner, PAGE, validate } from "./runtimes.js";
+
+/** A record with refs, for graphs. */
+export const Node = struct("Node", { id: u32, next: ref("Node"), other: ref("Node"), stamp: u64 });
+type NodeCursor = CursorOf<(typeof Node)["fields"]>;
+
+const MARK_BYTES = 32;
+const BLOCK_HEADER = 16;
+const SMALL_BLOCK = 4352;
+const SMALL_HEADER = 256;
+const OVERSIZE = 4 * PAGE;
+const GRAIN = 8;
+/** Elements in the first segment of a growable array of nodes. */
+const FIRST_SEGMENT = 4;
+
+/** What the model knows of one allocation. */
+interface Item {
+  readonly address: number;
+  readonly size: number;
+  live: boolean;
+  /** Throws unless the content is what was written. */
+  check(): void;
+  /** True if the library says that it lives; undefined where the library does not know (raw addresses). */
+  isLive(): boolean | undefined;
+}
+
+interface NodeItem extends Item {
+  readonly cursor: NodeCursor;
+  readonly id: number;
+  next: NodeItem | undefined;
+  other: NodeItem | undefined;
+}
+
+/** What was made since a mark, or since the arena's start. */
+interface Frame {
+  readonly mark: ArenaMark | undefined;
+  /** `stats().used` when the mark had been made. */
+  readonly used: number;
+  readonly items: Item[];
+  readonly children: ArenaModel[];
+}
+
+/** Sees to the parts that all arenas of one run share. */
+export class World {
+  readonly roots: ArenaModel[] = [];
+  /** All live items by address, to find overlaps. */
+  readonly live = new Set<Item>();
+  /** Items that have ended, of which some are looked at later. */
+  readonly ended: Item[] = [];
+  readonly deadMarks: { arena: ArenaModel; mark: ArenaMark }[] = [];
+  stamp = 0;
+  refusals = 0;
+
+  constructor(
+    readonly runtime: Runtime,
+    /** Look at everything after each step. */
+    readonly thorough: boolean,
+  ) {}
+
+  get arenas(): ArenaModel[] {
+    const found: ArenaModel[] = [];
+    const visit = (arena: ArenaModel) => {
+      found.push(arena);
+      for (const frame of arena.frames) frame.children.forEach(visit);
+    };
+    this.roots.forEach(visit);
+    return found;
+  }
+
+  /** Makes an arena without a parent, or finds out that there is no memory for it. */
+  attemptRoot(options: { maximumBytes?: number; sizeHint?: number }): void {
+    try {
+      const arena = this.runtime.arena(options);
+      this.roots.push(new ArenaModel(this, arena, undefined, options.maximumBytes ?? Infinity));
+    } catch (error) {
+      this.refusals++;
+      if (!(error instanceof OutOfMemoryError)) throw error;
+    }
+  }
+
+  add(item: Item): void {
+    const end = item.address + item.size;
+    for (const other of this.live) {
+      if (other.address < end && other.address + other.size > item.address) {
+        expect.fail(`${item.address}+${item.size} overlaps ${other.address}+${other.size}`);
+      }
+    }
+    this.live.add(item);
+  }
+
+  end(item: Item): void {
+    item.live = false;
+    this.live.delete(item);
+    this.ended.push(item);
+  }
+
+  /** Checks one item: it keeps its content while it lives, and is stale afterwards. */
+  checkItem(item: Item): void {
+    const alive = item.isLive();
+    if (alive !== undefined && alive !== item.live) expect([item.address, alive]).toEqual([item.address, item.live]);
+    if (item.live) item.check();
+  }
+
+  check(): void {
+    if (!this.thorough) return;
+    this.checkAll();
+  }
+
+  checkAll(): void {
+    for (const item of this.live) this.checkItem(item);
+    for (const item of this.ended.slice(-50)) this.checkItem(item);
+    const arenas = this.arenas;
+    for (const arena of arenas) arena.checkStats();
+    validate(this.runtime, ...arenas.map((model) => model.arena));
+  }
+}
+
+/** One arena and what should be true of it. */
+export class ArenaModel {
+  frames: Frame[] = [{ mark: undefined, used: 0, items: [], children: [] }];
+  used = 0;
+  highWater = 0;
+  resets = 0;
+
+  constructor(
+    readonly world: World,
+    readonly arena: Arena,
+    readonly parent: ArenaModel | undefined,
+    readonly maximumBytes: number,
+  ) {}
+
+  get #top(): Frame {
+    return this.frames[this.frames.length - 1]!;
+  }
+
+  get items(): Item[] {
+    return this.frames.flatMap((frame) => frame.items);
+  }
+
+  get children(): ArenaModel[] {
+    return this.frames.flatMap((frame) => frame.children);
+  }
+
+  checkStats(): void {
+    const stats = this.arena.stats();
+    const { blocks, reserved, ...figures } = stats;
+    expect(figures).toEqual({
+      used: this.used,
+      highWater: this.highWater,
+      maximumBytes: this.maximumBytes,
+      resets: this.resets,
+      children: this.children.length,
+      marks: this.frames.length - 1,
+    });
+    expect(reserved).toBeGreaterThanOrEqual(this.used);
+    expect(blocks).toBeGreaterThan(0);
+  }
+
+  // ── allocating ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  raw(size: number, alignment: number): void {
+    this.#attempt(size, alignment, () => {
+      const address = this.arena.allocate(size, alignment);
+      const view = () => this.world.runtime.$memory.u8.subarray(address, address + size);
+      return { address, item: this.#patterned(address, size, view, () => undefined) };
+    });
+  }
+
+  bytes(size: number): void {
+    this.#attempt(size, GRAIN, () => {
+      const bytes: Bytes = this.arena.bytes(size);
+      const isLive = () => {
+        try {
+          return bytes.address === bytes.$address;
+        } catch (error) {
+          if (error instanceof StaleReferenceError) return false;
+          throw error;
+        }
+      };
+      return { address: bytes.address, item: this.#patterned(bytes.address, size, () => bytes.view(), isLive) };
+    });
+  }
+
+  /** A new node, with refs to nodes that the caller has picked. */
+  node(next: NodeItem | undefined, other: NodeItem | undefined): void {
+    this.#attempt(Node.size, GRAIN, () => {
+      const cursor = this.arena.new(Node);
+      expect(cursor.toObject()).toEqual({ id: 0, next: null, other: null, stamp: 0n });
+      const item = this.#nodeItem(cursor, ++this.world.stamp);
+      cursor.id = item.id;
+      cursor.stamp = BigInt(item.id) << 32n;
+      if (next?.live) cursor.next = (item.next = next).cursor;
+      if (other?.live) cursor.other = (item.other = other).cursor;
+      return { address: cursor.$address, item };
+    });
+  }
+
+  #nodeItem(cursor: NodeCursor, id: number): NodeItem {
+    const item: NodeItem = {
+      address: cursor.$address,
+      size: Node.size,
+      live: true,
+      cursor,
+      id,
+      next: undefined,
+      other: undefined,
+      isLive: () => cursor.isLive(),
+      check() {
+        expect(cursor.id).toBe(id);
+        expect(cursor.stamp).toBe(BigInt(id) << 32n);
+        for (const name of ["next", "other"] as const) {
+          const target = item[name];
+          const found = cursor[name] as NodeCursor | null;
+          expect(found === null).toBe(target === undefined);
+          if (target === undefined || found === null) continue;
+          if (found.$address !== target.address) expect(found.$address).toBe(target.address);
+          expect(found.isLive()).toBe(target.live);
+        }
+      },
+    };
+    return item;
+  }
+
+  /** A growable array, filled right away: several segments, each an allocation. */
+  array(count: number): void {
+    const first = this.world.stamp + 1;
+    this.world.stamp += count;
+    const array = this.arena.array(Node) as StructArray<NodeCursor, never>;
+    let pushed = 0;
+    const addresses: number[] = [];
+    try {
+      for (; pushed < count; pushed++) {
+        const cursor = array.push();
+        expect(cursor.id).toBe(0);
+        cursor.id = first + pushed;
+        addresses.push(cursor.$address);
+      }
+    } catch (error) {
+      this.#refused(error);
+    }
+    // The elements' places are disjoint; that of one segment is checked against all others.
+    const bounds = { address: addresses[0] ?? 0, size: Math.min(pushed, FIRST_SEGMENT) * Node.size };
+    const item: Item = {
+      ...bounds,
+      live: true,
+      isLive: () => {
+        if (pushed === 0) return undefined;
+        try {
+          return array.at(0) !== undefined;
+        } catch (error) {
+          if (error instanceof StaleReferenceError) return false;
+          throw error;
+        }
+      },
+      check() {
+        for (let index = 0; index < pushed; index++) {
+          const cursor = array.at(index);
+          if (cursor.id !== first + index) expect([index, cursor.id]).toEqual([index, first + index]);
+        }
+      },
+    };
+    let capacity = 0;
+    for (let segment = FIRST_SEGMENT; capacity < pushed; segment *= 2) capacity += segment;
+    this.#noteUsed(this.used + capacity * Node.size);
+    expect(this.arena.stats().used).toBe(this.used);
+    if (pushed > 0) {
+      this.world.add(item);
+      this.#top.items.push(item);
+    }
+  }
+
+  #noteUsed(used: number): void {
+    this.used = used;
+    this.highWater = Math.max(this.highWater, used);
+  }
+
+  /** Makes the content a pattern of its own, having seen that it is zero. */
+  #patterned(address: number, size: number, view: () => Uint8Array, isLive: () => boolean | undefined): Item {
+    const stamp = ++this.world.stamp & 0xff;
+    const bytes = view();
+    expect(bytes.length).toBe(size);
+    // Of large ones the ends are looked at, and a stride between: what overlaps is found by addresses anyway.
+    const step = size > 4096 ? 509 : 1;
+    const at = (index: number) => (stamp + index * 7) & 0xff;
+    for (let index = 0; index < size; index += step) {
+      if (bytes[index] !== 0) expect([index, bytes[index]]).toEqual([index, 0]);
+      bytes[index] = at(index);
+    }
+    if (bytes[size - 1] !== 0 && step > 1 && (size - 1) % step !== 0) expect(bytes[size - 1]).toBe(0);
+    bytes[size - 1] = at(size - 1);
+    return {
+      address,
+      size,
+      live: true,
+      isLive,
+      check() {
+        const now = view();
+        for (let index = 0; index < size; index += step) {
+          if (now[index] !== at(index)) expect([address, index, now[index]]).toEqual([address, index, at(index)]);
+        }
+        if (now[size - 1] !== at(size - 1)) expect(now[size - 1]).toBe(at(size - 1));
+      },
+    };
+  }
+
+  /** Runs an allocation and checks its place and its bill, or that a refusal was right and changed nothing. */
+  #attempt(size: number, alignment: number, allocate: () => { address: number; item: Item }): void {
+    const before = this.arena.stats();
+    const cursor = arenaWord(this.arena, "ARENA_CURSOR");
+    const rounded = Math.ceil(size / GRAIN) * GRAIN;
+    const aligned = Math.max(alignment, GRAIN);
+    const inPlace = Math.ceil(cursor / aligned) * aligned;
+    const movedPadding = Math.max(0, aligned - BLOCK_HEADER);
+    let made: { address: number; item: Item };
+    try {
+      made = allocate();
+    } catch (error) {
+      this.#refused(error);
+      expect(this.arena.stats()).toEqual(before);
+      const room = this.maximumBytes - before.used;
+      if (error instanceof LimitExceededError) expect(rounded + movedPadding).toBeGreaterThan(room);
+      return;
+    }
+    const { address, item } = made;
+    if (address % aligned !== 0) expect([address, aligned]).toEqual([address - (address % aligned), aligned]);
+    const padding = address === inPlace ? inPlace - cursor : address - this.#contentAt(address);
+    if (padding > Math.max(inPlace - cursor, movedPadding)) expect(padding).toBeLessThanOrEqual(movedPadding);
+    if (address !== inPlace && arenaWord(this.arena, "ARENA_CURSOR") === cursor) {
+      // A run of its own: only for what is large.
+      expect(BLOCK_HEADER + movedPadding + rounded).toBeGreaterThan(OVERSIZE);
+    } else if (arenaWord(this.arena, "ARENA_CURSOR") !== address + rounded) {
+      expect(arenaWord(this.arena, "ARENA_CURSOR")).toBe(address + rounded);
+    }
+    this.#noteUsed(this.used + rounded + padding);
+    const { used } = this.arena.stats();
+    if (used !== this.used) expect(used).toBe(this.used);
+    expect(used).toBeLessThanOrEqual(this.maximumBytes);
+    this.world.add(item);
+    this.#top.items.push(item);
+  }
+
+  /** Where the content of the block begins whose first allocation is at `address`. */
+  #contentAt(address: number): number {
+    const page = Math.floor(address / PAGE) * PAGE;
+    const isSmall = this.world.runtime.$memory.exports.ownerOf(address) === Owner.SMALL_BLOCKS;
+    const block = isSmall ? address - ((address - page - SMALL_HEADER) % SMALL_BLOCK) : page;
+    return block + BLOCK_HEADER;
+  }
+
+  #refused(error: unknown): void {
+    this.world.refusals++;
+    if (error instanceof LimitExceededError && this.maximumBytes !== Infinity) return;
+    if (error instanceof OutOfMemoryError) return;
+    throw error;
+  }
+
+  // ── copying ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Copies the graph at `root` into this arena and compares the copy with what the model says it must be. */
+  copy(root: NodeItem): void {
+    const reached = new Set<NodeItem>();
+    const own = new Set<Item>(this.items);
+    let stale = false;
+    for (const pending = [root]; pending.length > 0; ) {
+      const item = pending.pop()!;
+      if (reached.has(item)) continue;
+      reached.add(item);
+      for (const target of [item.next, item.other]) {
+        if (target === undefined) continue;
+        stale ||= !target.live;
+        if (!own.has(target)) pending.push(target);
+      }
+    }
+    const before = this.arena.stats();
+    let copied: NodeCursor;
+    try {
+      copied = root.cursor.copyTo(this.arena);
+    } catch (error) {
+      if (!(stale && error instanceof StaleReferenceError)) this.#refused(error);
+      const { reserved: _r, blocks: _b, ...after } = this.arena.stats();
+      expect(before).toMatchObject(after);
+      return;
+    }
+    expect(stale).toBe(false);
+    const copies = new Map<NodeItem, NodeItem>();
+    const walk: [NodeItem, NodeCursor][] = [[root, copied]];
+    for (let turn = walk.pop(); turn !== undefined; turn = walk.pop()) {
+      const [source, cursor] = turn;
+      if (copies.has(source)) continue;
+      const item = this.#nodeItem(cursor, source.id);
+      copies.set(source, item);
+      for (const name of ["next", "other"] as const) {
+        const target = source[name];
+        if (target !== undefined && !own.has(target)) walk.push([target, cursor[name] as NodeCursor]);
+      }
+    }
+    expect(copies.size).toBe(reached.size);
+    for (const [source, item] of copies) {
+      for (const name of ["next", "other"] as const) {
+        const target = source[name];
+        item[name] = target === undefined || own.has(target) ? target : copies.get(target);
+      }
+      this.world.add(item);
+      this.#top.items.push(item);
+    }
+    for (const item of copies.values()) item.check();
+    for (const item of reached) item.check();
+    this.#noteUsed(this.used + reached.size * Node.size);
+    expect(this.arena.stats().used).toBe(this.used);
+  }
+
+  // ── ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  mark(): void {
+    const before = this.arena.stats();
+    try {
+      const mark = this.arena.mark();
+      this.#noteUsed(this.used + MARK_BYTES);
+      this.frames.push({ mark, used: this.used, items: [], children: [] });
+    } catch (error) {
+      this.#refused(error);
+      expect(this.arena.stats()).toEqual(before);
+    }
+  }
+
+  /** Goes back to mark `level`, 1 being the outermost. */
+  rewind(level: number): void {
+    const frame = this.frames[level]!;
+    this.arena.rewind(frame.mark!);
+    for (const { mark } of this.frames.slice(level + 1)) this.world.deadMarks.push({ arena: this, mark: mark! });
+    this.#endFramesFrom(level);
+    this.frames.push({ ...frame, items: [], children: [] });
+    this.used = frame.used;
+  }
+
+  rewindDead(mark: ArenaMark): void {
+    const before = this.arena.stats();
+    expect(() => this.arena.rewind(mark)).toThrow(StaleMarkError);
+    expect(this.arena.stats()).toEqual(before);
+  }
+
+  reset(): void {
+    for (const { mark } of this.frames.slice(1)) this.world.deadMarks.push({ arena: this, mark: mark! });
+    expect(this.arena.reset()).toBe(this.used);
+    this.#endFramesFrom(0);
+    this.frames = [{ mark: undefined, used: 0, items: [], children: [] }];
+    this.used = 0;
+    this.resets++;
+  }
+
+  destroy(): void {
+    this.arena.destroy();
+    this.ended();
+    const siblings = this.parent?.frames.find((frame) => frame.children.includes(this))?.children ?? this.world.roots;
+    siblings.splice(siblings.indexOf(this), 1);
+  }
+
+  child(maximumBytes: number | undefined, sizeHint: number | undefined): void {
+    try {
+      const options = { ...(maximumBytes && { maximumBytes }), ...(sizeHint && { sizeHint }) };
+      const arena = this.arena.arena(options);
+      this.#top.children.push(new ArenaModel(this.world, arena, this, maximumBytes ?? Infinity));
+    } catch (error) {
+      this.#refused(error);
+    }
+  }
+
+  #endFramesFrom(level: number): void {
+    for (const frame of this.frames.splice(level)) {
+      for (const item of frame.items) this.world.end(item);
+      for (const child of frame.children) child.ended();
+    }
+  }
+
+  /** Everything of it has ended, with its parent or by itself. */
+  ended(): void {
+    this.#endFramesFrom(0);
+    expect(this.arena.destroyed).toBe(true);
+  }
+
+  get nodes(): NodeItem[] {
+    return this.items.filter((item): item is NodeItem => "cursor" in item);
+  }
+}
