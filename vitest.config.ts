@@ -4,7 +4,13 @@ import { defineConfig } from "vitest/config";
 const build = (path: string) => fileURLToPath(new URL(`./build/${path}`, import.meta.url));
 
 export default defineConfig({
-  resolve: { alias: { tidemark: build("bindings/index.node.js") } },
+  resolve: {
+    // Tests run what is shipped, not the sources: the package by its name, the benchmarks as they were compiled.
+    alias: [
+      { find: /^tidemark$/, replacement: build("bindings/index.node.js") },
+      { find: /^\.\.\/\.\.\/bench\//, replacement: build("bench/") },
+    ],
+  },
   test: {
     include: ["tests/**/*.test.ts"],
     exclude: ["tests/browser/**"],

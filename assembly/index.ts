@@ -1,9 +1,7 @@
 // What the module exports, and nothing else.
 
-export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
-export { ROOT, LAYOUT_VERSION, MAGIC, PAGE_LIMIT, OWNER_PAGES } from "./memory/root";
 export {
-  allocate as arenaAllocate,
+  allocateAligned as arenaAllocate,
   arenaContains,
   createArena,
   destroyArena,
@@ -18,8 +16,14 @@ export { copyGraph } from "./allocators/copy";
 export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
 export { deleteKey as sortedMapDelete } from "./collections/sortedMapDelete";
 export { insert as sortedMapInsert, set as sortedMapSet } from "./collections/sortedMapInsert";
-export { compareTo as sortedMapCompare, find as sortedMapFind, seekNeighbour as sortedMapSeek } from "./collections/sortedMapSearch";
+export {
+  compareTo as sortedMapCompare,
+  find as sortedMapFind,
+  seekNeighbour as sortedMapSeek,
+} from "./collections/sortedMapSearch";
 export { validateSortedMap } from "./collections/sortedMapValidate";
+export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
+export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, ROOT } from "./memory/root";
 
 import { Arena, Mark } from "./allocators/arena";
 import { Root } from "./memory/root";
@@ -55,7 +59,7 @@ export const ROOT_GUARDS_LIVE: u32 = offsetof<Root>("guardsLive");
 export const ROOT_REFUSE_AFTER: u32 = offsetof<Root>("refuseAfter");
 
 import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";
-import { Node, NODE_HEADER } from "./collections/sortedMapNode";
+import { NODE_HEADER, Node } from "./collections/sortedMapNode";
 
 export const SORTED_MAP_SIZE: u32 = offsetof<SortedMap>("size");
 export const SORTED_MAP_HEIGHT: u32 = offsetof<SortedMap>("height");

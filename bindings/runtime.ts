@@ -239,7 +239,7 @@ export function runtimeFactory(load: ModuleLoader): (options?: RuntimeOptions) =
     const { initialPages, maximumPages } = checkOptions(options);
     const raw = options.memory ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
-    const source = options.wasm ?? (await load(options.debug ?? false));
+    const source = options.wasm ?? load(options.debug ?? false);
     const exports = (await instantiateOver(memory, source, {})) as unknown as ModuleExports;
     verifyModule(exports);
     memory.attach(exports);
@@ -320,6 +320,9 @@ async function instantiateOver(
     return instance.instance.exports;
   } catch (cause) {
     if (cause instanceof DisposedError) throw cause;
-    throw new InvalidModuleError(`the module cannot be instantiated: ${(cause as Error).message}`, { cause });
+    throw new InvalidModuleError(
+      `the module cannot be instantiated: ${cause instanceof Error ? cause.message : describe(cause)}`,
+      { cause },
+    );
   }
 }

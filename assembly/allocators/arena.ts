@@ -25,7 +25,7 @@ import { advanceGuard, allocateGuard, freeGuard, generationOf } from "../memory/
 import { fail, IS_DEBUG } from "../memory/root";
 import { SMALL_BLOCK_SIZE } from "../memory/smallBlock";
 import { Status } from "../memory/status";
-import { allocateBlock, Block, BLOCK_HEADER, freeBlock } from "./block";
+import { allocateBlock, BLOCK_HEADER, Block, freeBlock } from "./block";
 
 /** Blocks double up to here; larger ones would waste more at their ends than they save in calls. */
 export const BLOCK_LIMIT: u32 = 16 * PAGE_SIZE;
@@ -46,6 +46,9 @@ export class Arena {
   /** The guard of refs that are made now, and its generation, kept here to save the fast path a load. */
   guard: Address;
   generation: u32;
+  highWater: u32;
+  resets: u32;
+  blocks: u32;
 
   /** The block that `cursor` is in, and the end of its usable bytes. */
   block: Address;
@@ -61,13 +64,10 @@ export class Arena {
   maximumBytes: u32;
   /** Bytes taken from below, headers included. */
   reserved: u32;
-  blocks: u32;
   /** The size of the next block. */
   nextBytes: u32;
-  highWater: u32;
   /** Bytes of blocks that recent rounds reached, decaying. */
   peak: u32;
-  resets: u32;
 
   parent: Address;
   firstChild: Address;
@@ -80,6 +80,19 @@ export class Arena {
   birth: f64;
   childCount: u32;
   depth: u32;
+
+  /** Returns the address of `size` bytes, zero, 8-byte aligned, or 0 with a status. */
+  @inline
+  allocate(size: u32): Address {
+    const address = this.cursor;
+    const rounded = (size + (GRAIN - 1)) & ~(GRAIN - 1);
+    // One compare for three cases: a size of 0 and one that wrapped to 0 become 2^32 − 1, which no block has room for.
+    // `end` is at or behind `cursor`, always.
+    if (rounded - 1 >= <u32>(this.end - address)) return allocateChecked(this, size, GRAIN);
+    this.cursor = address + rounded;
+    if (IS_DEBUG) clear(address, address + rounded);
+    return address;
+  }
 }
 
 const ARENA_SIZE: u32 = offsetof<Arena>();
@@ -102,8 +115,13 @@ const MARK_SIZE: u32 = offsetof<Mark>();
 
 // ── allocating ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Returns the address of `size` bytes, zero, 8-byte aligned or more, or 0 with a status. */
-export function allocate(arena: Arena, size: u32, alignment: u32): Address {
+/** As {@link Arena.allocate}, aligned to `alignment`, a power of two up to 4,096. */
+export function allocateAligned(arena: Arena, size: u32, alignment: u32): Address {
+  return alignment == GRAIN ? arena.allocate(size) : allocateChecked(arena, size, alignment);
+}
+
+/** Refuses sizes and alignments that cannot be, before it looks for room. */
+function allocateChecked(arena: Arena, size: u32, alignment: u32): Address {
   if (size == 0 || size > SIZE_LIMIT) return fail(Status.INVALID_SIZE, size);
   if (!isPowerOfTwo(alignment) || alignment > ALIGNMENT_LIMIT) return fail(Status.INVALID_ALIGNMENT, alignment);
   const address = alignUp(arena.cursor, max(alignment, GRAIN));
@@ -411,7 +429,7 @@ export function reserveArena(arena: Arena, bytes: u32): u32 {
 export function markArena(arena: Arena): Address {
   const guard = allocateGuard();
   if (!guard) return 0;
-  const address = allocate(arena, MARK_SIZE, GRAIN);
+  const address = arena.allocate(MARK_SIZE);
   if (!address) {
     freeGuard(guard);
     return 0;

@@ -7,11 +7,11 @@
 //   entries   ┌ source, target, type ┬ source, target, type ┬ ─ ─      in the order of discovery
 //   index     ┌ entry + 1 ┬ 0 ┬ entry + 1 ┬ ─ ─                      open addressing by source and type
 
-import { Address, GRAIN, PAGE_SIZE, pagesFor } from "../memory/alignment";
+import { Address, PAGE_SIZE, pagesFor } from "../memory/alignment";
 import { allocatePages, freePages, Owner } from "../memory/pageHeap";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
-import { allocate, Arena, arenaContains, rollBack } from "./arena";
+import { Arena, arenaContains, rollBack } from "./arena";
 import { Ref, TypeDescriptor } from "./typeDescriptor";
 
 @unmanaged
@@ -77,7 +77,7 @@ export function copyGraph(target: Arena, source: Address, type: TypeDescriptor):
 }
 
 function copyRecord(target: Arena, source: Address, type: TypeDescriptor): Address {
-  const address = allocate(target, type.size, GRAIN);
+  const address = target.allocate(type.size);
   if (address) memory.copy(address, source, type.size);
   return address;
 }
@@ -168,6 +168,6 @@ function entryAt(copy: Copy, number: u32): Entry {
 
 /** Multiplicative hashing (Knuth, TAOCP 3, 6.4); addresses are multiples of 4, so the high bits are folded down. */
 function hash(source: Address, type: TypeDescriptor): u32 {
-  const mixed = (<u32>source ^ (<u32>changetype<usize>(type) << 3)) * 0x9e37_79b1;
+  const mixed = (<u32>source ^ ((<u32>changetype<usize>(type)) << 3)) * 0x9e37_79b1;
   return mixed ^ (mixed >> 15);
 }

@@ -8,10 +8,9 @@
 //                │ address │ guard │ generation │   address 0: refers to nothing
 //                └─────────┴───────┴────────────┘
 
-import { Address } from "../memory/alignment";
-import { generationOf, Guard } from "../memory/guard";
+import { Address, PAGE_SHIFT } from "../memory/alignment";
+import { Guard, generationOf } from "../memory/guard";
 import { root } from "../memory/root";
-import { PAGE_SHIFT } from "../memory/alignment";
 
 @unmanaged
 export class TypeDescriptor {
@@ -43,7 +42,7 @@ export class Ref {
 
   /** True while the record that it refers to lives. The bounds check keeps a forged guard from trapping. */
   get isLive(): bool {
-    const end = <u64>root().committedPages << PAGE_SHIFT;
+    const end = (<u64>root().committedPages) << PAGE_SHIFT;
     return <u64>this.guard + offsetof<Guard>() <= end && generationOf(this.guard) == this.generation;
   }
 }

@@ -84,7 +84,7 @@ export function allocatePages(count: u32, owner: u8): Address {
     if (start == NO_PAGE) return 0;
   }
   take(start, count, owner);
-  return <Address>start << PAGE_SHIFT;
+  return (<Address>start) << PAGE_SHIFT;
 }
 
 /** Takes back a run of `owner` that begins at `address`; returns its pages, or 0 if there is no such run. */
@@ -125,7 +125,7 @@ export function ownerOf(address: Address): u8 {
 
 /** The pages in use by `owner`. */
 export function ownerPages(owner: u8): u32 {
-  return load<u32>(OWNER_PAGES + (<usize>owner << 2));
+  return load<u32>(OWNER_PAGES + ((<usize>owner) << 2));
 }
 
 /** Makes sure that `count` pages are committed and free, growing if they are not. Returns 1, or 0 with a status. */
@@ -223,11 +223,11 @@ function markUsed(start: u32, count: u32): void {
 function wordMask(page: u32, end: u32): u64 {
   const low = page & 63;
   const bits = min(64 - low, end - page);
-  return (bits == 64 ? u64.MAX_VALUE : ((<u64>1 << bits) - 1)) << low;
+  return (bits == 64 ? u64.MAX_VALUE : ((<u64>1) << bits) - 1) << low;
 }
 
 function setOwnerPages(owner: u8, pages: u32): void {
-  store<u32>(OWNER_PAGES + (<usize>owner << 2), pages);
+  store<u32>(OWNER_PAGES + ((<usize>owner) << 2), pages);
 }
 
 // ── growing ─────────────────────────────────────────────────────────────────────────────────────────────────────────

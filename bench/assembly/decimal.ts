@@ -47,7 +47,7 @@ function toFloatSlow(mantissa: u64, scale: u32): f64 {
   let significant = high >> 11;
   const rest = ((high & 0x7ff) << 1) | sticky;
   const half: u64 = 0x800;
-  if (rest > half || (rest == half && (significant & 1))) significant++;
+  if (rest > half || (rest == half && significant & 1)) significant++;
   // significant · 2^(11 − shift): a product with a power of two is exact.
   return <f64>significant * powerOfTwo(11 - <i32>shift);
 }
@@ -64,7 +64,7 @@ function powerOfTen(exponent: u32): u64 {
 }
 
 const FLOAT_POWERS = memory.data<f64>([
-  1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+  1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
 ]);
 
 /** 10^exponent as a float, which is exact up to 10^22. */

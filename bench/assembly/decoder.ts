@@ -4,7 +4,7 @@
 // records that TypeScript reads through cursors. What it does not take (white space, escapes, exponents, more than 19
 // digits, anything that is no message) it leaves, and the caller decodes it with `JSON.parse`.
 
-import { allocate, Arena } from "../../assembly/allocators/arena";
+import { Arena } from "../../assembly/allocators/arena";
 import { Address } from "../../assembly/memory/alignment";
 import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE, Scanner } from "./scanner";
 
@@ -69,7 +69,7 @@ const LEVELS_STEP: u32 = 16;
  * Returns the kind, or {@link Kind.NONE} when it does not take the bytes. Linear in `length`.
  */
 export function decodeMessage(region: Arena, address: Address, length: u32, message: FeedMessage): u32 {
-  const work = allocate(region, offsetof<Scanner>(), 8);
+  const work = region.allocate(offsetof<Scanner>());
   if (!work) return Kind.NONE;
   const scanner = changetype<Scanner>(work);
   scanner.position = address;
@@ -207,7 +207,7 @@ function asks(region: Arena, scanner: Scanner, message: FeedMessage): bool {
  */
 function levels(region: Arena, scanner: Scanner): Address {
   if (!scanner.skip(OPEN_BRACKET)) return 0;
-  let first = allocate(region, LEVELS_STEP * LEVEL_SIZE, 8);
+  let first = region.allocate(LEVELS_STEP * LEVEL_SIZE);
   if (!first) return 0;
   let next = first;
   let end = first + LEVELS_STEP * LEVEL_SIZE;
@@ -236,10 +236,10 @@ function levels(region: Arena, scanner: Scanner): Address {
 /** Makes the list longer where it lies, or moves it to a place twice as large. Returns where it is, or 0. */
 function extend(region: Arena, first: Address, end: Address): Address {
   if (region.cursor == end && region.end - end >= <usize>(LEVELS_STEP * LEVEL_SIZE)) {
-    allocate(region, LEVELS_STEP * LEVEL_SIZE, 8);
+    region.allocate(LEVELS_STEP * LEVEL_SIZE);
     return first;
   }
-  const moved = allocate(region, 2 * <u32>(end - first), 8);
+  const moved = region.allocate(2 * <u32>(end - first));
   if (moved) memory.copy(moved, first, end - first);
   return moved;
 }

@@ -32,11 +32,13 @@ export class Scanner {
   length: u32;
 
   /** The byte at hand; 0, which JSON has nowhere, at the end. */
+  @inline
   get peek(): u32 {
     return this.position < this.end ? <u32>load<u8>(this.position) : 0;
   }
 
   /** Steps over `byte` if it is the next one. */
+  @inline
   skip(byte: u32): bool {
     if (this.peek != byte) return false;
     this.position++;
@@ -128,6 +130,7 @@ export class Scanner {
     return this.integer();
   }
 
+  @inline
   private peekAt(position: usize): u32 {
     return position < this.end ? <u32>load<u8>(position) : 0;
   }

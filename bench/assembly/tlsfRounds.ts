@@ -2,7 +2,7 @@
 
 const RECORDS: u32 = 1024;
 
-/** Makes and frees `rounds` times 1,024 records of 32 bytes, and returns the sum of what was stored in them. */
+/** Makes and frees `rounds` times 1,024 linked records of 32 bytes, and returns the sum of what was stored in them. */
 export function tlsfRounds(rounds: u32): f64 {
   let sum: f64 = 0;
   for (let round: u32 = 0; round < rounds; round++) {
@@ -12,10 +12,10 @@ export function tlsfRounds(rounds: u32): f64 {
       store<f64>(address, <f64>record);
       store<usize>(address, previous, 8);
       previous = address;
+      sum += load<f64>(address);
     }
     while (previous) {
       const before = load<usize>(previous, 8);
-      sum += load<f64>(previous);
       heap.free(previous);
       previous = before;
     }

@@ -22,7 +22,8 @@ export const Message = struct("Message", {
   seen: u32,
 });
 
-/** The decoder's numbers for the kinds of message; 0 means that it did not take the bytes. */
+/** The decoder's numbers for the kinds of message, and for bytes that it did not take. */
+export const NOT_TAKEN = 0;
 export const SNAPSHOT = 1;
 export const DEPTH_UPDATE = 2;
 export const BOOK_TICKER = 3;

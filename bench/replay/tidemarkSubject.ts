@@ -11,10 +11,19 @@ import {
   type SequenceOf,
   type SortedMap,
 } from "tidemark";
-import { BOOK_TICKER, DEPTH_UPDATE, type GuestExports, Level, Message, SNAPSHOT, TRADE } from "./feedStructs.js";
+import {
+  BOOK_TICKER,
+  DEPTH_UPDATE,
+  type GuestExports,
+  Level,
+  Message,
+  NOT_TAKEN,
+  SNAPSHOT,
+  TRADE,
+} from "./feedStructs.js";
 import { loadGuest } from "./guestModule.js";
 import { type HeldRows, HeldUpdates } from "./heldUpdates.js";
-import { decodeLine, FeedMessage } from "./message.js";
+import { decodeLine, FeedMessage, MAXIMUM_MESSAGE_BYTES } from "./message.js";
 import type { Recording } from "./recording.js";
 import {
   type BookSummary,
@@ -33,8 +42,6 @@ const QUEUE_CAPACITY = 4096;
 
 /** The bytes that the inbox holds at first; a longer delivery makes it grow. */
 const INBOX_BYTES = 128 * 1024;
-
-const NO_LEVELS: HeldRows = { prices: new Float64Array(0), quantities: new Float64Array(0), length: 0 };
 
 /**
  * The same feed handler on Tidemark: a delivery's bytes are copied into linear memory once, as a socket would read them
@@ -139,10 +146,13 @@ export class TidemarkSubject implements Subject {
   }
 
   #handle(line: number, region: Region): void {
-    const recording = this.#recording;
-    const start = recording.starts[line]!;
+    const start = this.#recording.starts[line]!;
+    const length = this.#recording.ends[line]! - start;
     const message = region.new(Message, this.#message);
-    const kind = this.#decode(region.address, start + this.#shift, recording.ends[line]! - start, message.$address);
+    const kind =
+      length > MAXIMUM_MESSAGE_BYTES
+        ? NOT_TAKEN
+        : this.#decode(region.address, start + this.#shift, length, message.$address);
     if (kind === BOOK_TICKER) this.#rememberTicker();
     else if (kind === TRADE) this.#countTrade(message.quantity);
     else if (kind === DEPTH_UPDATE) this.#takeUpdate(region);
@@ -280,7 +290,7 @@ function applyRows(side: Side, rows: HeldRows): void {
 }
 
 function copyLevels(rows: FeedMessage["bids"], levels: Levels | undefined): void {
-  rows.reserve(levels?.length ?? NO_LEVELS.length);
+  rows.reserve(levels?.length ?? 0);
   for (let index = 0; index < rows.length; index++) {
     const level = levels!.at(index);
     rows.prices[index] = level.price;

@@ -2,17 +2,45 @@
 
 import { defineSuite, timedCase } from "../harness/case.js";
 
-/** As many records are alive at a time; the next one takes the place of the oldest. */
+/** As many records are alive at a time. */
 const RING = 1024;
 /** A multiple of the ring, so that summing the survivors once a batch is a hundredth of the work or less. */
 const RECORDS = 100 * RING;
 
-/** Four whole numbers, which an engine keeps in an object without a box: the cheapest object literal there is. */
+/** Rounds of the loops inside wasm, 1,024 records each. */
+const ROUNDS = 200;
+
+/** Prices and quantities have fractions, as in a market feed: multiples of 1/64, so that sums are exact. */
+const FRACTION = 1 / 64;
+
 interface Level {
   readonly price: number;
   readonly quantity: number;
   readonly sequence: number;
   readonly time: number;
+}
+
+/** The plain implementation: the sum over the last ring of records. */
+function expectedSum(scale: number): number {
+  let sum = 0;
+  for (let index = RECORDS - RING; index < RECORDS; index++) sum += (2 * index + 1) * scale + 2 * index + 5;
+  return sum;
+}
+
+function sumOf(ring: Iterable<Level>): number {
+  let sum = 0;
+  for (const level of ring) sum += level.price + level.quantity + level.sequence + level.time;
+  return sum;
+}
+
+/** An arena that holds one ring of records, the records' array over it, and the cursor that makes them. */
+async function tidemarkRing(fields: "fractions" | "whole numbers") {
+  const { createRuntime, f64, i32, struct } = await import("tidemark");
+  const runtime = await createRuntime();
+  const number = fields === "fractions" ? f64 : i32;
+  const Record = struct("Record", { price: number, quantity: number, sequence: i32, time: i32 });
+  const arena = runtime.arena({ sizeHint: RING * Record.size });
+  return { runtime, arena, Record, record: runtime.cursor(Record) };
 }
 
 export default defineSuite({
@@ -21,7 +49,7 @@ export default defineSuite({
   cases: [
     timedCase({
       name: "record",
-      title: "make a record of four fields and fill it",
+      title: "make a record of four fields (two f64 with fractions, two i32) and fill it through a checked cursor",
       unit: "record",
       operations: RECORDS,
       metric: "time",
@@ -33,24 +61,117 @@ export default defineSuite({
             run() {
               for (let index = 0; index < RECORDS; index++) {
                 ring[index & (RING - 1)] = {
-                  price: index,
-                  quantity: index + 1,
+                  price: index * FRACTION,
+                  quantity: (index + 1) * FRACTION,
                   sequence: index + 2,
                   time: index + 3,
                 };
               }
-              let sum = 0;
-              for (const level of ring) sum += level.price + level.quantity + level.sequence + level.time;
-              return sum;
+              return sumOf(ring);
             },
           };
         },
+        tidemark: async () => {
+          const { runtime, arena, Record, record } = await tidemarkRing("fractions");
+          const fillRing = (first: number) => {
+            for (let index = first; index < first + RING; index++) {
+              arena.new(Record, record);
+              record.price = index * FRACTION;
+              record.quantity = (index + 1) * FRACTION;
+              record.sequence = index + 2;
+              record.time = index + 3;
+            }
+          };
+          return {
+            run() {
+              for (let first = 0; first < RECORDS; first += RING) {
+                arena.reset();
+                fillRing(first);
+              }
+              return sumOf(arena.arrayAt(Record, record.$address - (RING - 1) * Record.size, RING));
+            },
+            dispose: () => runtime.dispose(),
+          };
+        },
       },
-      expected: () => {
-        let sum = 0;
-        for (let index = RECORDS - RING; index < RECORDS; index++) sum += 4 * index + 6;
-        return sum;
+      expected: () => expectedSum(FRACTION),
+      targets: [
+        { subject: "tidemark", ratio: { atMost: 0.6 } },
+        { subject: "tidemark", metric: "collections", value: { atMost: 0 } },
+      ],
+    }),
+    timedCase({
+      name: "whole-record",
+      title: "the same with four whole numbers (i32): what an engine's object literal is best at",
+      unit: "record",
+      operations: RECORDS,
+      metric: "time",
+      baseline: "object literal in a ring",
+      subjects: {
+        "object literal in a ring": () => {
+          const ring: Level[] = Array.from({ length: RING }, () => ({ price: 0, quantity: 0, sequence: 0, time: 0 }));
+          return {
+            run() {
+              for (let index = 0; index < RECORDS; index++) {
+                ring[index & (RING - 1)] = { price: index, quantity: index + 1, sequence: index + 2, time: index + 3 };
+              }
+              return sumOf(ring);
+            },
+          };
+        },
+        tidemark: async () => {
+          const { runtime, arena, Record, record } = await tidemarkRing("whole numbers");
+          const fillRing = (first: number) => {
+            for (let index = first; index < first + RING; index++) {
+              arena.new(Record, record);
+              record.price = index;
+              record.quantity = index + 1;
+              record.sequence = index + 2;
+              record.time = index + 3;
+            }
+          };
+          return {
+            run() {
+              for (let first = 0; first < RECORDS; first += RING) {
+                arena.reset();
+                fillRing(first);
+              }
+              return sumOf(arena.arrayAt(Record, record.$address - (RING - 1) * Record.size, RING));
+            },
+            dispose: () => runtime.dispose(),
+          };
+        },
       },
+      expected: () => expectedSum(1),
+      targets: [
+        { subject: "tidemark", ratio: { atMost: 0.6 } },
+        { subject: "tidemark", metric: "collections", value: { atMost: 0 } },
+      ],
+    }),
+    timedCase({
+      name: "arena-in-wasm",
+      title: "make records of 32 B inside wasm, and end them 1,024 at a time",
+      unit: "record",
+      operations: ROUNDS * RING,
+      metric: "rate",
+      baseline: "AssemblyScript's TLSF",
+      subjects: {
+        "AssemblyScript's TLSF": async () => {
+          const { loadTlsf } = await import("./tlsf.js");
+          const { tlsfRounds } = await loadTlsf();
+          return { run: () => tlsfRounds(ROUNDS) };
+        },
+        tidemark: async () => {
+          const { createRuntime } = await import("tidemark");
+          const { loadGuest } = await import("../replay/guestModule.js");
+          const runtime = await createRuntime();
+          const { arenaRounds } = await loadGuest(runtime);
+          const arena = runtime.arena({ sizeHint: 32 * RING });
+          return { run: () => arenaRounds(arena.address, ROUNDS), dispose: () => runtime.dispose() };
+        },
+      },
+      expected: () => (ROUNDS * RING * (RING - 1)) / 2,
+      targets: [{ subject: "tidemark", ratio: { atLeast: 12 } }],
     }),
   ],
 });

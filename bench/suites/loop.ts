@@ -33,7 +33,7 @@ export default defineSuite({
   cases: [
     timedCase({
       name: "synchronous",
-      title: "bring a message to a synchronous handler",
+      title: "bring a message to a synchronous handler; tidemark also leases a region and makes a record",
       unit: "event",
       operations: EVENTS,
       metric: "time",
@@ -55,8 +55,39 @@ export default defineSuite({
             },
           };
         },
+        tidemark: async () => {
+          const { createLoop, createRuntime, f64, struct } = await import("tidemark");
+          const runtime = await createRuntime();
+          const Level = struct("Level", { price: f64, quantity: f64 });
+          const level = runtime.cursor(Level);
+          const loop = createLoop(runtime, {
+            queue: { capacity: EVENTS },
+            turn: { events: EVENTS, milliseconds: 1000 },
+          });
+          const messages = makeMessages();
+          let total = 0;
+          const depth = loop.on("depth", (message: Message, { region }) => {
+            region.new(Level, level);
+            level.price = message.price;
+            level.quantity = message.quantity;
+            total = (total + level.price * level.quantity) | 0;
+          });
+          return {
+            async run() {
+              total = 0;
+              for (let event = 0; event < EVENTS; event++) depth.post(messages[event & (MESSAGES - 1)]!);
+              await loop.runUntilIdle();
+              return total;
+            },
+            dispose: () => runtime.dispose(),
+          };
+        },
       },
       expected: expectedTotal,
+      targets: [
+        { subject: "tidemark", ratio: { atMost: 2.5 } },
+        { subject: "tidemark", metric: "collections", value: { atMost: 0 } },
+      ],
     }),
     timedCase({
       name: "asynchronous",
@@ -80,8 +111,31 @@ export default defineSuite({
             },
           };
         },
+        tidemark: async () => {
+          const { createLoop, createRuntime } = await import("tidemark");
+          const runtime = await createRuntime();
+          const loop = createLoop(runtime, {
+            queue: { capacity: EVENTS },
+            turn: { events: EVENTS, milliseconds: 1000 },
+          });
+          const messages = makeMessages();
+          let total = 0;
+          const depth = loop.on("depth", async (message: Message) => {
+            total = (total + message.price * message.quantity) | 0;
+          });
+          return {
+            async run() {
+              total = 0;
+              for (let event = 0; event < EVENTS; event++) depth.post(messages[event & (MESSAGES - 1)]!);
+              await loop.runUntilIdle();
+              return total;
+            },
+            dispose: () => runtime.dispose(),
+          };
+        },
       },
       expected: expectedTotal,
+      targets: [{ subject: "tidemark", ratio: { atMost: 1.5 } }],
     }),
   ],
 });

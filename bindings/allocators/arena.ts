@@ -61,9 +61,14 @@ export class Arena extends Space {
    * @throws {DisposedError} if it has been destroyed
    */
   reset(): number {
+    const small = this.$memory.disposed ? -1 : this.$resetSmall();
+    return small >= 0 ? small : this.#resetSlow();
+  }
+
+  #resetSlow(): number {
     const used = this.$memory.exports.resetArena(this.$arena("reset")) >>> 0;
     if (used === NO_LIMIT) throw this.$memory.failure("resetting an arena");
-    this.$claim();
+    this.$claimEmpty();
     this.$endChildren(-1);
     return used;
   }

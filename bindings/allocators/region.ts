@@ -1,4 +1,5 @@
-import { RegionEndedError, type TidemarkError } from "../errors.js";
+import { checkInteger } from "../arguments.js";
+import { DisposedError, InvalidArgumentError, RegionEndedError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Arena, checkArenaOptions } from "./arena.js";
@@ -7,11 +8,25 @@ import { type ArenaOptions, Space } from "./space.js";
 /** What a reset returns when it could not be made. */
 const FAILED = 0xffff_ffff;
 
+/** More than any hint can say. */
+const HINT_LIMIT = 0xffff_ffff;
+
 /**
  * The arena that the loop leases to one event. It allocates as an arena does; the loop alone ends it, when the event
  * ends, and any later use is a {@link RegionEndedError}.
  */
 export class Region extends Space {
+  #parkedHeader = 0;
+  #parkedLimit = 0;
+  /** The pool that leases it. */
+  readonly $pool: RegionPool;
+
+  /** Use `pool.createRegion()`. */
+  constructor(memory: LinearMemory, pool: RegionPool) {
+    super(memory);
+    this.$pool = pool;
+  }
+
   /** True while no event has this region. */
   get ended(): boolean {
     return this.$header === 0;
@@ -19,6 +34,22 @@ export class Region extends Space {
 
   override arena(options?: ArenaOptions): Arena {
     return new Arena(this.$memory, options, this);
+  }
+
+  /** Ends the region, which has just been reset, but keeps the claim on its arena for {@link $resume}. */
+  $park(): void {
+    this.#parkedHeader = this.$header;
+    this.#parkedLimit = this.$limit;
+    this.$header = 0;
+    this.$cursor = 0;
+    this.$limit = 0;
+  }
+
+  /** Takes the parked arena up again. */
+  $resume(): void {
+    this.$header = this.#parkedHeader;
+    this.$limit = this.#parkedLimit;
+    this.$cursor = this.$start;
   }
 
   $ended(operation: string): TidemarkError {
@@ -34,6 +65,8 @@ export class RegionPool {
   readonly #memory: LinearMemory;
   readonly #maximumBytes: number;
   readonly #idle: Address[] = [];
+  /** The region that ended last, if its event was a small one: it keeps its arena ready, in case it comes again. */
+  #parked: Region | undefined;
   #leased = 0;
   #disposed = false;
 
@@ -50,23 +83,41 @@ export class RegionPool {
 
   /** Arenas held, leased or not. */
   get size(): number {
-    return this.#leased + this.#idle.length;
+    return this.#leased + this.#idle.length + (this.#parked === undefined ? 0 : 1);
   }
 
   /** A region object that has no arena yet. */
   createRegion(): Region {
-    return new Region(this.#memory);
+    return new Region(this.#memory, this);
   }
 
   /**
    * Gives `region` an empty arena. O(1).
    *
+   * @param region from {@link createRegion} of this very pool, and not leased
    * @param sizeHint the bytes that the event will probably need; 0 if unknown
    * @throws {OutOfMemoryError} or {SealedError} if there is no idle arena and no memory for another; nothing has changed
+   * @throws {InvalidArgumentError} for another region or hint
+   * @throws {DisposedError} after the pool's or the runtime's dispose
    */
   lease(region: Region, sizeHint: number): void {
+    if (region === this.#parked && sizeHint <= RESERVE_AHEAD && this.#memory.disposed === false) {
+      this.#parked = undefined;
+      this.#leased++;
+      region.$resume();
+    } else {
+      this.#leaseSlow(region, sizeHint);
+    }
+  }
+
+  #leaseSlow(region: Region, sizeHint: number): void {
     const memory = this.#memory;
     memory.assertUsable("leasing a region");
+    if (this.#disposed) throw new DisposedError("leasing a region: the pool has been disposed");
+    this.#assertOwn(region, "leasing a region");
+    if (region.$header !== 0) throw new InvalidArgumentError("leasing a region: it is leased already");
+    if (sizeHint !== 0) checkInteger("the size hint", sizeHint, 0, HINT_LIMIT);
+    if (this.#parked !== undefined) this.#unpark(this.#parked);
     let arena = this.#idle.pop();
     if (arena === undefined) {
       arena = memory.exports.createArena(0, sizeHint, this.#maximumBytes) >>> 0;
@@ -79,8 +130,22 @@ export class RegionPool {
     region.$take(arena);
   }
 
-  /** Ends everything in `region`, takes its arena back, and returns the bytes that were in use. Never throws. */
+  /**
+   * Ends everything in `region`, takes its arena back, and returns the bytes that were in use; 0 if it is not leased.
+   *
+   * @throws {InvalidArgumentError} if the region is of another pool; for one of this pool it never throws
+   */
   end(region: Region): number {
+    const used = region === undefined || this.#parked !== undefined ? -1 : region.$resetSmall();
+    if (used < 0 || region.$pool !== this || this.#disposed) return this.#endSlow(region);
+    this.#leased--;
+    this.#parked = region;
+    region.$park();
+    return used;
+  }
+
+  #endSlow(region: Region): number {
+    this.#assertOwn(region, "ending a region");
     const arena = region.$header * 4;
     if (arena === 0) return 0;
     this.#leased--;
@@ -97,10 +162,23 @@ export class RegionPool {
     return used;
   }
 
+  /** Puts the arena of the parked region to the idle ones. */
+  #unpark(region: Region): void {
+    this.#parked = undefined;
+    region.$resume();
+    this.#idle.push(region.$arena("leasing a region"));
+    region.$drop();
+  }
+
+  #assertOwn(region: Region, operation: string): void {
+    if (region?.$pool !== this) throw new InvalidArgumentError(`${operation}: it is none of this pool's`);
+  }
+
   /** Gives the idle arenas back; those still leased follow when their regions end. A second call does nothing. */
   dispose(): void {
     this.#disposed = true;
     if (this.#memory.disposed) return;
+    if (this.#parked !== undefined) this.#unpark(this.#parked);
     for (const arena of this.#idle) this.#memory.exports.destroyArena(arena);
     this.#idle.length = 0;
   }

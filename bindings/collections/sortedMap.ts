@@ -2,13 +2,13 @@ import { describe } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
-import { place } from "../layout/location.js";
+import { assertLive, Location, place } from "../layout/location.js";
 import { StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Entry } from "./sortedMapEntry.js";
 import { EntryIterator } from "./sortedMapIterator.js";
-import { KeyFormat } from "./sortedMapKey.js";
+import { isWide, KeyFormat } from "./sortedMapKey.js";
 import {
   Deletion,
   FIRST_BLOCK_BYTES,
@@ -74,9 +74,12 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   readonly $format: KeyFormat;
   readonly $descending: boolean;
   readonly #valueType: FieldType<unknown>;
+  readonly #keyIsF64: boolean;
+  /** True if keys and values are of f64. */
+  readonly #bothF64: boolean;
   /** True if wasm stores values itself: they come as a number. */
   readonly #valuePassed: boolean;
-  readonly #entry: Entry<K, V>;
+  readonly $entry: Entry<K, V>;
   /** 0 once it has been disposed. */
   #address: Address;
   #iterator: EntryIterator<K, V> | undefined;
@@ -95,13 +98,15 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     this.$format = format;
     this.$descending = order === "descending";
     this.#valueType = valueType;
+    this.#keyIsF64 = keyType.kind === FieldKind.F64;
+    this.#bothF64 = this.#keyIsF64 && valueType.kind === FieldKind.F64;
     this.#valuePassed = valueType.kind <= FieldKind.BOOL && !isWide(valueType);
     const { kind, fields } = format;
     this.#address =
       memory.exports.createSortedMap(kind, keyType.size, valueType.kind, valueType.size, fields.length) >>> 0;
     if (this.#address === 0) throw memory.failure("creating a sorted map");
     format.describe(memory, this.#address + Layout.KEY_FIELDS);
-    this.#entry = new Entry(memory, keyType, valueType, this.#address + Layout.SHOWN_KEY);
+    this.$entry = new Entry(memory, keyType, valueType, this.#address);
   }
 
   /** How many entries there are. O(1). */
@@ -123,25 +128,34 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    * @throws {OutOfMemoryError}, {SealedError} if there is no memory for a new entry; nothing has changed
    */
   set(key: GivenKey<K>, value: GivenValue<V>): boolean {
-    const map = this.$open("set");
-    if (!this.#valuePassed) return this.#setSlow(map, key, value);
-    if (this.#valueType.kind !== FieldKind.F64 || typeof value !== "number") {
-      this.#valueType.$codec.check(this.$memory, value, "the value");
+    // The short way first, and all else in other methods, so that engines compile this in place at the call: only then
+    // is a number that is passed no object of the JavaScript heap. So in every method below.
+    if (this.#bothF64 && isNumber(key) && typeof value === "number") {
+      const done = this.$memory.exports.sortedMapSet(this.$open("set"), key, value);
+      if (done !== Setting.REFUSED) return done === Setting.INSERTED;
     }
-    const done = this.$memory.exports.sortedMapSet(map, this.#pass(map, key), Number(value));
-    if (done === Setting.REFUSED) throw this.$memory.failure(`setting key ${describe(key)} of a sorted map`);
+    return this.#setSlow(key, value);
+  }
+
+  #setSlow(key: unknown, value: unknown): boolean {
+    const memory = this.$memory;
+    const checked = this.#valueType.$codec.check(memory, value, "the value");
+    const passed = this.#pass("set", key);
+    const map = this.$open("set");
+    if (!this.#valuePassed) return this.#setBytes(map, key, passed, checked);
+    const done = memory.exports.sortedMapSet(map, passed, Number(checked));
+    if (done === Setting.REFUSED) throw memory.failure(`setting key ${describe(key)} of a sorted map`);
     return done === Setting.INSERTED;
   }
 
   /** Prepares a value that wasm cannot store in the map's value slot: it may lie in the map itself, and move. */
-  #setSlow(map: Address, key: unknown, value: unknown): boolean {
+  #setBytes(map: Address, key: unknown, passed: number, checked: unknown): boolean {
     const memory = this.$memory;
     const { $codec, size } = this.#valueType;
-    $codec.check(memory, value, "the value");
+    if (checked instanceof Location) assertLive(checked);
     const slot = memory.u32[(map + Layout.VALUE_SLOT) >>> 2]!;
     memory.u8.fill(0, slot, slot + size);
-    $codec.write(memory, slot, value as never);
-    const passed = this.#pass(map, key);
+    $codec.write(memory, slot, checked as never);
     const before = memory.u32[(map + Layout.SIZE) >>> 2]!;
     const address = memory.exports.sortedMapInsert(map, passed) >>> 0;
     if (address === 0) throw memory.failure(`setting key ${describe(key)} of a sorted map`);
@@ -156,14 +170,21 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    * @throws {InvalidArgumentError} if key or cursor are of another type
    */
   get(key: GivenKey<K>, cursor?: ValueCursor<V>): Shown<V> | undefined {
-    const map = this.$open("get");
+    if (this.#bothF64 && isNumber(key)) {
+      const address = this.$memory.exports.sortedMapFind(this.$open("get"), key) >>> 0;
+      return address === 0 ? undefined : (this.$memory.f64[address >>> 3] as Shown<V>);
+    }
+    return this.#getSlow(key, cursor) as Shown<V> | undefined;
+  }
+
+  #getSlow(key: unknown, cursor: Cursor | undefined): unknown {
     const memory = this.$memory;
-    const address = memory.exports.sortedMapFind(map, this.#pass(map, key)) >>> 0;
+    const passed = this.#pass("get", key);
+    const map = this.$open("get");
+    const address = memory.exports.sortedMapFind(map, passed) >>> 0;
     const type = this.#valueType;
-    if (type instanceof StructType) return this.#view(map, address, cursor) as Shown<V> | undefined;
-    if (address === 0) return undefined;
-    if (type.kind === FieldKind.F64) return memory.f64[address >>> 3] as Shown<V>;
-    return type.$codec.read(memory, address) as Shown<V>;
+    if (type instanceof StructType) return this.#view(map, address, cursor);
+    return address === 0 ? undefined : type.$codec.read(memory, address);
   }
 
   /** Moves a cursor of the values' struct to the value at `address`. */
@@ -182,8 +203,8 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
 
   /** True if `key` is there. @throws {InvalidArgumentError} if it is no key */
   has(key: GivenKey<K>): boolean {
-    const map = this.$open("has");
-    return this.$memory.exports.sortedMapFind(map, this.#pass(map, key)) !== 0;
+    const passed = this.#pass("has", key);
+    return this.$memory.exports.sortedMapFind(this.$open("has"), passed) !== 0;
   }
 
   /**
@@ -193,8 +214,8 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    * @throws {InvalidArgumentError} if it is no key; nothing has changed
    */
   delete(key: GivenKey<K>): boolean {
-    const map = this.$open("delete");
-    const done = this.$memory.exports.sortedMapDelete(map, this.#pass(map, key));
+    const passed = this.#pass("delete", key);
+    const done = this.$memory.exports.sortedMapDelete(this.$open("delete"), passed);
     if (done === Deletion.REFUSED) throw this.$memory.failure(`deleting key ${describe(key)} of a sorted map`);
     return done === Deletion.DELETED;
   }
@@ -313,23 +334,23 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     throw new DisposedError(`${operation}: the sorted map has been disposed`);
   }
 
-  $show(map: Address, leaf: Address, index: number): Entry<K, V> {
+  /** Moves the map's entry to entry `index` of `leaf`, with the guard that the map has now. */
+  #show(map: Address, leaf: Address, index: number): Entry<K, V> {
     const { i32 } = this.$memory;
-    const entry = this.#entry;
-    entry.$move(
-      leaf + Layout.NODE_HEADER + index * this.$format.type.size,
-      leaf + i32[(map + Layout.VALUES_OFFSET) >>> 2]! + index * this.#valueType.size,
-      i32[(map + Layout.GUARD) >>> 2]! >>> 2,
-      i32[(map + Layout.GENERATION) >>> 2]!,
-    );
-    return entry;
+    const guard = i32[(map + Layout.GUARD) >>> 2]! >>> 2;
+    return this.$entry.$move(leaf, index, guard, i32[(map + Layout.GENERATION) >>> 2]!);
   }
 
-  #pass(map: Address, key: unknown): number {
-    // A number that equals itself is no NaN.
-    // biome-ignore lint/suspicious/noSelfCompare: the shortest test for NaN
-    if (this.$format.kind === FieldKind.F64 && typeof key === "number" && key === key) return key;
-    return this.$format.prepare(this.$memory, map + Layout.KEY_SLOT, key);
+  /** What to pass to wasm for `key`, which is checked, and written to the key slot if it is not passed. */
+  #pass(operation: string, key: unknown): number {
+    return this.#keyIsF64 && isNumber(key) ? key : this.#passSlow(operation, key);
+  }
+
+  #passSlow(operation: string, key: unknown): number {
+    this.$open(operation);
+    // Checking can run any code, even one that disposes of this map; nothing after it can.
+    const checked = this.$format.check(this.$memory, key);
+    return this.$format.write(this.$memory, this.$open(operation) + Layout.KEY_SLOT, checked);
   }
 
   /** The entry at the greatest or the least key. */
@@ -338,19 +359,22 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     const { i32 } = this.$memory;
     const leaf = i32[(map + (greatest ? Layout.LAST : Layout.FIRST)) >>> 2]! >>> 0;
     if (leaf === 0) return undefined;
-    return this.$show(map, leaf, greatest ? i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0);
+    return this.#show(map, leaf, greatest ? i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0);
   }
 
   #neighbour(operation: string, key: unknown, neighbour: Neighbour): Entry<K, V> | undefined {
+    const passed = this.#pass(operation, key);
     const map = this.$open(operation);
     const memory = this.$memory;
-    const leaf = memory.exports.sortedMapSeek(map, this.#pass(map, key), neighbour) >>> 0;
-    return leaf === 0 ? undefined : this.$show(map, leaf, memory.i32[(map + Layout.INDEX) >>> 2]!);
+    const leaf = memory.exports.sortedMapSeek(map, passed, neighbour) >>> 0;
+    return leaf === 0 ? undefined : this.#show(map, leaf, memory.i32[(map + Layout.INDEX) >>> 2]!);
   }
 }
 
-function isWide(type: FieldType<unknown>): boolean {
-  return type.kind === FieldKind.U64 || type.kind === FieldKind.I64;
+/** True for a number that is not NaN. */
+function isNumber(key: unknown): key is number {
+  // biome-ignore lint/suspicious/noSelfCompare: the shortest test for NaN
+  return typeof key === "number" && key === key;
 }
 
 function assertValueType(type: FieldType<unknown>): void {

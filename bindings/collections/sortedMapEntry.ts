@@ -4,6 +4,7 @@ import { Location, place, stale } from "../layout/location.js";
 import { StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
+import { Layout } from "./sortedMapLayout.js";
 import type { GivenValue, Shown } from "./sortedMapTypes.js";
 
 /**
@@ -19,17 +20,29 @@ import type { GivenValue, Shown } from "./sortedMapTypes.js";
 export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> extends Location {
   readonly #keyType: FieldType<unknown>;
   readonly #valueType: FieldType<unknown>;
+  readonly #keyIsF64: boolean;
+  readonly #valueIsF64: boolean;
+  /** Where a copy of a key that is a struct is shown. */
   readonly #shownKey: Address;
+  readonly #keyBytes: number;
+  readonly #valueBytes: number;
+  /** Where values begin in a leaf. */
+  readonly #valuesOffset: number;
   readonly #keyCursor: Cursor | undefined;
   readonly #valueCursor: Cursor | undefined;
   #value: Address = 0;
 
-  /** @param shownKey where a copy of a key that is a struct is shown */
-  constructor(memory: LinearMemory, keyType: FieldType<unknown>, valueType: FieldType<unknown>, shownKey: Address) {
+  /** @param map the address of the map */
+  constructor(memory: LinearMemory, keyType: FieldType<unknown>, valueType: FieldType<unknown>, map: Address) {
     super(memory);
     this.#keyType = keyType;
     this.#valueType = valueType;
-    this.#shownKey = shownKey;
+    this.#keyIsF64 = keyType.kind === FieldKind.F64;
+    this.#valueIsF64 = valueType.kind === FieldKind.F64;
+    this.#shownKey = map + Layout.SHOWN_KEY;
+    this.#keyBytes = keyType.size;
+    this.#valueBytes = valueType.size;
+    this.#valuesOffset = memory.u32[(map + Layout.VALUES_OFFSET) >>> 2]!;
     this.#keyCursor = keyType instanceof StructType ? keyType.$newCursor(memory) : undefined;
     this.#valueCursor = valueType instanceof StructType ? valueType.$newCursor(memory) : undefined;
   }
@@ -42,12 +55,17 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
   get key(): Shown<K> {
     const memory = this.$memory;
     if (memory.i32[this.$guard] !== this.$generation) stale(this);
-    if (this.#keyType.kind === FieldKind.F64) return memory.f64[this.$address >>> 3] as Shown<K>;
+    // Short, so that it is compiled in place: a number that a call returns is an object of the JavaScript heap.
+    if (this.#keyIsF64) return memory.f64[this.$address >>> 3] as Shown<K>;
+    return this.#keySlow(memory) as Shown<K>;
+  }
+
+  #keySlow(memory: LinearMemory): unknown {
     const cursor = this.#keyCursor;
-    if (cursor === undefined) return this.#keyType.$codec.read(memory, this.$address) as Shown<K>;
-    memory.u8.copyWithin(this.#shownKey, this.$address, this.$address + this.#keyType.size);
+    if (cursor === undefined) return this.#keyType.$codec.read(memory, this.$address);
+    memory.u8.copyWithin(this.#shownKey, this.$address, this.$address + this.#keyBytes);
     place(cursor, this.#shownKey, this.$guard, this.$generation);
-    return cursor as Cursor as Shown<K>;
+    return cursor;
   }
 
   /**
@@ -59,24 +77,30 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
   get value(): Shown<V> {
     const memory = this.$memory;
     if (memory.i32[this.$guard] !== this.$generation) stale(this);
-    if (this.#valueType.kind === FieldKind.F64) return memory.f64[this.#value >>> 3] as Shown<V>;
-    const cursor = this.#valueCursor;
-    if (cursor === undefined) return this.#valueType.$codec.read(memory, this.#value) as Shown<V>;
-    place(cursor, this.#value, this.$guard, this.$generation);
-    return cursor as Cursor as Shown<V>;
+    if (this.#valueIsF64) return memory.f64[this.#value >>> 3] as Shown<V>;
+    return this.#valueSlow(memory) as Shown<V>;
   }
 
   /** @throws {InvalidArgumentError} if it does not fit; then nothing is changed */
   set value(value: GivenValue<V>) {
     const memory = this.$memory;
     if (memory.i32[this.$guard] !== this.$generation) stale(this);
-    this.#valueType.$codec.check(memory, value, "the value");
-    this.#valueType.$codec.write(memory, this.#value, value as never);
+    const checked = this.#valueType.$codec.check(memory, value, "the value");
+    if (memory.i32[this.$guard] !== this.$generation) stale(this); // a getter in the value may have changed the map
+    this.#valueType.$codec.write(memory, this.#value, checked as never);
   }
 
-  /** Moves to the entry whose key and value lie at these addresses. */
-  $move(key: Address, value: Address, guard: number, generation: number): void {
-    place(this, key, guard, generation);
-    this.#value = value;
+  #valueSlow(memory: LinearMemory): unknown {
+    const cursor = this.#valueCursor;
+    if (cursor === undefined) return this.#valueType.$codec.read(memory, this.#value);
+    place(cursor, this.#value, this.$guard, this.$generation);
+    return cursor;
+  }
+
+  /** Moves to entry `index` of `leaf`. */
+  $move(leaf: Address, index: number, guard: number, generation: number): this {
+    place(this, leaf + Layout.NODE_HEADER + index * this.#keyBytes, guard, generation);
+    this.#value = leaf + this.#valuesOffset + index * this.#valueBytes;
+    return this;
   }
 }

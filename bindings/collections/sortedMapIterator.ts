@@ -10,10 +10,9 @@ export interface Walkable<K extends FieldType<unknown>, V extends FieldType<unkn
   readonly $memory: LinearMemory;
   readonly $format: KeyFormat;
   readonly $descending: boolean;
+  readonly $entry: Entry<K, V>;
   /** The map's address. @throws {DisposedError} */
   $open(operation: string): Address;
-  /** Moves the map's entry to entry `index` of `leaf`. */
-  $show(map: Address, leaf: Address, index: number): Entry<K, V>;
 }
 
 /** A key of the map's type, outside of the map. */
@@ -29,11 +28,12 @@ class KeptKey {
     this.#bytes = new Uint8Array(format.passed ? 0 : format.type.size);
   }
 
-  /** Takes a key that a caller has given. `slot` is overwritten. @throws {InvalidArgumentError} */
-  give(memory: LinearMemory, slot: Address, key: unknown): this {
-    const passed = this.#format.prepare(memory, slot, key);
-    if (this.#format.passed) this.#number = passed;
-    else this.#copy(memory, slot);
+  /** Takes a key that a caller has given to `map`, whose key slot is overwritten. @throws {InvalidArgumentError} */
+  give(map: Pick<Walkable<never, never>, "$memory" | "$open">, key: unknown): this {
+    const checked = this.#format.check(map.$memory, key);
+    const slot = map.$open("entries") + Layout.KEY_SLOT;
+    this.#number = this.#format.write(map.$memory, slot, checked);
+    if (!this.#format.passed) this.#copy(map.$memory, slot);
     return this;
   }
 
@@ -70,6 +70,8 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   idle = true;
   readonly #map: Walkable<K, V>;
   readonly #memory: LinearMemory;
+  readonly #entry: Entry<K, V>;
+  readonly #descending: boolean;
   /** The last key shown. */
   readonly #last: KeptKey;
   #started = false;
@@ -88,6 +90,8 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   constructor(map: Walkable<K, V>) {
     this.#map = map;
     this.#memory = map.$memory;
+    this.#entry = map.$entry;
+    this.#descending = map.$descending;
     this.#last = new KeptKey(map.$format);
   }
 
@@ -97,10 +101,10 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
 
   /** Starts anew with other bounds. @throws {InvalidArgumentError} if one is no key */
   restart(from?: unknown, to?: unknown): this {
-    const slot = this.#map.$open("entries") + Layout.KEY_SLOT;
-    const format = this.#map.$format;
-    this.#from = from === undefined ? undefined : new KeptKey(format).give(this.#memory, slot, from);
-    this.#to = to === undefined ? undefined : new KeptKey(format).give(this.#memory, slot, to);
+    const map = this.#map;
+    map.$open("entries");
+    this.#from = from === undefined ? undefined : new KeptKey(map.$format).give(map, from);
+    this.#to = to === undefined ? undefined : new KeptKey(map.$format).give(map, to);
     this.#started = false;
     this.#endLeaf = 0;
     this.#guard = 0;
@@ -114,10 +118,11 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     const memory = this.#memory;
     const found = memory.i32[this.#guard] === this.#generation ? this.#step() : this.#seek();
     if (!found) return this.return();
+    const entry = this.#entry.$move(this.#leaf, this.#index, this.#guard, this.#generation);
+    this.#last.take(memory, entry.$address);
     const result = this.#result;
-    result.value = this.#map.$show(this.#map.$open("next"), this.#leaf, this.#index);
+    result.value = entry;
     result.done = false;
-    this.#last.take(memory, result.value.$address);
     return result as IteratorResult<Entry<K, V>>;
   }
 
@@ -131,7 +136,7 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   /** Moves to the next entry of a map that has not changed. False at the end. */
   #step(): boolean {
     const i32 = this.#memory.i32;
-    if (this.#map.$descending) {
+    if (this.#descending) {
       if (this.#index === 0) {
         this.#leaf = i32[(this.#leaf + Layout.NODE_PREVIOUS) >>> 2]! >>> 0;
         if (this.#leaf === 0) return false;
@@ -150,7 +155,7 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   #seek(): boolean {
     const memory = this.#memory;
     const map = this.#map.$open("next");
-    const descending = this.#map.$descending;
+    const descending = this.#descending;
     const after = this.#started ? this.#last : this.#from;
     const inclusive = descending ? Neighbour.AT_OR_BELOW : Neighbour.AT_OR_ABOVE;
     const exclusive = descending ? Neighbour.BELOW : Neighbour.ABOVE;
@@ -173,7 +178,7 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     const { type } = this.#map.$format;
     const key = this.#leaf + Layout.NODE_HEADER + this.#index * type.size;
     const order = memory.exports.sortedMapCompare(map, key, to.pass(memory, map + Layout.KEY_SLOT));
-    if (this.#map.$descending ? order <= 0 : order >= 0) return false;
+    if (this.#descending ? order <= 0 : order >= 0) return false;
     this.#endLeaf = this.#search(map, to, inclusive);
     this.#endIndex = memory.i32[(map + Layout.INDEX) >>> 2]!;
     return true;

@@ -1,8 +1,9 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
-import { Cursor } from "../layout/cursor.js";
+import { Image } from "../layout/codec.js";
 import type { ArrayType } from "../layout/fields.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
+import { assertLive, Location } from "../layout/location.js";
 import { type AnyStruct, type Fields, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -26,6 +27,8 @@ interface KeyField {
 export class KeyFormat {
   /** The kind that wasm compares by: texts are structs of one field. */
   readonly kind: FieldKind;
+  /** True if keys are passed as a parameter. */
+  readonly passed: boolean;
   /** The fields that are compared, in order; none for numbers. */
   readonly fields: readonly KeyField[];
 
@@ -39,12 +42,8 @@ export class KeyFormat {
     }
     const isNumber = type.kind <= FieldKind.F64;
     this.kind = isNumber ? type.kind : FieldKind.STRUCT;
+    this.passed = isNumber && !isWide(type);
     this.fields = isNumber ? [] : flatten(type, "the key");
-  }
-
-  /** True if keys are passed as a parameter. */
-  get passed(): boolean {
-    return this.kind !== FieldKind.U64 && this.kind !== FieldKind.I64 && this.kind !== FieldKind.STRUCT;
   }
 
   /** Writes the description of the fields to where wasm reads it. */
@@ -55,20 +54,30 @@ export class KeyFormat {
   }
 
   /**
-   * Checks `key` and returns what to pass; writes it to `slot` if it is not passed.
+   * Throws unless `key` is one, and returns what {@link write} takes. Reading an object can run any code of its owner's.
    *
-   * @throws {InvalidArgumentError} if it is no key of this type, or NaN is in it
+   * @throws {InvalidArgumentError} if it is no key of this type, lacks a field or is NaN
    */
-  prepare(memory: LinearMemory, slot: Address, key: unknown): number {
+  check(memory: LinearMemory, key: unknown): unknown {
     const { type } = this;
-    if (type instanceof StructType) assertComplete(type, key, "the key");
-    type.$codec.check(memory, key, "the key");
-    if (this.passed) {
-      if (Number.isNaN(key)) this.#refuseNaN("the key");
-      return key as number;
-    }
-    memory.u8.fill(0, slot, slot + type.size);
-    type.$codec.write(memory, slot, key as never);
+    const checked = type.$codec.check(memory, key, "the key");
+    if (type instanceof StructType) assertComplete(type, checked, "the key");
+    if (this.passed && Number.isNaN(checked)) this.#refuseNaN("the key");
+    return checked;
+  }
+
+  /**
+   * Returns what to pass for a key that has been checked; writes it to `slot` if it is not passed.
+   *
+   * @throws {InvalidArgumentError} if one of its fields is NaN
+   * @throws {StaleReferenceError} if it is a record that has ended since the check
+   */
+  write(memory: LinearMemory, slot: Address, checked: unknown): number {
+    if (this.passed) return checked as number;
+    if (checked instanceof Location) assertLive(checked);
+    const { size, $codec } = this.type;
+    memory.u8.fill(0, slot, slot + size);
+    $codec.write(memory, slot, checked as never);
     for (const { path, kind, offset } of this.fields) {
       if (kind === FieldKind.F64 && Number.isNaN(memory.f64[(slot + offset) >>> 3])) this.#refuseNaN(path);
       if (kind === FieldKind.F32 && Number.isNaN(memory.f32[(slot + offset) >>> 2])) this.#refuseNaN(path);
@@ -81,6 +90,11 @@ export class KeyFormat {
       `${path} is NaN, which has no place in an order (keys are of type ${this.type.name})`,
     );
   }
+}
+
+/** True for integers of 64 bits, which no JavaScript number can hold. */
+export function isWide(type: FieldType<unknown>): boolean {
+  return type.kind === FieldKind.U64 || type.kind === FieldKind.I64;
 }
 
 /** Takes a type apart into the fields by which it is ordered. The depth is that of the declaration. */
@@ -103,11 +117,11 @@ function flatten(type: FieldType<unknown>, path: string, offset = 0): KeyField[]
   return [{ path, offset, kind: type.kind, length: type.kind === FieldKind.TEXT ? type.size : 0 }];
 }
 
-/** Throws if a plain object lacks a field: a key with a field forgotten would silently be another key. */
-function assertComplete(type: AnyStruct, key: unknown, path: string): void {
-  if (typeof key !== "object" || key === null || key instanceof Cursor) return;
+/** Throws if what was read of an object lacks a field: a key with a field forgotten would silently be another key. */
+function assertComplete(type: AnyStruct, checked: unknown, path: string): void {
+  if (checked instanceof Location || checked instanceof Image) return;
   for (const [name, field] of Object.entries(type.fields as Fields)) {
-    const value = (key as Record<string, unknown>)[name];
+    const value = (checked as Record<string, unknown>)[name];
     if (value === undefined) throw new InvalidArgumentError(`${path} lacks the field ${name} of ${type.name}`);
     if (field instanceof StructType) assertComplete(field, value, `${path}.${name}`);
   }

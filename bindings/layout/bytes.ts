@@ -56,7 +56,8 @@ export class Bytes extends Location {
    */
   copyFrom(source: Uint8Array, offset = 0): void {
     assertLive(this);
-    if (!isBytes(source)) throw new InvalidArgumentError(`copyFrom takes a Uint8Array, but was given ${describe(source)}`);
+    if (!isBytes(source))
+      throw new InvalidArgumentError(`copyFrom takes a Uint8Array, but was given ${describe(source)}`);
     if (typeof offset !== "number" || offset >>> 0 !== offset || offset + source.length > this.$length) {
       this.#outOfBounds(offset, source.length);
     }

@@ -1,5 +1,5 @@
 import { describe } from "../arguments.js";
-import { InvalidArgumentError } from "../errors.js";
+import { InvalidArgumentError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { isLive, type Location, stale } from "./location.js";
@@ -39,12 +39,23 @@ export type Member = string | number | undefined;
 /** How a message calls a value. Made only when there is something to say, since strings are garbage. */
 export function pathOf(path: string, member: Member): string {
   if (member === undefined) return path;
-  return typeof member === "number" ? `${path}[${member}]` : `${path}.${member}`;
+  return typeof member === "number" ? `${path}[${member}]` : `${path}.${String(member)}`;
 }
 
 /** The bytes of a record or array, as they were when it was given as a value. */
 export class Image {
   constructor(readonly bytes: Uint8Array) {}
+}
+
+/** The `size` bytes at `address` as they are now. */
+export function imageOf(memory: LinearMemory, address: Address, size: number): Image {
+  return new Image(memory.u8.slice(address, address + size));
+}
+
+/** The error for an object whose getters throw; an error of our own stays what it is. */
+export function unreadable(cause: unknown, path: string, member: Member): TidemarkError {
+  if (cause instanceof TidemarkError) return cause;
+  return new InvalidArgumentError(`${pathOf(path, member)} cannot be read`, { cause });
 }
 
 /** Takes the offset of a ref and the struct that it refers to. */

@@ -1,8 +1,9 @@
+import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { assertLive, assertSameMemory, isLive, Location, place, unset } from "./location.js";
-import type { AnyStruct } from "./struct.js";
+import type { AnyFields, CursorOf, Fields, ObjectOf, RefName, RefTarget, StructType, ValuesOf } from "./struct.js";
 
 /** Where a struct graph can be copied to: an arena or a region. */
 export interface CopyTarget {
@@ -24,11 +25,21 @@ export const REF_SIZE = 12;
  * region.new(Level, level);
  * level.price = 100.5;
  */
-export abstract class Cursor extends Location {
+export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** The struct whose fields this cursor shows; on the prototype. */
-  declare readonly $struct: AnyStruct;
-  /** Views of nested structs and inline arrays, made when first asked for. */
+  declare readonly $struct: StructType<F>;
+  /** Views of nested structs and inline arrays, by the number of the field. */
   $parts: Location[] | undefined = undefined;
+
+  /** The view of field number `part`, made when first asked for. */
+  $part<View extends Location>(part: number, make: (memory: LinearMemory) => View): View {
+    this.$parts ??= [];
+    const known = this.$parts[part];
+    if (known !== undefined) return known as View;
+    const made = make(this.$memory);
+    this.$parts[part] = made;
+    return made;
+  }
 
   /** True while the cursor points at a record that lives. */
   isLive(): boolean {
@@ -41,7 +52,7 @@ export abstract class Cursor extends Location {
    * @throws {InvalidArgumentError} if `target` is of another struct or runtime; the cursor stays where it was
    * @throws {StaleReferenceError} if its record has ended
    */
-  moveTo(target: Cursor | Ref | null): this {
+  moveTo(target: Cursor<F> | Ref<F> | null): this {
     if (target === null) {
       unset(this);
       return this;
@@ -63,11 +74,11 @@ export abstract class Cursor extends Location {
    * @example
    * for (walker.moveTo(head); ; ) { sum += walker.value; if (!walker.follow("next")) break; }
    */
-  follow(name: string, into: Cursor = this): boolean {
+  follow<Name extends RefName<F>>(name: Name, into: CursorOf<RefTarget<F, Name>> = this as never): boolean {
     assertLive(this);
     const target = this.$struct.$refTarget(name);
-    if (into.$struct !== target) {
-      throw new InvalidArgumentError(`follow: ${name} refers to a ${target.name}, not to a ${into.$struct.name}`);
+    if (into?.$struct !== target) {
+      throw new InvalidArgumentError(`follow: ${name} refers to a ${target.name}, not to ${describeRecord(into)}`);
     }
     assertSameMemory(this.$memory, into, "follow");
     const word = (this.$address + (this.$struct.offsets[name] as number)) >>> 2;
@@ -82,13 +93,13 @@ export abstract class Cursor extends Location {
   }
 
   /** An unmovable reference to the record that the cursor is on. */
-  ref(): Ref {
+  ref(): Ref<F> {
     assertLive(this);
     return new Ref(this.$struct, this.$memory, this.$address, this.$guard, this.$generation);
   }
 
   /** The record's fields as a plain object; refs as {@link Ref} or `null`. O(size). */
-  toObject(): object {
+  toObject(): ObjectOf<F> {
     assertLive(this);
     return this.$struct.$read(this.$memory, this.$address);
   }
@@ -96,12 +107,15 @@ export abstract class Cursor extends Location {
   /**
    * Sets the fields that `values` names, all or none. O(fields).
    *
+   * @param values an object whose own properties are fields of the struct, nested ones whole or in part; or a cursor or
+   * ref of the struct, to copy its record
    * @throws {InvalidArgumentError} for a name that is no field, or a value that does not fit; nothing is changed
    */
-  assign(values: object): this {
+  assign(values: ValuesOf<F> | Cursor<F> | Ref<F>): this {
     assertLive(this);
-    this.$struct.$check(this.$memory, values, this.$struct.name);
-    this.$struct.$write(this.$memory, this.$address, values);
+    const checked = this.$struct.$check(this.$memory, values, this.$struct.name);
+    assertLive(this); // a getter among the values may have ended the record
+    this.$struct.$write(this.$memory, this.$address, checked);
     return this;
   }
 
@@ -112,14 +126,23 @@ export abstract class Cursor extends Location {
    * @param into a cursor of this struct to point at the copy; a fresh one by default
    * @throws {OutOfMemoryError}, {SealedError}, {LimitExceededError}, {StaleReferenceError} with both sides as before
    */
-  copyTo(target: CopyTarget, into: Cursor = this.$struct.$newCursor(this.$memory)): Cursor {
+  copyTo(target: CopyTarget, into: CursorOf<F> = this.$struct.$newCursor(this.$memory)): CursorOf<F> {
     assertLive(this);
-    if (into.$struct !== this.$struct) {
-      throw new InvalidArgumentError(`copyTo: the cursor is of ${into.$struct.name}, not of ${this.$struct.name}`);
+    if (into?.$struct !== this.$struct) {
+      throw new InvalidArgumentError(`copyTo moves a cursor of ${this.$struct.name}, not ${describeRecord(into)}`);
+    }
+    if (typeof target?.$copyIn !== "function") {
+      throw new InvalidArgumentError(`copyTo takes an arena or region, but was given ${describe(target)}`);
     }
     target.$copyIn(this, into);
     return into;
   }
+}
+
+/** How a message calls what was given for a cursor or ref. */
+export function describeRecord(given: unknown): string {
+  if (given instanceof Cursor || given instanceof Ref) return `one of ${given.$struct.name}`;
+  return given instanceof Location ? "an array or bytes" : describe(given);
 }
 
 /**
@@ -129,10 +152,10 @@ export abstract class Cursor extends Location {
  * const best = level.ref();
  * level.moveTo(best);
  */
-export class Ref extends Location {
+export class Ref<F extends Fields = AnyFields> extends Location {
   constructor(
     /** The struct of the record. */
-    readonly $struct: AnyStruct,
+    readonly $struct: StructType<F>,
     memory: LinearMemory,
     address: Address,
     guard: number,

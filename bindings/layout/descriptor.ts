@@ -49,7 +49,7 @@ function describeGraph(memory: LinearMemory, descriptors: Descriptors, type: Any
     if (address === 0) throw memory.failure(`describing struct ${wanted.name}`);
     known.set(wanted, address);
     written.push({ address, words, targets });
-    pending.push(...targets);
+    for (const target of targets) pending.push(target);
   };
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) if (!known.has(next)) allocate(next);
   for (const { address, words, targets } of written) {

@@ -52,6 +52,11 @@ export interface FieldType<out Value> {
   readonly $value?: Value;
 }
 
+/** True for what {@link FieldType} describes; nothing else has a codec. */
+export function isFieldType(type: unknown): type is FieldType<unknown> {
+  return typeof (type as FieldType<unknown> | null | undefined)?.$codec?.accessor === "function";
+}
+
 /** The types whose values are numbers. */
 export interface NumberType extends FieldType<number> {
   readonly minimum: number;

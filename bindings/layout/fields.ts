@@ -2,11 +2,11 @@ import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { decodeText, encodeText, utf8Length } from "./bytes.js";
-import type { Codec } from "./codec.js";
+import { type Codec, Image, pathOf, unreadable } from "./codec.js";
 import { Cursor, REF_SIZE, Ref } from "./cursor.js";
-import { FieldKind, type FieldType } from "./fieldType.js";
+import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, place } from "./location.js";
-import { ValueArray } from "./sequence.js";
+import { Sequence, ValueArray } from "./sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "./struct.js";
 
 /** The longest inline text or array, in bytes: what is larger should be a record of its own. */
@@ -47,14 +47,13 @@ function textCodec(size: number): Codec {
         codec.write(this.$memory, this.$address + offset, value);
       },
     }),
-    check(_memory, value, path) {
-      const length = utf8Length(value as string);
-      if (length > size) {
-        throw new InvalidArgumentError(`${path} of type text(${size}) was given a text of ${length} bytes`);
-      }
-      if ((value as string).includes("\0")) {
-        throw new InvalidArgumentError(`${path} of type text(${size}) was given a text with U+0000 in it`);
-      }
+    check(_memory, value, path, member) {
+      const what = `${pathOf(path, member)} of type text(${size})`;
+      const length = utf8Length(value as string, what);
+      if (length > size) throw new InvalidArgumentError(`${what} was given a text of ${length} bytes`);
+      const zero = (value as string).indexOf("\0");
+      if (zero >= 0) throw new InvalidArgumentError(`${what} was given a text with U+0000 at ${zero}`);
+      return value;
     },
     write(memory, address, value: string) {
       const bytes = memory.u8.subarray(address, address + size);
@@ -117,7 +116,26 @@ export function ref(target: string | AnyStruct | (() => AnyStruct)): FieldType<u
   if (typeof target !== "function") {
     throw new InvalidStructError(`ref takes a struct, a function or a name, but was given ${describe(target)}`);
   }
-  return refType("ref", target);
+  return refType("ref", structOnce(target));
+}
+
+/** Calls `target` once, when its struct is first needed: by then both structs are declared. */
+function structOnce(target: () => AnyStruct): () => AnyStruct {
+  let found: AnyStruct | undefined;
+  return () => {
+    if (found !== undefined) return found;
+    let given: unknown;
+    try {
+      given = target();
+    } catch (cause) {
+      throw new InvalidStructError("the function given to ref() failed; is its struct declared yet?", { cause });
+    }
+    if (!(given instanceof StructType)) {
+      throw new InvalidStructError(`the function given to ref() must return a struct, but returned ${describe(given)}`);
+    }
+    found = given as AnyStruct;
+    return found;
+  };
 }
 
 function refType(name: string, $target: () => AnyStruct): FieldType<unknown> & { $target: () => AnyStruct } {
@@ -129,10 +147,12 @@ function refCodec(target: () => AnyStruct): Codec {
     accessor: (offset) => ({
       get() {
         assertLive(this);
-        const found = codec.read(this.$memory, this.$address + offset) as Ref | null;
-        if (found === null) return null;
+        const { u32, i32 } = this.$memory;
+        const word = (this.$address + offset) >>> 2;
+        const record = u32[word]!;
+        if (record === 0) return null;
         const cursor = target().$newCursor(this.$memory);
-        place(cursor, found.$address, found.$guard, found.$generation);
+        place(cursor, record, u32[word + 1]! >>> 2, i32[word + 2]!);
         return cursor;
       },
       set(value) {
@@ -141,14 +161,16 @@ function refCodec(target: () => AnyStruct): Codec {
         codec.write(this.$memory, this.$address + offset, value);
       },
     }),
-    check(memory, value, path) {
-      if (value === null) return;
+    check(memory, value, path, member) {
+      if (value === null) return value;
+      const struct = target();
       if (!(value instanceof Cursor || value instanceof Ref)) {
         throw new InvalidArgumentError(
-          `${path} takes a cursor or ref of ${target().name}, or null, but was given ${describe(value)}`,
+          `${pathOf(path, member)} takes a cursor or ref of ${struct.name}, or null, but was given ${describe(value)}`,
         );
       }
-      target().$assertRecord(memory, value, path);
+      struct.$assertRecord(memory, value, pathOf(path, member));
+      return value;
     },
     write(memory, address, value: Cursor | Ref | null) {
       const word = address >>> 2;
@@ -177,17 +199,22 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
 
 /**
  * `length` elements in a row inside the struct. Reading the field gives a view of them ({@link StructArray} or
- * {@link ValueArray}), one per cursor, which moves with it.
+ * {@link ValueArray}), one per cursor, placed anew whenever the field is read.
  *
  * @param length 1 to 65,536, and at most 65,536 bytes in all
  * @throws {InvalidArgumentError} for another length
+ * @throws {InvalidStructError} if `element` is no field type
  *
  * @example
  * const Candle = struct("Candle", { prices: array(f64, 4) });
  */
 export function array<Element extends FieldType<unknown>>(element: Element, length: number): ArrayType<Element> {
-  if (typeof (element as FieldType<unknown> | undefined)?.$codec !== "object") {
+  if (!isFieldType(element))
     throw new InvalidStructError(`array takes a field type, but was given ${describe(element)}`);
+  if (element.size > INLINE_LIMIT) {
+    throw new InvalidStructError(
+      `array of ${element.name}: ${element.size} bytes, more than the limit of ${INLINE_LIMIT}`,
+    );
   }
   checkInteger("the length of an inline array", length, 1, Math.floor(INLINE_LIMIT / element.size));
   const bind = (element as Partial<SelfRefType<string>>).$bind;
@@ -204,33 +231,49 @@ export function array<Element extends FieldType<unknown>>(element: Element, leng
 }
 
 function arrayCodec(element: FieldType<unknown>, length: number): Codec {
+  const make = (memory: LinearMemory): Sequence<unknown> => sequenceOf(memory, element);
   const codec: Codec = {
     accessor: (offset, part) => ({
       get() {
         assertLive(this);
-        const parts = ((this as Cursor).$parts ??= []);
-        const view = (parts[part] ??= newSequence(this.$memory, element)) as SequenceOf<FieldType<unknown>>;
+        const view = (this as Cursor).$part(part, make);
         view.$fix(this.$address + offset, length, this.$guard, this.$generation);
         return view;
       },
       set(value) {
         assertLive(this);
-        codec.check(this.$memory, value, "a field");
-        codec.write(this.$memory, this.$address + offset, value);
+        const checked = codec.check(this.$memory, value, "a field");
+        assertLive(this); // a getter in the value may have ended the record
+        codec.write(this.$memory, this.$address + offset, checked as never);
       },
     }),
-    check(memory, value, path) {
-      const given = (value as ArrayLike<unknown> | null | undefined)?.length;
-      if (given !== length) {
-        throw new InvalidArgumentError(`${path} takes ${length} elements, but was given ${given ?? describe(value)}`);
-      }
-      for (let index = 0; index < length; index++) {
-        element.$codec.check(memory, elementOf(value as ArrayLike<unknown>, index), `${path}[${index}]`);
+    check(memory, value, path, member) {
+      const what = pathOf(path, member);
+      let index: number | undefined;
+      try {
+        const given: unknown = typeof value === "object" ? (value as ArrayLike<unknown> | null)?.length : undefined;
+        if (given !== length) {
+          const found = typeof given === "number" ? given : describe(value);
+          throw new InvalidArgumentError(`${what} takes ${length} elements, but was given ${found}`);
+        }
+        if (value instanceof Sequence && value.$element === element && value.$memory === memory) return value.$image();
+        const checked = new Array<unknown>(length);
+        for (index = 0; index < length; index++) {
+          const found = value instanceof Sequence ? value.$plain(index) : (value as ArrayLike<unknown>)[index];
+          checked[index] = element.$codec.check(memory, found, what, index);
+        }
+        return checked;
+      } catch (cause) {
+        throw unreadable(cause, what, index);
       }
     },
-    write(memory, address, value: ArrayLike<unknown>) {
+    write(memory, address, value: Image | ArrayLike<unknown>) {
+      if (value instanceof Image) {
+        memory.u8.set(value.bytes, address);
+        return;
+      }
       for (let index = 0; index < length; index++) {
-        element.$codec.write(memory, address + index * element.size, elementOf(value, index) as never);
+        element.$codec.write(memory, address + index * element.size, value[index] as never);
       }
     },
     read: (memory, address) =>
@@ -242,13 +285,20 @@ function arrayCodec(element: FieldType<unknown>, length: number): Codec {
   return codec;
 }
 
-/** Element `index` of an array, a typed array, or one of our own. */
-function elementOf(source: ArrayLike<unknown>, index: number): unknown {
-  return source instanceof ValueArray ? source.at(index) : source[index];
+/**
+ * An array view over elements of `element`, not yet pointing anywhere.
+ *
+ * @throws {InvalidArgumentError} if `element` is no field type
+ * @throws {InvalidStructError} if it is a ref by a name, which means something inside a struct only
+ */
+export function newSequence<T extends FieldType<unknown>>(memory: LinearMemory, element: T): SequenceOf<T> {
+  if (!isFieldType(element)) {
+    throw new InvalidArgumentError(`an array takes a field type, but was given ${describe(element)}`);
+  }
+  if ("$bind" in element) throw new InvalidStructError(`${element.name} stands outside of a struct of that name`);
+  return sequenceOf(memory, element) as SequenceOf<T>;
 }
 
-/** An array view over elements of `element`, not yet pointing anywhere. */
-export function newSequence<T extends FieldType<unknown>>(memory: LinearMemory, element: T): SequenceOf<T> {
-  if (element instanceof StructType) return element.$newArray(memory) as SequenceOf<T>;
-  return new ValueArray(memory, element) as unknown as SequenceOf<T>;
+function sequenceOf(memory: LinearMemory, element: FieldType<unknown>): Sequence<unknown> {
+  return element instanceof StructType ? element.$newArray(memory) : new ValueArray(memory, element);
 }

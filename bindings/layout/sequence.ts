@@ -1,11 +1,12 @@
-import { checkInteger } from "../arguments.js";
+import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError, LimitExceededError, OutOfBoundsError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
-import type { Codec } from "./codec.js";
-import type { Cursor } from "./cursor.js";
+import { type Codec, Image } from "./codec.js";
+import type { Cursor, Ref } from "./cursor.js";
 import type { FieldType } from "./fieldType.js";
 import { assertLive, assertSameMemory, Location, place, stale } from "./location.js";
+import type { CursorOf, Fields, ObjectOf, ValuesOf } from "./struct.js";
 
 /** Where a growable array takes its next segment from: the arena or region that made it. */
 export interface SegmentSource {
@@ -33,9 +34,8 @@ const LENGTH_LIMIT = 0x3fff_ffff;
  *   segment 1   ┌ n … 3n−1          ┐
  *   segment 2   ┌ 3n … 7n−1                              ┐     n a power of two
  */
-abstract class Sequence<Value> extends Location implements Iterable<Value> {
-  /** How many elements there are. */
-  length = 0;
+export abstract class Sequence<Value> extends Location implements Iterable<Value> {
+  $length = 0;
   /** Elements that have a place already. */
   $capacity = 0;
   /** Elements in the first segment. */
@@ -61,7 +61,12 @@ abstract class Sequence<Value> extends Location implements Iterable<Value> {
     this.$stride = $element.size;
   }
 
-  /** True if {@link push} can add elements. */
+  /** How many elements there are. */
+  get length(): number {
+    return this.$length;
+  }
+
+  /** True if the array takes more memory for elements that are pushed; false if its places are all it has. */
   get growable(): boolean {
     return this.#source !== undefined;
   }
@@ -80,7 +85,8 @@ abstract class Sequence<Value> extends Location implements Iterable<Value> {
 
   /** All elements as plain data on the JavaScript heap. O(length). */
   toArray(): unknown[] {
-    const result = new Array<unknown>(this.length);
+    assertLive(this);
+    const result = new Array<unknown>(this.$length);
     for (let index = 0; index < result.length; index++) result[index] = this.$plain(index);
     return result;
   }
@@ -88,8 +94,11 @@ abstract class Sequence<Value> extends Location implements Iterable<Value> {
   /**
    * Iterates over the elements that are there when an element is asked for, so elements pushed meanwhile are visited
    * too. The iterator is reused once its loop has ended.
+   *
+   * @throws {StaleReferenceError} if the array has ended, or has no place yet; also in the middle of the loop
    */
   [Symbol.iterator](): Iterator<Value> {
+    assertLive(this);
     const idle = this.#iterator;
     if (idle?.idle) return idle.restart();
     this.#iterator = new SequenceIterator<Value>(this);
@@ -99,28 +108,38 @@ abstract class Sequence<Value> extends Location implements Iterable<Value> {
   /** Removes the elements from `length` on; their places are kept for later ones. O(1). */
   truncate(length: number): void {
     assertLive(this);
-    this.length = checkInteger("a shortened length", length, 0, this.length);
+    this.$length = checkInteger("a shortened length", length, 0, this.$length);
   }
 
   /** The address of element `index`, which must be there. */
   $locate(index: number): Address {
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
-    if (index >>> 0 !== index || index >= this.length) {
-      throw new OutOfBoundsError(`element ${index} is not inside an array of ${this.length}`);
-    }
+    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.#outOfBounds(index);
     return index < this.$first ? this.$address + index * this.$stride : this.#locateSlow(index);
   }
 
   /** Makes room for one more element, zero, and returns its address. Amortised O(1). */
   $append(): Address {
-    const index = this.length;
+    const index = this.$length;
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
     if (index >= this.$capacity) this.#grow();
-    this.length = index + 1;
+    this.$length = index + 1;
     const address = index < this.$first ? this.$address + index * this.$stride : this.#locateSlow(index);
     if (index < this.#written) this.$memory.u8.fill(0, address, address + this.$stride);
     else this.#written = index + 1;
     return address;
+  }
+
+  /** The bytes of all elements, as they are now. */
+  $image(): Image {
+    assertLive(this);
+    const stride = this.$stride;
+    const bytes = new Uint8Array(this.$length * stride);
+    for (let index = 0; index < this.$length; index++) {
+      const address = this.$locate(index);
+      bytes.set(this.$memory.u8.subarray(address, address + stride), index * stride);
+    }
+    return new Image(bytes);
   }
 
   /** Throws unless this array can be reused for elements of `type` in `memory`. */
@@ -134,17 +153,18 @@ abstract class Sequence<Value> extends Location implements Iterable<Value> {
   /** Makes this an array of `length` elements that lie at `address`. */
   $fix(address: Address, length: number, guard: number, generation: number): void {
     place(this, address, guard, generation);
-    this.length = length;
+    this.$length = length;
     this.$capacity = length;
     this.$first = length;
     this.#source = undefined;
+    this.#written = length;
   }
 
   /** Makes this an empty array that takes its segments from `source`. */
   $grow(source: SegmentSource, guard: number, generation: number): void {
     place(this, 0, guard, generation);
     this.#shift = 31 - Math.clz32(Math.max(4, Math.floor(FIRST_SEGMENT_BYTES / this.$stride)));
-    this.length = 0;
+    this.$length = 0;
     this.$capacity = 0;
     this.$first = 1 << this.#shift;
     this.#segments.length = 0;
@@ -165,12 +185,16 @@ abstract class Sequence<Value> extends Location implements Iterable<Value> {
     const number = this.$address === 0 ? 0 : this.#segments.length + 1;
     const count = this.$first * 2 ** number;
     if (this.$capacity + count > LENGTH_LIMIT) {
-      throw new LimitExceededError(`an array of ${this.length} elements cannot grow beyond ${LENGTH_LIMIT}`);
+      throw new LimitExceededError(`an array of ${this.$length} elements cannot grow beyond ${LENGTH_LIMIT}`);
     }
     const address = this.#source.$segment(count * this.$stride, this.$guard, this.$generation);
     if (number === 0) this.$address = address;
     else this.#segments.push(address);
     this.$capacity += count;
+  }
+
+  #outOfBounds(index: unknown): never {
+    throw new OutOfBoundsError(`element ${describe(index)} is not inside an array of ${this.$length}`);
   }
 }
 
@@ -193,7 +217,7 @@ class SequenceIterator<Value> implements Iterator<Value> {
   next(): IteratorResult<Value> {
     const result = this.#result;
     const index = this.#index;
-    if (index < this.#sequence.length) {
+    if (index < this.#sequence.$length && !this.idle) {
       this.#index = index + 1;
       result.done = false;
       result.value = this.#sequence.at(index);
@@ -226,52 +250,70 @@ class SequenceIterator<Value> implements Iterator<Value> {
  * levels.push({ price: 100.5, quantity: 2 });
  * for (const level of levels) console.log(level.price);
  */
-export class StructArray<Element extends Cursor, Plain extends object> extends Sequence<Element> {
-  readonly #cursor: Element;
+export class StructArray<F extends Fields> extends Sequence<CursorOf<F>> {
+  readonly #cursor: CursorOf<F>;
 
   /** @param cursor the cursor that moves over the elements */
-  constructor(memory: LinearMemory, cursor: Element) {
+  constructor(memory: LinearMemory, cursor: CursorOf<F>) {
     super(memory, cursor.$struct);
     this.#cursor = cursor;
   }
 
-  at(index: number): Element {
+  at(index: number): CursorOf<F> {
     const cursor = this.#cursor;
     place(cursor, this.$locate(index), this.$guard, this.$generation);
     return cursor;
   }
 
-  /** Sets the fields of element `index` that `values` names. @throws {OutOfBoundsError}, {InvalidArgumentError} */
-  set(index: number, values: Partial<Plain>): void {
-    this.at(index).assign(values);
+  /**
+   * Sets the fields of element `index` that `values` names, all or none. The array's cursor stays where it is.
+   *
+   * @param values as for {@link Cursor.assign}
+   * @throws {OutOfBoundsError}, {InvalidArgumentError}; nothing is changed
+   */
+  set(index: number, values: ValuesOf<F> | Cursor<F> | Ref<F>): void {
+    const struct = this.#cursor.$struct;
+    const checked = struct.$check(this.$memory, values, struct.name);
+    // Located only now, since a getter among the values may have cut the array short, or ended it.
+    struct.$write(this.$memory, this.$locate(index), checked);
   }
 
   /**
    * Adds an element, zero but for `values`, and returns the array's cursor on it.
    *
+   * @param values as for {@link Cursor.assign}
    * @throws {LimitExceededError} if the length is fixed, or a mark made after the array is open
    * @throws {OutOfMemoryError}, {SealedError} if there is no memory for it; the array is as before
    * @throws {InvalidArgumentError} if a value does not fit its field; the array is as before
    */
-  push(values?: Partial<Plain>): Element {
+  push(values?: ValuesOf<F> | Cursor<F> | Ref<F>): CursorOf<F> {
     const cursor = this.#cursor;
-    if (values !== undefined) cursor.$struct.$check(this.$memory, values, cursor.$struct.name);
-    place(cursor, this.$append(), this.$guard, this.$generation);
-    if (values !== undefined) cursor.$struct.$write(this.$memory, cursor.$address, values);
+    const address = values === undefined ? this.$append() : this.#appendFrom(values);
+    place(cursor, address, this.$guard, this.$generation);
     return cursor;
   }
 
-  $plain(index: number): Plain {
-    return this.at(index).toObject() as Plain;
+  /** Writes before the array's cursor is moved, since that may be on the very record to copy. */
+  #appendFrom(values: ValuesOf<F> | Cursor<F> | Ref<F>): Address {
+    const struct = this.#cursor.$struct;
+    const checked = struct.$check(this.$memory, values, struct.name);
+    const address = this.$append();
+    struct.$write(this.$memory, address, checked);
+    return address;
   }
 
-  override toArray(): Plain[] {
-    return super.toArray() as Plain[];
+  $plain(index: number): ObjectOf<F> {
+    return this.#cursor.$struct.$read(this.$memory, this.$locate(index));
+  }
+
+  override toArray(): ObjectOf<F>[] {
+    return super.toArray() as ObjectOf<F>[];
   }
 }
 
 /**
- * Values in a row: numbers, bigints, booleans, texts or refs.
+ * Values in a row: numbers, bigints, booleans, texts, refs or arrays. A ref is read as a {@link Ref}, for
+ * {@link Cursor.moveTo}; an array as a plain one.
  *
  * | operation | cost |
  * |---|---|
@@ -282,7 +324,7 @@ export class StructArray<Element extends Cursor, Plain extends object> extends S
  * const prices = region.array(f64, 3);
  * prices.set(0, 100.5);
  */
-export class ValueArray<Value> extends Sequence<Value> {
+export class ValueArray<Value, Given = Value> extends Sequence<Value> {
   readonly #codec: Codec;
 
   constructor(memory: LinearMemory, element: FieldType<unknown>) {
@@ -295,16 +337,15 @@ export class ValueArray<Value> extends Sequence<Value> {
   }
 
   /** Sets element `index`. @throws {OutOfBoundsError}, {InvalidArgumentError} */
-  set(index: number, value: Value): void {
-    const address = this.$locate(index);
-    this.#codec.check(this.$memory, value, `element ${index}`);
-    this.#codec.write(this.$memory, address, value as never);
+  set(index: number, value: Given): void {
+    const checked = this.#codec.check(this.$memory, value, "element", index);
+    this.#codec.write(this.$memory, this.$locate(index), checked as never);
   }
 
   /** Adds an element. Errors as in {@link StructArray.push}. */
-  push(value: Value): void {
-    this.#codec.check(this.$memory, value, "an element");
-    this.#codec.write(this.$memory, this.$append(), value as never);
+  push(value: Given): void {
+    const checked = this.#codec.check(this.$memory, value, "element", this.$length);
+    this.#codec.write(this.$memory, this.$append(), checked as never);
   }
 
   $plain(index: number): Value {

@@ -1,20 +1,23 @@
 import { describe } from "../arguments.js";
-import { InvalidArgumentError, InvalidStructError, StaleReferenceError } from "../errors.js";
+import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
-import type { Codec, SlotReport } from "./codec.js";
-import { Cursor, type Ref } from "./cursor.js";
+import { type Codec, Image, imageOf, type Member, pathOf, type SlotReport, unreadable } from "./codec.js";
+import { Cursor, describeRecord, type Ref } from "./cursor.js";
 import type { ArrayType, RefType, SelfRefType } from "./fields.js";
-import { FieldKind, type FieldType } from "./fieldType.js";
-import { assertLive, assertSameMemory, isLive, type Location, place, stale } from "./location.js";
+import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
+import { assertLive, assertSameMemory, Location, place } from "./location.js";
 import { StructArray, type ValueArray } from "./sequence.js";
 
 /** The fields of a struct, in the order in which they lie in memory. */
 export type Fields = { readonly [name: string]: FieldType<unknown> };
 
-/** A struct of any fields. */
+/** Fields that the type system does not know. */
 // biome-ignore lint/suspicious/noExplicitAny: the only type that every struct's cursor is assignable to
-export type AnyStruct = StructType<any>;
+export type AnyFields = any;
+
+/** A struct of any fields. */
+export type AnyStruct = StructType<AnyFields>;
 
 /** What reading a field of type `T` gives, in a struct with the fields `Self`. */
 type Read<T, Self extends Fields> =
@@ -23,44 +26,63 @@ type Read<T, Self extends Fields> =
     : T extends RefType<infer F>
       ? CursorOf<F> | null
       : T extends ArrayType<infer Element>
-        ? Elements<Element, Self>
+        ? ElementsOf<Element, Self>
         : T extends StructType<infer F>
           ? CursorOf<F>
           : T extends FieldType<infer Value>
             ? Value
             : never;
 
-/** What `toObject` gives and `assign` takes for a field of type `T`. */
-type Plain<T> = T extends SelfRefType<string> | RefType<Fields>
-  ? Cursor | Ref | null
-  : T extends ArrayType<infer Element>
-    ? Plain<Element>[]
-    : T extends StructType<infer F>
-      ? ObjectOf<F>
-      : T extends FieldType<infer Value>
-        ? Value
-        : never;
+/** What `toObject` gives for a field of type `T`, in a struct with the fields `Self`: data on the JavaScript heap. */
+type Plain<T, Self extends Fields> =
+  T extends SelfRefType<string>
+    ? Ref<Self> | null
+    : T extends RefType<infer F>
+      ? Ref<F> | null
+      : T extends ArrayType<infer Element>
+        ? Plain<Element, Self>[]
+        : T extends StructType<infer F>
+          ? ObjectOf<F>
+          : T extends FieldType<infer Value>
+            ? Value
+            : never;
 
-type Elements<Element, Self extends Fields> =
-  Element extends StructType<infer F> ? StructArray<CursorOf<F>, ObjectOf<F>> : ValueArray<Read<Element, Self>>;
+/** What `assign` takes for a field of type `T`. */
+type Given<T, Self extends Fields> =
+  T extends SelfRefType<string>
+    ? Cursor<Self> | Ref<Self> | null
+    : T extends RefType<infer F>
+      ? Cursor<F> | Ref<F> | null
+      : T extends ArrayType<infer Element>
+        ? ArrayLike<Given<Element, Self>> | ElementsOf<Element, Self>
+        : T extends StructType<infer F>
+          ? ValuesOf<F> | Cursor<F> | Ref<F>
+          : T extends FieldType<infer Value>
+            ? Value
+            : never;
 
-/** The cursor of a struct with these fields. */
-export type CursorOf<F extends Fields> = Omit<Cursor, "toObject" | "assign" | "copyTo"> & {
-  -readonly [Name in keyof F]: Read<F[Name], F>;
-} & {
-  toObject(): ObjectOf<F>;
-  assign(values: Partial<ObjectOf<F>>): CursorOf<F>;
-  copyTo(target: Parameters<Cursor["copyTo"]>[0], into?: CursorOf<F>): CursorOf<F>;
-} & Cursor;
+type ElementsOf<Element, Self extends Fields> =
+  Element extends StructType<infer F> ? StructArray<F> : ValueArray<Plain<Element, Self>, Given<Element, Self>>;
+
+/** The cursor of a struct with these fields: a property for each, beside the methods of {@link Cursor}. */
+export type CursorOf<F extends Fields> = Cursor<F> & { -readonly [Name in keyof F]: Read<F[Name], F> };
 
 /** The plain object that has the values of a struct with these fields. */
-export type ObjectOf<F extends Fields> = { -readonly [Name in keyof F]: Plain<F[Name]> };
+export type ObjectOf<F extends Fields> = { -readonly [Name in keyof F]: Plain<F[Name], F> };
+
+/** What `assign` takes for a struct with these fields: any of them, and what cursors, refs and typed arrays stand for. */
+export type ValuesOf<F extends Fields> = { readonly [Name in keyof F]?: Given<F[Name], F> };
 
 /** The array of elements of type `T`. */
-export type SequenceOf<T extends FieldType<unknown>> =
-  T extends StructType<infer F>
-    ? StructArray<CursorOf<F>, ObjectOf<F>>
-    : ValueArray<T extends FieldType<infer V> ? V : never>;
+export type SequenceOf<T extends FieldType<unknown>> = ElementsOf<T, AnyFields>;
+
+/** The names of the ref fields. */
+export type RefName<F extends Fields> = string &
+  { [Name in keyof F]: F[Name] extends RefType<AnyFields> | SelfRefType<string> ? Name : never }[keyof F];
+
+/** The fields of the struct that the ref field `Name` refers to. */
+export type RefTarget<F extends Fields, Name extends keyof F> =
+  F[Name] extends SelfRefType<string> ? F : F[Name] extends RefType<infer Target> ? Target : never;
 
 /** Names that fields cannot have: they would hide a cursor's methods, or make it look like a promise. */
 const RESERVED: ReadonlySet<string> = new Set([...Object.getOwnPropertyNames(Cursor.prototype), "then", "__proto__"]);
@@ -100,7 +122,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     const offsets: Record<string, number> = Object.create(null);
     let offset = 0;
     let alignment = 1;
-    for (const [fieldName, declaredType] of Object.entries(checkFields(name, declared))) {
+    for (const [fieldName, declaredType] of checkFields(name, declared)) {
       const type = bind(declaredType, this as AnyStruct);
       offset = Math.ceil(offset / type.alignment) * type.alignment;
       fields[fieldName] = type;
@@ -126,59 +148,71 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   }
 
   /** An array of this struct that points to nothing yet. */
-  $newArray(memory: LinearMemory): StructArray<CursorOf<F>, ObjectOf<F>> {
-    return new StructArray<CursorOf<F>, ObjectOf<F>>(memory, this.$newCursor(memory));
+  $newArray(memory: LinearMemory): StructArray<F> {
+    return new StructArray<F>(memory, this.$newCursor(memory));
   }
 
   /** Throws unless `target` points at a live record of this struct in `memory`. */
   $assertRecord(memory: LinearMemory, target: Cursor | Ref, operation: string): void {
-    if (target.$struct !== (this as AnyStruct)) {
+    if (target?.$struct !== (this as AnyStruct)) {
       throw new InvalidArgumentError(
-        `${operation}: a cursor or ref of ${this.name} was expected, but one of ${target.$struct?.name} given`,
+        `${operation}: a cursor or ref of ${this.name} was expected, but ${describeRecord(target)} given`,
       );
     }
     assertSameMemory(memory, target, operation);
-    if (!isLive(target)) {
-      if (target.$address === 0) throw new StaleReferenceError(`${operation}: the cursor points to nothing yet`);
-      stale(target);
-    }
+    assertLive(target);
   }
 
   /** The struct that the ref field `name` refers to. */
   $refTarget(name: string): AnyStruct {
-    const field = this.fields[name] as FieldType<unknown> & Partial<RefType<Fields>>;
+    const field = (typeof name === "string" ? this.fields[name] : undefined) as Partial<RefType<Fields>> | undefined;
     if (field?.$target === undefined) {
       throw new InvalidArgumentError(`follow: struct ${this.name} has no ref field ${describe(name)}`);
     }
     return field.$target() as AnyStruct;
   }
 
-  /** Throws unless `values` is an object all of whose properties are fields with values that fit. */
-  $check(memory: LinearMemory, values: unknown, path: string): void {
+  /**
+   * Throws unless `values` is a record of this struct, or an object all of whose own properties are fields with values
+   * that fit; returns what {@link $write} takes.
+   */
+  $check(memory: LinearMemory, values: unknown, path: string): object {
+    if (values instanceof Location) {
+      this.$assertRecord(memory, values as Cursor, path);
+      return values;
+    }
     if (typeof values !== "object" || values === null) {
       throw new InvalidArgumentError(`${path} takes an object, but was given ${describe(values)}`);
     }
-    if (values instanceof Cursor) {
-      this.$assertRecord(memory, values, path);
-      return;
+    const checked: Record<string, unknown> = {};
+    let member: Member;
+    try {
+      for (const name in values) {
+        if (!Object.hasOwn(values, name)) continue;
+        const field = this.fields[name];
+        if (field === undefined) {
+          throw new InvalidArgumentError(`${path}: struct ${this.name} has no field ${describe(name)}`);
+        }
+        member = name;
+        checked[name] = field.$codec.check(memory, (values as Record<string, unknown>)[name], path, name);
+      }
+    } catch (cause) {
+      throw unreadable(cause, path, member);
     }
-    for (const name in values) {
-      const field = this.fields[name];
-      if (field === undefined)
-        throw new InvalidArgumentError(`${path}: struct ${this.name} has no field ${describe(name)}`);
-      field.$codec.check(memory, (values as Record<string, unknown>)[name], `${path}.${name}`);
-    }
+    return checked;
   }
 
-  /** Writes values that have passed {@link $check}. */
+  /** Writes what {@link $check} has returned. */
   $write(memory: LinearMemory, address: Address, values: object): void {
-    if (values instanceof Cursor) {
+    if (values instanceof Location) {
       memory.u8.copyWithin(address, values.$address, values.$address + this.size);
-      return;
-    }
-    for (const name in values) {
-      const value = (values as Record<string, unknown>)[name];
-      this.fields[name]!.$codec.write(memory, address + this.offsets[name]!, value as never);
+    } else if (values instanceof Image) {
+      memory.u8.set(values.bytes, address);
+    } else {
+      for (const name in values) {
+        const value = (values as Record<string, unknown>)[name];
+        this.fields[name]!.$codec.write(memory, address + this.offsets[name]!, value as never);
+      }
     }
   }
 
@@ -217,11 +251,18 @@ function checkName(name: string): string {
   throw new InvalidStructError(`a struct needs a name, but was given ${describe(name)}`);
 }
 
-function checkFields(name: string, declared: Fields): Fields {
-  if (typeof declared !== "object" || declared === null || Object.keys(declared).length === 0) {
-    throw new InvalidStructError(`struct ${name} needs at least one field, but was given ${describe(declared)}`);
+function checkFields(name: string, declared: Fields): [string, FieldType<unknown>][] {
+  if (typeof declared !== "object" || declared === null) {
+    throw new InvalidStructError(`struct ${name} needs an object of fields, but was given ${describe(declared)}`);
   }
-  for (const [fieldName, type] of Object.entries(declared)) {
+  let entries: [string, FieldType<unknown>][];
+  try {
+    entries = Object.entries(declared);
+  } catch (cause) {
+    throw new InvalidStructError(`struct ${name}: its fields ${Object.keys(declared)} cannot be read`, { cause });
+  }
+  if (entries.length === 0) throw new InvalidStructError(`struct ${name} needs at least one field`);
+  for (const [fieldName, type] of entries) {
     if (RESERVED.has(fieldName) || fieldName.startsWith("$")) {
       throw new InvalidStructError(`struct ${name}: the field name ${describe(fieldName)} is reserved`);
     }
@@ -229,11 +270,11 @@ function checkFields(name: string, declared: Fields): Fields {
       // JavaScript puts such properties first, whatever the order in which they were written.
       throw new InvalidStructError(`struct ${name}: the field name ${describe(fieldName)} is a number`);
     }
-    if (typeof (type as FieldType<unknown> | undefined)?.$codec !== "object") {
+    if (!isFieldType(type)) {
       throw new InvalidStructError(`struct ${name}: field ${fieldName} is of no field type, but ${describe(type)}`);
     }
   }
-  return declared;
+  return entries;
 }
 
 /** Gives a ref to the own name its target. */
@@ -252,24 +293,31 @@ function cursorClass(type: AnyStruct): new (memory: LinearMemory) => Cursor {
   return StructCursor;
 }
 
-/** How a struct lies inside another: a cursor of its own, which moves with the one around it. */
+/** How a struct lies inside another: a cursor of its own, placed anew whenever the field is read. */
 function structCodec(type: AnyStruct): Codec {
+  const make = (memory: LinearMemory): Location => type.$newCursor(memory);
   return {
     accessor: (offset, part) => ({
       get(this: Location) {
         assertLive(this);
-        const parts = ((this as Cursor).$parts ??= []);
-        const nested = (parts[part] ??= type.$newCursor(this.$memory));
+        const nested = (this as Cursor).$part(part, make);
         place(nested, this.$address + offset, this.$guard, this.$generation);
         return nested;
       },
       set(this: Location, value: object) {
         assertLive(this);
-        type.$check(this.$memory, value, type.name);
-        type.$write(this.$memory, this.$address + offset, value);
+        const checked = type.$check(this.$memory, value, type.name);
+        assertLive(this); // a getter in the value may have ended the record
+        type.$write(this.$memory, this.$address + offset, checked);
       },
     }),
-    check: (memory, value, path) => type.$check(memory, value, path),
+    check(memory, value, path, member) {
+      const checked = type.$check(memory, value, pathOf(path, member));
+      // Among others, the values that follow may move a cursor, or end its record: its bytes are what was given.
+      return checked instanceof Location && member !== undefined
+        ? imageOf(memory, checked.$address, type.size)
+        : checked;
+    },
     write: (memory, address, value: object) => type.$write(memory, address, value),
     read: (memory, address) => type.$read(memory, address),
     slots(offset: number, report: SlotReport) {

@@ -75,7 +75,12 @@ export class Context implements EventContext {
   end(): void {
     const state = this.#state;
     this.#state = ENDED; // first: whatever happens below, the region is given back once
-    if (state === LEASED) this.#kind!.learn(this.#leases.end(this.#region!));
+    if (state !== LEASED) return;
+    const leases = this.#leases;
+    leases.ended++;
+    const bytes = leases.pool.end(this.#region!);
+    leases.bytesReset += bytes;
+    this.#kind!.learn(bytes);
   }
 
   /** The context of the next event, when this one's event goes on; takes a region object along that it has not leased. */
@@ -90,8 +95,10 @@ export class Context implements EventContext {
     if (this.#state === ENDED) {
       throw new RegionEndedError(`the event ${this.#sequence} has ended, and its region with it`);
     }
-    this.#region ??= this.#leases.create();
-    this.#leases.begin(this.#region, this.#kind!.sizeHint);
+    const leases = this.#leases;
+    this.#region ??= leases.pool.createRegion();
+    leases.pool.lease(this.#region, this.#kind!.sizeHint); // may throw: then nothing is leased
+    leases.begun++;
     this.#state = LEASED;
     return this.#region;
   }

@@ -1,5 +1,5 @@
 import type { Runtime } from "../runtime.js";
-import { EventLoop } from "./event-loop.js";
+import { EventLoop } from "./eventLoop.js";
 import type { Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
 import type { LoopStatistics } from "./statistics.js";

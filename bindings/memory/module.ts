@@ -52,6 +52,9 @@ export const ARENA_CURSOR = 0;
 export const ARENA_LIMIT = 4;
 export const ARENA_GUARD = 8;
 export const ARENA_GENERATION = 12;
+export const ARENA_HIGH_WATER = 16;
+export const ARENA_RESETS = 20;
+export const ARENA_BLOCKS = 24;
 
 /** The layout version that this package speaks. */
 export const LAYOUT_VERSION = 1;
@@ -77,6 +80,9 @@ export function verifyModule(exports: ModuleExports): void {
     ARENA_LIMIT,
     ARENA_GUARD,
     ARENA_GENERATION,
+    ARENA_HIGH_WATER,
+    ARENA_RESETS,
+    ARENA_BLOCKS,
   };
   for (const [name, value] of Object.entries(expected)) {
     const found = (exports as unknown as Record<string, Constant | undefined>)[name]?.value;

@@ -146,8 +146,8 @@ describe.each(modules)("arenas of the $name module", ({ debug }) => {
           count += operations.length;
         },
       ),
-      { numRuns: scaled(100), endOnFailure: true },
+      { numRuns: scaled(250), endOnFailure: true },
     );
-    expect(count).toBeGreaterThanOrEqual(scaled(100) * 1000);
+    expect(count).toBeGreaterThanOrEqual(scaled(250) * 1000);
   });
 });

@@ -118,11 +118,29 @@ describe("iteration", () => {
 describe("a growable array", () => {
   test("agrees with a plain one over random pushes, cuts, writes and reads", () => {
     const operation = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ kind: fc.constant("push" as const), price: fc.double(), bare: fc.boolean() }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant("many" as const), count: fc.integer({ min: 1, max: 300 }) }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate" as const), part: fc.double({ min: 0, max: 1, noNaN: true }) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({ kind: fc.constant("push" as const), price: fc.double(), bare: fc.boolean() }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant("many" as const), count: fc.integer({ min: 1, max: 300 }) }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          kind: fc.constant("truncate" as const),
+          part: fc.double({ min: 0, max: 1, noNaN: true }),
+        }),
+      },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant("set" as const), at: fc.nat(), quantity: fc.double() }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), fixed: fc.option(fc.integer({ min: 1, max: 20 })) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          kind: fc.constant("restart" as const),
+          fixed: fc.option(fc.integer({ min: 1, max: 20 })),
+        }),
+      },
     );
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
@@ -164,7 +182,7 @@ describe("a growable array", () => {
   test("never moves an element: refs and addresses stay good while it grows and memory with it", () => {
     const levels = arena.array(Level);
     const refs = [];
-    const addresses = [];
+    const addresses: number[] = [];
     for (let price = 0; price < 100_000; price++) {
       const level = levels.push();
       level.price = price;
@@ -294,9 +312,13 @@ describe("a growable array", () => {
     const blocker = small.arena();
     blocker.bytes(600 << 10);
     const rows = mine.array(struct("Row", { bytes: array(u8, 1000), number: u32 }));
-    expectRefusal(() => {
-      for (;;) rows.push().number = rows.length;
-    }, "ERR_TIDEMARK_OUT_OF_MEMORY", /pages/);
+    expectRefusal(
+      () => {
+        for (;;) rows.push().number = rows.length;
+      },
+      "ERR_TIDEMARK_OUT_OF_MEMORY",
+      /pages/,
+    );
     const { length } = rows;
     expect(length).toBeGreaterThan(0);
     rows.toArray().forEach((row, index) => {
@@ -390,18 +412,24 @@ describe("an index, a length or a type that is none is refused, and changes noth
     expect(flags.toArray()).toEqual([0, 0, 0]);
   });
 
-  test.each([["4", 4], ...HOSTILE_COUNTS, ["undefined", undefined]] as const)("a shortened length of %s", (_label, length) => {
-    const levels = levelsUpTo(3);
-    expectRefusal(() => levels.truncate(length as number), "ERR_TIDEMARK_INVALID_ARGUMENT", /0 to 3/);
-    expect(levels.length).toBe(3);
-  });
+  test.each([["4", 4], ...HOSTILE_COUNTS, ["undefined", undefined]] as const)(
+    "a shortened length of %s",
+    (_label, length) => {
+      const levels = levelsUpTo(3);
+      expectRefusal(() => levels.truncate(length as number), "ERR_TIDEMARK_INVALID_ARGUMENT", /0 to 3/);
+      expect(levels.length).toBe(3);
+    },
+  );
 
-  test.each([["0", 0], ...HOSTILE_COUNTS.filter(([label]) => label !== "2^31")])("length %s", (_label, length) => {
-    const before = arena.stats().used;
-    expectRefusal(() => arena.array(Level, length as number), "ERR_TIDEMARK_INVALID_ARGUMENT");
-    expectRefusal(() => arena.array(u32, length as number), "ERR_TIDEMARK_INVALID_ARGUMENT");
-    expect(arena.stats().used).toBe(before);
-  });
+  test.each([["0", 0], ...HOSTILE_COUNTS.filter(([label]) => label !== "2^31")] as const)(
+    "length %s",
+    (_label, length) => {
+      const before = arena.stats().used;
+      expectRefusal(() => arena.array(Level, length as number), "ERR_TIDEMARK_INVALID_ARGUMENT");
+      expectRefusal(() => arena.array(u32, length as number), "ERR_TIDEMARK_INVALID_ARGUMENT");
+      expect(arena.stats().used).toBe(before);
+    },
+  );
 
   test.each([...HOSTILE_OBJECTS, ["undefined", undefined] as const])("element type %s", (_label, type) => {
     expectRefusal(() => arena.array(type as typeof f64), "ERR_TIDEMARK_INVALID_ARGUMENT", /field type/);

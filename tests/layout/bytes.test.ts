@@ -53,14 +53,18 @@ describe("bytes", () => {
   test.each([["6", 6], ...HOSTILE_COUNTS, ["undefined", undefined]] as const)("have no byte at %s", (_label, index) => {
     expectRefusal(() => bytes.get(index as number), "ERR_TIDEMARK_OUT_OF_BOUNDS", /6/);
     expectRefusal(() => bytes.set(index as number, 1), "ERR_TIDEMARK_OUT_OF_BOUNDS");
-    if (index !== undefined) expectRefusal(() => bytes.copyFrom(Uint8Array.of(7), index as number), "ERR_TIDEMARK_OUT_OF_BOUNDS");
+    if (index !== undefined)
+      expectRefusal(() => bytes.copyFrom(Uint8Array.of(7), index as number), "ERR_TIDEMARK_OUT_OF_BOUNDS");
     expect(now()).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  test.each([["256", 256], ...HOSTILE_COUNTS, ["undefined", undefined]] as const)("take no %s as a byte", (_label, value) => {
-    expectRefusal(() => bytes.set(1, value as number), "ERR_TIDEMARK_INVALID_ARGUMENT", /0 to 255/);
-    expect(now()).toEqual([1, 2, 3, 4, 5, 6]);
-  });
+  test.each([["256", 256], ...HOSTILE_COUNTS, ["undefined", undefined]] as const)(
+    "take no %s as a byte",
+    (_label, value) => {
+      expectRefusal(() => bytes.set(1, value as number), "ERR_TIDEMARK_INVALID_ARGUMENT", /0 to 255/);
+      expect(now()).toEqual([1, 2, 3, 4, 5, 6]);
+    },
+  );
 
   test("that do not fit are refused whole", () => {
     expectRefusal(() => bytes.copyFrom(new Uint8Array(7)), "ERR_TIDEMARK_OUT_OF_BOUNDS", /7 bytes from 0.*6 bytes/);

@@ -2,11 +2,11 @@ import {
   type Arena,
   array,
   bool,
-  createRuntime,
   type Cursor,
+  createRuntime,
   f64,
-  ref,
   type Runtime,
+  ref,
   struct,
   text,
   u8,
@@ -213,7 +213,8 @@ describe("nested structs and inline arrays", () => {
     two.levels = one.levels;
     two.counts = one.counts;
     expect(two.toObject()).toEqual(one.toObject());
-    two.levels = two.levels;
+    const own = two.levels;
+    two.levels = own;
     two.assign({ counts: Uint32Array.of(8, 9) });
     expect(two.levels.toArray()).toEqual(one.levels.toArray());
     expect(two.counts.toArray()).toEqual([8, 9]);
@@ -274,14 +275,14 @@ describe("assign", () => {
     expect(record.assign(record).toObject()).toEqual({ price: 7, quantity: 8 });
   });
 
-  test.each([...HOSTILE_OBJECTS.filter(([, value]) => typeof value !== "object" || value === null), ["undefined", undefined] as const])(
-    "refuses %s",
-    (_label, values) => {
-      const record = level(1, 2);
-      expectRefusal(() => record.assign(values as object), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
-      expect(record.toObject()).toEqual(kept);
-    },
-  );
+  test.each([
+    ...HOSTILE_OBJECTS.filter(([, value]) => typeof value !== "object" || value === null),
+    ["undefined", undefined] as const,
+  ])("refuses %s", (_label, values) => {
+    const record = level(1, 2);
+    expectRefusal(() => record.assign(values as object), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
+    expect(record.toObject()).toEqual(kept);
+  });
 
   test("with an unknown name or a bad value, at any depth and in any order, changes nothing", () => {
     const book = arena.new(Book);
@@ -392,7 +393,9 @@ describe("assign", () => {
       },
     });
     const side = arena.new(Side);
-    expect(expectRefusal(() => side.assign({ counts: hostileArray }), "ERR_TIDEMARK_INVALID_ARGUMENT").cause).toBe(cause);
+    expect(expectRefusal(() => side.assign({ counts: hostileArray }), "ERR_TIDEMARK_INVALID_ARGUMENT").cause).toBe(
+      cause,
+    );
     expect(side.counts.toArray()).toEqual([0, 0]);
   });
 

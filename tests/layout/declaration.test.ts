@@ -69,7 +69,11 @@ describe("size, alignment and offsets", () => {
 /** Prints one line a struct: size, alignment, and the offset of each field, also of those of directly nested structs. */
 function cProgram(shapes: readonly StructShape[]): string {
   const bodies = shapes.map((shape, number) => {
-    const numbers = [`sizeof(s${number})`, `_Alignof(s${number})`, ...paths(shape).map((path) => `offsetof(s${number}, ${path})`)];
+    const numbers = [
+      `sizeof(s${number})`,
+      `_Alignof(s${number})`,
+      ...paths(shape).map((path) => `offsetof(s${number}, ${path})`),
+    ];
     return `  typedef ${toC(shape, `s${number}`)};\n  printf("${numbers.map(() => "%zu").join(" ")}\\n", ${numbers.join(", ")});`;
   });
   return `#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\nint main(void) {\n${bodies.join("\n")}\n}\n`;

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import {
-  array,
   type Arena,
+  array,
   bool,
-  createRuntime,
   type Cursor,
+  createRuntime,
+  type FieldType,
   f32,
   f64,
   i8,
@@ -158,7 +159,6 @@ describe("a field takes the ends of its range and nothing beyond", () => {
 
   const HOSTILE = [
     "5",
-    "",
     null,
     undefined,
     Symbol("five"),
@@ -175,7 +175,7 @@ describe("a field takes the ends of its range and nothing beyond", () => {
   ];
   const FRACTIONS = [1.5, -0.5, Number.NaN, Infinity, -Infinity, 5n, true];
 
-  const cases: [string, StructType<{ value: never }>, readonly unknown[], readonly unknown[]][] = [
+  const cases: [string, StructType<{ value: FieldType<unknown> }>, readonly unknown[], readonly unknown[]][] = [
     ["u8", u8, [0, 255], [-1, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, ...FRACTIONS]],
     ["i8", i8, [-128, 127], [-129, 128, 2 ** 31, 2 ** 32 - 1, 2 ** 32, ...FRACTIONS]],
     ["u16", u16, [0, 65535], [-1, 65536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, ...FRACTIONS]],
@@ -187,9 +187,22 @@ describe("a field takes the ends of its range and nothing beyond", () => {
     ["f32", f32, [0, -0, 2 ** 31, Number.NaN, Infinity, -Infinity, Math.fround(0.1)], [5n, true]],
     ["f64", f64, [0, -0, 2 ** 53, Number.NaN, Infinity, -Infinity, 0.1, Number.MIN_VALUE], [5n, true]],
     ["bool", bool, [true, false], [0, 1, Number.NaN, 5n]],
-    ["text(4)", text(4), ["", "abcd", "€a", "😀", "\ufeffa"], ["abcde", "€€", "a😀", "a\0", "\ud800", "\udc00a", 5, 5n, true]],
-    ["array(u8, 2)", array(u8, 2), [[0, 255]], [[], [1], [1, 2, 3], [1, 256], [1, "2"], [1, undefined], [1, 2n], "12", 2]],
-  ].map(([name, type, good, bad]) => [name, struct("Holder", { before: u8, value: type, after: u8 } as never), good, bad] as never);
+    [
+      "text(4)",
+      text(4),
+      ["", "abcd", "€a", "😀", "\ufeffa"],
+      ["abcde", "€€", "a😀", "a\0", "\ud800", "\udc00a", 5, 5n, true],
+    ],
+    [
+      "array(u8, 2)",
+      array(u8, 2),
+      [[0, 255]],
+      [[], [1], [1, 2, 3], [1, 256], [1, "2"], [1, undefined], [1, 2n], "12", 2],
+    ],
+  ].map(
+    ([name, type, good, bad]) =>
+      [name, struct("Holder", { before: u8, value: type, after: u8 } as never), good, bad] as never,
+  );
 
   test.each(cases)("%s", (_name, Holder, good, bad) => {
     using arena = runtime.arena();
@@ -206,12 +219,12 @@ describe("a field takes the ends of its range and nothing beyond", () => {
     }
     const wanted = record.toObject();
     for (const value of [...bad, ...HOSTILE]) {
-      if (value === "" && good.includes("")) continue;
+      if (value === "5" && Holder.fields.value.name === "text(4)") continue;
       expectRefusal(() => {
         record.value = value;
       }, "ERR_TIDEMARK_INVALID_ARGUMENT");
       expectRefusal(() => record.assign({ before: 1, value, after: 1 }), "ERR_TIDEMARK_INVALID_ARGUMENT", /value/);
-      expectRefusal(() => values.set(1, value as never), "ERR_TIDEMARK_INVALID_ARGUMENT", /element 1/);
+      expectRefusal(() => values.set(1, value as never), "ERR_TIDEMARK_INVALID_ARGUMENT", /element\[1\]/);
       expect(record.toObject()).toEqual(wanted);
       expect(values.at(1)).toEqual(good.at(-1));
     }

@@ -1,5 +1,5 @@
-import { expect } from "vitest";
 import { TidemarkError, type TidemarkErrorCode } from "tidemark";
+import { expect } from "vitest";
 
 /** Values that no count, size or index can be, for a limit far below 2^31. */
 export const HOSTILE_COUNTS: readonly (readonly [string, unknown])[] = [

@@ -240,19 +240,52 @@ describe("a close", () => {
     expect(run.state).toBe("resolved");
   });
 
-  test("gives the regions' memory back, once", async () => {
-    const { host, pool, loop, slow, gates } = setUp();
-    slow.post(1);
+  test("gives the regions' memory back, once, when nothing is in flight any more", async () => {
+    for (const deadline of [5, undefined]) {
+      const { host, pool, loop, slow, gates } = setUp();
+      slow.post(1);
+      slow.post(2);
+      loop.run();
+      await host.rest();
+      const close = new Outcome(loop.close(deadline === undefined ? {} : { deadline }));
+      await host.advance(5);
+      expect(close.state).toBe(deadline === undefined ? "pending" : "resolved");
+      gates[0]!.open();
+      await settled();
+      expect(pool.disposals).toBe(0);
+      gates[1]!.open();
+      await settled();
+      await host.rest();
+      await loop.close();
+      expect([pool.disposals, pool.live.size]).toEqual([1, 0]);
+    }
+  });
+
+  test("lets an abandoned event lease its region after the deadline", async () => {
+    const host = new SimulatedHost();
+    const simulation = new SimulatedRuntime();
+    const loop = createLoop(simulation.runtime, { host });
+    const gate = new Gate();
+    const errors: unknown[] = [];
+    const kind = loop.on("kind", async (_: number, context) => {
+      await gate.promise;
+      try {
+        void context.region;
+      } catch (error) {
+        errors.push(error);
+      }
+    });
+    kind.post(1);
     loop.run();
     await host.rest();
-    loop.close({ deadline: 5 });
-    expect(pool.disposals).toBe(0);
+    const close = new Outcome(loop.close({ deadline: 5 }));
     await host.advance(5);
-    expect(pool.disposals).toBe(1);
-    gates[0]!.open();
+    expect(close.value).toEqual({ processed: 0, dropped: 0, abandoned: 1 });
+    gate.open();
     await settled();
-    await loop.close();
-    expect([pool.disposals, pool.live.size]).toEqual([1, 0]);
+    expect(errors).toEqual([]);
+    expect(loop.stats()).toMatchObject({ regionsLeased: 1, regionsLive: 0 });
+    expect(simulation.pool.disposals).toBe(1);
   });
 
   test("with options that make no sense is refused, and closes nothing", async () => {

@@ -496,6 +496,6 @@ test("a loop does what its model does, whatever is posted, run, settled, failed 
       for (const step of steps) await simulation.play(step);
       await simulation.finish();
     }),
-    { numRuns: 1500 },
+    { numRuns: 4000 },
   );
 });

@@ -99,6 +99,7 @@ export class SimulatedPool {
 
   lease(region: SimulatedRegion, sizeHint: number): void {
     if (this.lost) throw new DisposedError("the runtime has been disposed");
+    if (this.disposals > 0) throw new DisposedError("the pool has been disposed");
     if (!region.ended) throw new Error("a region that is leased was leased again");
     if (this.leasesLeft-- <= 0) throw new OutOfMemoryError("0 bytes are left of 0");
     region.ended = false;

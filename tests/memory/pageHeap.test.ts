@@ -175,9 +175,9 @@ describe.each(modules)("the page heap of the $name module", ({ debug }) => {
           operations += list.length;
         },
       ),
-      { numRuns: scaled(150), endOnFailure: true },
+      { numRuns: scaled(250), endOnFailure: true },
     );
-    expect(operations).toBeGreaterThanOrEqual(scaled(150) * 1000);
+    expect(operations).toBeGreaterThanOrEqual(scaled(250) * 1000);
   });
 });
 

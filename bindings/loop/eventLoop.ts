@@ -225,7 +225,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   landed(): void {
-    if (!this.#hopping) this.#advance(); // else the turn that comes will
+    if (this.#phase === "closed") this.#releaseMemory();
+    else if (!this.#hopping) this.#advance(); // else the turn that comes will
   }
 
   failed(error: unknown, event: FailedEvent): void {
@@ -294,7 +295,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Settles everything that has been promised. */
   #finish(closing: Closing): void {
     this.#phase = "closed";
-    this.#leases.dispose();
+    this.#releaseMemory();
     closing.cancelDeadline?.();
     const { processed, abandoned } = this.#dispatcher;
     const report: CloseReport = { processed, dropped: this.#dropped, abandoned };
@@ -314,6 +315,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       closing.done.reject(this.#failure.error);
       closing.done.promise.catch(() => {}); // whoever calls close() later is told; until then it is no stray rejection
     }
+  }
+
+  /** Gives the regions' memory back, once nobody can want another: abandoned events may, until they settle. */
+  #releaseMemory(): void {
+    if (this.#dispatcher.inFlight === 0) this.#leases.pool.dispose();
   }
 
   #refuse(kind: EventKind): never {

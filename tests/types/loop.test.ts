@@ -1,0 +1,81 @@
+import { createLoop, type EventContext, f64, type Kind, type Loop, type Region, type Runtime, struct } from "tidemark";
+import { describe, expectTypeOf, test } from "vitest";
+
+const Level = struct("Level", { price: f64 });
+
+declare const runtime: Runtime;
+declare const loop: Loop;
+
+/** The code inside is compiled, not run. */
+const compiled = (_code: () => void) => {};
+
+describe("a kind", () => {
+  test("takes the payload that its handler declares", () => {
+    compiled(() => {
+      const depth = loop.on("depth", (message: Uint8Array, { region, sequence, kind }) => {
+        expectTypeOf(message).toEqualTypeOf<Uint8Array>();
+        expectTypeOf(region).toEqualTypeOf<Region>();
+        expectTypeOf(sequence).toEqualTypeOf<number>();
+        expectTypeOf(kind).toEqualTypeOf<Kind<Uint8Array>>();
+        region.new(Level).price = 1;
+      });
+      expectTypeOf(depth).toEqualTypeOf<Kind<Uint8Array>>();
+      depth.post(new Uint8Array(4));
+      // @ts-expect-error: bytes are wanted
+      depth.post("bytes");
+      // @ts-expect-error: bytes are wanted
+      depth.post();
+      // @ts-expect-error: read-only
+      depth.name = "other";
+    });
+  });
+
+  test("takes the payload that it is declared with", () => {
+    compiled(() => {
+      const tick = loop.on<{ at: number }>("tick", async ({ at }, context) => {
+        expectTypeOf(at).toEqualTypeOf<number>();
+        expectTypeOf(context).toEqualTypeOf<EventContext<{ at: number }>>();
+        // @ts-expect-error: read-only
+        context.region = null as never;
+      });
+      tick.post({ at: 1 });
+      // @ts-expect-error: `at` is missing
+      tick.post({});
+      const union = loop.on("union", (payload: "open" | "shut" | number) => payload);
+      union.post("open");
+      union.post(5);
+      // @ts-expect-error: neither of them
+      union.post("ajar");
+    });
+  });
+
+  test("without a payload needs none", () => {
+    compiled(() => {
+      const bare = loop.on<void>("bare", () => {});
+      bare.post();
+      // @ts-expect-error: nothing is wanted
+      bare.post(5);
+    });
+  });
+
+  test("tells what happened to a post", () => {
+    compiled(() => {
+      const kind = loop.on("kind", (_payload: number) => {});
+      expectTypeOf(kind.post(1)).toEqualTypeOf<"queued" | "spilled" | "rejected">();
+    });
+  });
+});
+
+describe("a loop", () => {
+  test("refuses options of another type", () => {
+    compiled(() => {
+      createLoop(runtime, { queue: { capacity: 8, overflow: 8, policy: "spill" } });
+      // @ts-expect-error: no such policy
+      createLoop(runtime, { queue: { policy: "lose" } });
+      // @ts-expect-error: a number is wanted
+      createLoop(runtime, { queue: { capacity: "8" } });
+      // @ts-expect-error: no such option
+      createLoop(runtime, { ring: 8 });
+    });
+  });
+});
