@@ -1,11 +1,11 @@
 export { Arena } from "./allocators/arena.js";
 export { Region, RegionPool } from "./allocators/region.js";
 export type { ArenaMark, ArenaOptions, ArenaStats } from "./allocators/space.js";
-export { SortedMap, type SortedMapOptions } from "./collections/sortedMap.js";
+export { type Entry, SortedMap, type SortedMapOptions, type SortedMapStats } from "./collections/sortedMap.js";
 export * from "./errors.js";
 export { Bytes } from "./layout/bytes.js";
 export { type CopyTarget, Cursor, Ref } from "./layout/cursor.js";
-export { type ArrayType, array, type RefType, ref, type TextType, text } from "./layout/fields.js";
+export { type ArrayType, array, type RefType, ref, type SelfRefType, type TextType, text } from "./layout/fields.js";
 export {
   type BigintType,
   bool,
@@ -23,7 +23,15 @@ export {
   u64,
 } from "./layout/fieldType.js";
 export { StructArray, ValueArray } from "./layout/sequence.js";
-export { type CursorOf, type Fields, type ObjectOf, type SequenceOf, StructType, struct } from "./layout/struct.js";
+export {
+  type CursorOf,
+  type Fields,
+  type ObjectOf,
+  type SequenceOf,
+  StructType,
+  struct,
+  type ValuesOf,
+} from "./layout/struct.js";
 export * from "./loop/index.js";
 export type { Address } from "./memory/module.js";
 export { type OwnerName, Runtime, type RuntimeOptions, type RuntimeStats, type WasmSource } from "./runtime.js";

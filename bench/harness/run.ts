@@ -8,6 +8,7 @@
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { ENGINE_FLAGS } from "../engineFlags.js";
 import type { ChildAnswer, ChildRequest } from "./child.js";
 import type { Effort } from "./measure.js";
 import { type CaseResult, evaluate, type Rounds } from "./results.js";
@@ -81,7 +82,10 @@ function runChild({ suite, case: { name, timeoutSeconds } }: SelectedCase, subje
   const request: ChildRequest = { suiteUrl: suite.url, caseName: name, subject, effort };
   const limit = timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
   return new Promise<Outcome>((resolve) => {
-    const child = fork(CHILD, [JSON.stringify(request)], { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    const child = fork(CHILD, [JSON.stringify(request)], {
+      execArgv: [...ENGINE_FLAGS],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
     let answer: ChildAnswer | undefined;
     let output = "";
     let timedOut = false;

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { ENGINE_FLAGS } from "../engineFlags.js";
 import type { Stage, SubjectReport } from "./measure.js";
 import type { Answer, Assignment } from "./protocol.js";
 import { RecordingError } from "./recording.js";
@@ -21,8 +22,7 @@ export function runSubject(assignment: Assignment, signal: AbortSignal, progress
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const child = fork(new URL("./subjectProcess.js", import.meta.url), {
-      // One full collection before the measured passes clears away what loading the feed has left.
-      execArgv: ["--expose-gc"],
+      execArgv: [...ENGINE_FLAGS],
       serialization: "advanced",
     });
     let report: SubjectReport | undefined;

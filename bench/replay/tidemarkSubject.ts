@@ -93,14 +93,26 @@ export class TidemarkSubject implements Subject {
     this.#lines = this.#loop.on("line", (line: number, { region }) => this.#handle(line, region));
   }
 
-  async deliver(first: number, last: number, observer: Observer | undefined): Promise<void> {
+  deliver(first: number, last: number, observer: Observer | undefined): Promise<void> {
     this.#observer = observer;
     this.#receive(first, last);
     observer?.begin();
-    for (let line = first; line < last; line++) {
-      if (this.#lines.post(line) !== "rejected") continue;
+    const posted = this.#post(first, last);
+    return posted === last ? this.#loop.runUntilIdle() : this.#deliverRest(posted, last);
+  }
+
+  /** Posts lines until the queue is full; returns the first that it did not take. */
+  #post(first: number, last: number): number {
+    let line = first;
+    while (line < last && this.#lines.post(line) !== "rejected") line++;
+    return line;
+  }
+
+  /** What the full queue did not take, lot by lot. */
+  async #deliverRest(first: number, last: number): Promise<void> {
+    for (let next = first; next < last; ) {
       await this.#loop.runUntilIdle();
-      this.#lines.post(line);
+      next = this.#post(next, last);
     }
     await this.#loop.runUntilIdle();
   }

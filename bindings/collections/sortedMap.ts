@@ -59,7 +59,8 @@ export interface SortedMapStats {
  * It owns its memory: a block of 4 KiB and runs of pages, never less than a quarter used in the worst case but for what
  * deletes have left for later inserts. `clear` gives back all but the first block, {@link dispose}, or `using`, all.
  *
- * Entries are shown through one reused {@link Entry}, so nothing here makes garbage but bigints and texts that are read.
+ * Entries are shown through one reused {@link Entry}, so nothing here makes garbage but bigints and texts that are read,
+ * and `get`: a fraction that could as well be undefined is an object to the engine, which an entry's `value` is not.
  * Inserts of new keys, deletes and `clear` may move entries, and end the views of them.
  *
  * @example
@@ -90,7 +91,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     verifyLayout(memory.exports);
     const format = new KeyFormat(keyType);
     assertValueType(valueType);
-    const order = options.order ?? "ascending";
+    const order = options?.order ?? "ascending";
     if (order !== "ascending" && order !== "descending") {
       throw new InvalidArgumentError(`order must be "ascending" or "descending", but is ${describe(order)}`);
     }
@@ -191,7 +192,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   #view(map: Address, address: Address, cursor: Cursor | undefined): Cursor | undefined {
     const memory = this.$memory;
     const type = this.#valueType as StructType<never>;
-    if (cursor !== undefined && (cursor.$struct !== (type as unknown) || cursor.$memory !== memory)) {
+    if (cursor !== undefined && (cursor?.$struct !== (type as unknown) || cursor.$memory !== memory)) {
       throw new InvalidArgumentError(`get takes a cursor of ${type.name} of the same runtime, not ${describe(cursor)}`);
     }
     if (address === 0) return undefined;

@@ -1,32 +1,40 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const loader = "node_modules/@assemblyscript/loader";
 
 let folder: string;
 let consumer: string;
 let packed: string[];
 
-/** Packs the built package and installs it, from nothing but the tarball, into an empty project elsewhere. */
+/** Packs the built package and installs it, from the tarballs alone and without a network, into an empty project. */
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "tidemark-package-"));
-  const output = run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], root);
-  const report: unknown = JSON.parse(output);
-  // An array in npm 10, an object by name in later ones.
-  const [{ filename, files }] = Object.values(report as object) as [{ filename: string; files: { path: string }[] }];
-  packed = files.map(({ path }) => path).sort();
-
+  const own = pack(root);
+  packed = own.files.map(({ path }) => path).sort();
+  const loader = pack(join(root, "node_modules/@assemblyscript/loader"));
   consumer = join(folder, "consumer");
-  mkdirSync(join(consumer, "node_modules/tidemark"), { recursive: true });
+  mkdirSync(consumer);
   writeFileSync(join(consumer, "package.json"), JSON.stringify({ type: "module", private: true }));
-  run("tar", ["xzf", join(folder, filename), "--strip-components=1", "-C", "node_modules/tidemark"], consumer);
-  cpSync(join(root, loader), join(consumer, loader), { recursive: true, dereference: true });
+  const tarballs = [own, loader].map(({ filename }) => join(folder, filename));
+  run("npm", ["install", "--offline", "--no-audit", "--no-fund", ...tarballs], consumer);
 });
+
+interface Packed {
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+function pack(from: string): Packed {
+  const options = ["pack", "--ignore-scripts", "--json", "--pack-destination", folder];
+  // A list in npm 10, an object by the packages' names in later ones.
+  return Object.values(JSON.parse(run("npm", options, from)) as Record<string, Packed>)[0]!;
+}
+
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function run(command: string, options: string[], cwd: string): string {
@@ -87,11 +95,12 @@ describe("the package", () => {
   });
 
   test("leads nowhere with its exports that is not in it", () => {
-    const { exports, dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const { exports, dependencies, scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
     const targets = (value: unknown): string[] =>
       typeof value === "string" ? [value] : Object.values(value as object).flatMap(targets);
     for (const path of targets(exports)) expect(packed).toContain(path.replace("./", ""));
     expect(Object.keys(dependencies)).toEqual(["@assemblyscript/loader"]);
+    for (const hook of ["preinstall", "install", "postinstall", "prepare"]) expect(scripts).not.toHaveProperty(hook);
   });
 });
 
@@ -180,11 +189,14 @@ describe("installed in another project, without any build,", () => {
         ...resolution,
         ...options,
       },
-      files: ["program.ts"],
+      files: ["program.ts", "library.ts"],
     });
     writeFileSync(join(consumer, "program.ts"), TYPED_PROGRAM);
+    writeFileSync(join(consumer, "library.ts"), TYPED_LIBRARY);
     const tsc = join(root, "node_modules/typescript/bin/tsc");
+    const emit = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: `types.${name}` };
     const configs = {
+      library: config({ lib: ["ES2023", "ESNext.Disposable", "DOM"], skipLibCheck: false, ...emit }),
       checked: config({ lib: ["ES2023", "ESNext.Disposable", "DOM"], skipLibCheck: false }),
       usual: config({ lib: ["ES2022", "DOM"], skipLibCheck: true }),
     };
@@ -232,4 +244,24 @@ export async function main(inline: boolean): Promise<number | undefined> {
   }
   return bids.first()?.key;
 }
+`;
+
+/** Exports what it makes of Tidemark's types without naming them, as libraries do. */
+const TYPED_LIBRARY = `
+import { array, createLoop, createRuntime, f64, ref, struct, text, u64 } from "tidemark";
+export const Level = struct("Level", { price: f64, quantity: u64, note: text(4) });
+export const Node = struct("Node", { next: ref("Node"), levels: array(Level, 2), many: array(ref("Node"), 2) });
+export const runtime = await createRuntime();
+export const cursor = runtime.cursor(Node);
+export const plain = () => cursor.toObject();
+export const assign = (values: Parameters<typeof cursor.assign>[0]) => cursor.assign(values);
+export const view = cursor.levels;
+export const refs = runtime.array(ref(Level));
+export const map = runtime.sortedMap(f64, Level);
+export const first = () => map.first();
+export const loop = createLoop(runtime);
+export const kind = loop.on("kind", (payload: number, context) => [payload, context]);
+export const stats = () => [runtime.stats(), loop.stats(), map.stats(), runtime.arena().stats()] as const;
+export const arena = runtime.arena();
+export const mark = () => arena.mark();
 `;

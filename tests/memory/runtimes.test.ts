@@ -1,0 +1,160 @@
+import { createRuntime, f64, InvalidArgumentError, type RuntimeOptions, struct } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { compileGuest } from "../support/guest.js";
+import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runtimes.js";
+
+const Cell = struct("Cell", { value: f64 });
+const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
+
+describe("createRuntime", () => {
+  test("takes the memory that its options ask for", async () => {
+    await withRuntime({}, (runtime) => {
+      expect(runtime.stats()).toMatchObject({ committedBytes: MEBIBYTE, maximumBytes: 2 ** 30, growths: 0, sealed: false });
+    });
+    await withRuntime({ initialBytes: 1, maximumBytes: 3 * PAGE + 5 }, (runtime) => {
+      expect(runtime.stats()).toMatchObject({ committedBytes: PAGE, maximumBytes: 3 * PAGE });
+      runtime.arena();
+      expect(runtime.stats().committedBytes).toBe(3 * PAGE);
+    });
+    await withRuntime({ initialBytes: 5 * PAGE, maximumBytes: 5 * PAGE }, (runtime) => {
+      expect(runtime.stats()).toMatchObject({ committedBytes: 5 * PAGE, maximumBytes: 5 * PAGE, usedBytes: PAGE });
+    });
+    // Above 24,576 pages the tables take a second one.
+    for (const [pages, metadata] of [
+      [24_576, 1],
+      [24_577, 2],
+      [65_535, 2],
+    ] as const) {
+      await withRuntime({ initialBytes: 1, maximumBytes: pages * PAGE }, (runtime) => {
+        expect(runtime.stats().bytesByOwner.metadata).toBe(metadata * PAGE);
+        runtime.arena().new(Cell);
+        runtime.validate();
+      });
+    }
+  });
+
+  const noSizes = [0, -1, 1.5, Number.NaN, Infinity, 2 ** 32, "5", 5n, {}, [], true];
+  const bad: [string, unknown][] = [
+    ...[null, 5, "5", 5n, true].map((options): [string, unknown] => [`options ${String(options)}`, options]),
+    ...noSizes.map((size): [string, unknown] => [`maximumBytes ${String(size)}`, { maximumBytes: size }]),
+    ...noSizes.map((size): [string, unknown] => [`initialBytes ${String(size)}`, { initialBytes: size }]),
+    ["a maximum that holds the tables only", { maximumBytes: PAGE }],
+    ["a maximum below a page", { maximumBytes: 100 }],
+    ["more at first than at most", { initialBytes: 10 * PAGE, maximumBytes: 9 * PAGE }],
+    ...[5, "memory", {}, new ArrayBuffer(PAGE)].map((memory): [string, unknown] => [`memory ${String(memory)}`, { memory }]),
+    ["a memory above the maximum", { memory: new WebAssembly.Memory({ initial: 20 }), maximumBytes: 10 * PAGE }],
+  ];
+  test.each(bad)("refuses %s", async (_name, options) => {
+    await expect(createRuntime(options as RuntimeOptions)).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test("says that the engine refuses a memory given, when it cannot be made large enough", async () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 2 });
+    await expect(createRuntime({ memory, initialBytes: 5 * PAGE })).rejects.toEqual(code("OUT_OF_MEMORY"));
+    const none = new WebAssembly.Memory({ initial: 0, maximum: 0 });
+    await expect(createRuntime({ memory: none, initialBytes: 1 })).rejects.toEqual(code("OUT_OF_MEMORY"));
+  });
+
+  test("refuses what is no module of this package", async () => {
+    const empty = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const garbage: unknown[] = [
+      5,
+      "module",
+      {},
+      [],
+      new Uint8Array(0),
+      new Uint8Array(100),
+      empty.subarray(0, 6),
+      empty,
+      new WebAssembly.Module(empty),
+      Promise.resolve(new Uint8Array(3)),
+      Promise.reject(new Error("no network")),
+      Promise.reject(undefined),
+      new Response("<html>"),
+      new Uint8Array(await compileGuest("export const LAYOUT_VERSION: u32 = 1;", false)),
+      new Uint8Array(await compileGuest('export { ROOT } from "./assembly/memory/root"; export const LAYOUT_VERSION: u32 = 99;', false)),
+      new Uint8Array(await compileGuest('@external("env", "missing") declare function missing(): void; export function f(): void { missing(); }', false)),
+    ];
+    for (const [index, wasm] of garbage.entries()) {
+      const made = createRuntime({ wasm: wasm as never });
+      await expect(made, `number ${index}`).rejects.toEqual(code("INVALID_MODULE"));
+    }
+  });
+
+  test.each(modules)("lives in a memory that others have used and left dirty, $name module", async ({ debug }) => {
+    for (const [initial, maximum] of [
+      [1, 200],
+      [3, 200],
+      [16, 200],
+      [50, 50],
+    ] as const) {
+      const memory = new WebAssembly.Memory({ initial, maximum });
+      new Uint8Array(memory.buffer).fill(0xee);
+      await withRuntime({ debug, memory, maximumBytes: maximum * PAGE, initialBytes: PAGE }, (runtime) => {
+        expect(runtime.memory).toBe(memory);
+        expect(runtime.stats()).toMatchObject({ committedBytes: initial * PAGE, maximumBytes: maximum * PAGE });
+        const arenas = Array.from({ length: 4 }, () => runtime.arena());
+        for (let round = 0; round < 100; round++) {
+          for (const arena of arenas) {
+            const bytes = arena.bytes(1 + round * 100);
+            expect(bytes.toUint8Array().every((byte) => byte === 0)).toBe(true);
+            bytes.copyFrom(new Uint8Array(1 + round * 100).fill(0xdd));
+            arena.array(Cell, 3).at(2).value = 5;
+          }
+          validate(runtime, ...arenas);
+        }
+        for (const arena of arenas) arena.destroy();
+        runtime.validate();
+      });
+    }
+  });
+
+  test("can use a memory again whose runtime has been disposed", async () => {
+    const memory = new WebAssembly.Memory({ initial: 16, maximum: 100 });
+    for (let turn = 0; turn < 5; turn++) {
+      await withRuntime({ memory, maximumBytes: 100 * PAGE }, (runtime) => {
+        const arena = runtime.arena();
+        const cells = arena.array(Cell);
+        for (let index = 0; index < 30_000; index++) expect(cells.push().value === 0).toBe(true);
+        for (const cell of cells) cell.value = turn + 1;
+        runtime.validate();
+      });
+    }
+    expect(memory.buffer.byteLength).toBeLessThan(30 * PAGE);
+  });
+});
+
+describe.each(modules)("runtimes side by side, $name module", ({ debug }) => {
+  test("share nothing, and one's end is not the others'", async () => {
+    const runtimes = await Promise.all(
+      [false, true, debug, debug].map((each) => createRuntime({ debug: each, maximumBytes: 20 * MEBIBYTE })),
+    );
+    const cells = runtimes.map((runtime, index) => {
+      const cell = runtime.arena().new(Cell);
+      cell.value = index;
+      return cell;
+    });
+    expect(runtimes.map((runtime) => runtime.debug)).toEqual([false, true, debug, debug]);
+    runtimes[0]!.seal();
+    expect(runtimes.map((runtime) => runtime.stats().sealed)).toEqual([true, false, false, false]);
+    runtimes[1]!.dispose();
+    expect(runtimes.map((runtime) => runtime.disposed)).toEqual([false, true, false, false]);
+    expect(() => cells[1]!.value).toThrow(code("DISPOSED"));
+    expect([cells[0]!.value, cells[2]!.value, cells[3]!.value]).toEqual([0, 2, 3]);
+    for (const runtime of runtimes) runtime[Symbol.dispose]();
+  });
+
+  test("a disposed runtime lets go of its memory at once, and its arenas' ends are quiet", async () => {
+    const runtime = await createRuntime({ debug });
+    const arena = runtime.arena();
+    const child = arena.arena();
+    const cell = child.new(Cell);
+    runtime.dispose();
+    expect(runtime.$memory.u8.length).toBe(0);
+    child.destroy();
+    arena[Symbol.dispose]();
+    arena.destroy();
+    expect(cell.isLive()).toBe(false);
+    expect(() => arena.new(Cell)).toThrow(code("DISPOSED"));
+  });
+});
