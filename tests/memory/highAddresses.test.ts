@@ -48,7 +48,8 @@ function exercise(runtime: Runtime, from: number): void {
   };
   const records = arena.array(Record);
   for (let index = 0; index < 2000; index++) records.push({ ...values, word: index });
-  records.at(0).next = records.at(1999);
+  const last = runtime.cursor(Record).moveTo(records.at(1999));
+  records.at(0).next = last;
   let sum = 0;
   for (const record of records) sum += record.word;
   expect(sum).toBe((2000 * 1999) / 2);

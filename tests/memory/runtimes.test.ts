@@ -6,6 +6,12 @@ import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runti
 const Cell = struct("Cell", { value: f64 });
 const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
+/** A promise that is rejected once somebody waits for it. */
+function failing(reason: unknown): PromiseLike<never> {
+  // biome-ignore lint/suspicious/noThenProperty: it is to be awaited
+  return { then: (_resolved, rejected) => Promise.reject(reason).then(undefined, rejected) };
+}
+
 describe("createRuntime", () => {
   test("takes the memory that its options ask for", async () => {
     await withRuntime({}, (runtime) => {
@@ -42,7 +48,7 @@ describe("createRuntime", () => {
     ["a maximum below a page", { maximumBytes: 100 }],
     ["more at first than at most", { initialBytes: 10 * PAGE, maximumBytes: 9 * PAGE }],
     ...[5, "memory", {}, new ArrayBuffer(PAGE)].map((memory): [string, unknown] => [`memory ${String(memory)}`, { memory }]),
-    ["a memory above the maximum", { memory: new WebAssembly.Memory({ initial: 20 }), maximumBytes: 10 * PAGE }],
+    ["a memory above the maximum", { memory: new WebAssembly.Memory({ initial: 20, maximum: 20 }), maximumBytes: 10 * PAGE }],
   ];
   test.each(bad)("refuses %s", async (_name, options) => {
     await expect(createRuntime(options as RuntimeOptions)).rejects.toThrow(InvalidArgumentError);
@@ -53,6 +59,11 @@ describe("createRuntime", () => {
     await expect(createRuntime({ memory, initialBytes: 5 * PAGE })).rejects.toEqual(code("OUT_OF_MEMORY"));
     const none = new WebAssembly.Memory({ initial: 0, maximum: 0 });
     await expect(createRuntime({ memory: none, initialBytes: 1 })).rejects.toEqual(code("OUT_OF_MEMORY"));
+  });
+
+  test("refuses a memory without a maximum, saying so", async () => {
+    const memory = new WebAssembly.Memory({ initial: 20 });
+    await expect(createRuntime({ memory })).rejects.toThrow(/maximum/);
   });
 
   test("refuses what is no module of this package", async () => {
@@ -68,8 +79,8 @@ describe("createRuntime", () => {
       empty,
       new WebAssembly.Module(empty),
       Promise.resolve(new Uint8Array(3)),
-      Promise.reject(new Error("no network")),
-      Promise.reject(undefined),
+      failing(new Error("no network")),
+      failing(undefined),
       new Response("<html>"),
       new Uint8Array(await compileGuest("export const LAYOUT_VERSION: u32 = 1;", false)),
       new Uint8Array(await compileGuest('export { ROOT } from "./assembly/memory/root"; export const LAYOUT_VERSION: u32 = 99;', false)),
