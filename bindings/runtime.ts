@@ -159,7 +159,9 @@ export class Runtime {
    */
   async instantiate<Exports extends object>(source: WasmSource, imports: WebAssembly.Imports = {}): Promise<Exports> {
     this.$memory.assertUsable("instantiate");
-    return (await instantiateOver(this.$memory, source, imports)) as Exports;
+    const exports = await instantiateOver(this.$memory, source, imports);
+    this.$memory.assertUsable("instantiate");
+    return exports as Exports;
   }
 
   /**

@@ -91,7 +91,10 @@ function envelope(region: Arena, scanner: Scanner, message: FeedMessage): u32 {
   return scanner.skip(CLOSE_BRACE) ? kind : Kind.NONE;
 }
 
-/** The members of `data`; `kind` is what the stream's name says, for events that do not say it themselves. */
+/**
+ * The members of `data`, in any order; of one that stands twice the last counts, as in `JSON.parse`. `kind` is what the
+ * stream's name says, for events that do not say it themselves.
+ */
 function event(region: Arena, scanner: Scanner, message: FeedMessage, kind: u32): u32 {
   if (!scanner.skip(OPEN_BRACE)) return Kind.NONE;
   do {
@@ -116,14 +119,14 @@ function event(region: Arena, scanner: Scanner, message: FeedMessage, kind: u32)
         if (scanner.peek == QUOTE) {
           if (!scanner.decimal()) return Kind.NONE;
           message.bidPrice = scanner.number;
-          message.seen |= Seen.BID_PRICE;
+          message.seen = (message.seen & ~Seen.BID_LEVELS) | Seen.BID_PRICE;
         } else if (!bids(region, scanner, message)) return Kind.NONE;
         break;
       case 0x61: // a
         if (scanner.peek == QUOTE) {
           if (!scanner.decimal()) return Kind.NONE;
           message.askPrice = scanner.number;
-          message.seen |= Seen.ASK_PRICE;
+          message.seen = (message.seen & ~Seen.ASK_LEVELS) | Seen.ASK_PRICE;
         } else if (!asks(region, scanner, message)) return Kind.NONE;
         break;
       case 0x42: // B
@@ -188,7 +191,7 @@ function bids(region: Arena, scanner: Scanner, message: FeedMessage): bool {
   if (!first) return false;
   message.bids = first;
   message.bidCount = scanner.length;
-  message.seen |= Seen.BID_LEVELS;
+  message.seen = (message.seen & ~Seen.BID_PRICE) | Seen.BID_LEVELS;
   return true;
 }
 
@@ -197,7 +200,7 @@ function asks(region: Arena, scanner: Scanner, message: FeedMessage): bool {
   if (!first) return false;
   message.asks = first;
   message.askCount = scanner.length;
-  message.seen |= Seen.ASK_LEVELS;
+  message.seen = (message.seen & ~Seen.ASK_PRICE) | Seen.ASK_LEVELS;
   return true;
 }
 

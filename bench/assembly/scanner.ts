@@ -77,8 +77,10 @@ export class Scanner {
       mantissa = mantissa * 10 + digit;
       position++;
     }
-    let digits = <u32>(position - start);
-    if (digits == 0 || digits > DIGITS_LIMIT) return false;
+    if (position == start) return false;
+    // The zero before a point takes no room in the mantissa.
+    let digits = <u32>(position - start) - (mantissa == 0 && position - start == 1 ? 1 : 0);
+    if (digits > DIGITS_LIMIT) return false;
     let scale: u32 = 0;
     if (position < end && <u32>load<u8>(position) == POINT) {
       const point = ++position;

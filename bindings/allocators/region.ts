@@ -136,8 +136,9 @@ export class RegionPool {
    * @throws {InvalidArgumentError} if the region is of another pool; for one of this pool it never throws
    */
   end(region: Region): number {
-    const used = region === undefined || this.#parked !== undefined ? -1 : region.$resetSmall();
-    if (used < 0 || region.$pool !== this || this.#disposed) return this.#endSlow(region);
+    if (region?.$pool !== this || this.#parked !== undefined || this.#disposed) return this.#endSlow(region);
+    const used = region.$resetSmall();
+    if (used < 0) return this.#endSlow(region);
     this.#leased--;
     this.#parked = region;
     region.$park();

@@ -27,7 +27,8 @@ export abstract class Location {
 
 /** True while the record at `location` lives. */
 export function isLive(location: Location): boolean {
-  return location.$memory.i32[location.$guard] === location.$generation;
+  const { $memory: memory, $guard: guard, $generation: generation } = location;
+  return memory.i32[guard] === generation || (memory.recover() && memory.i32[guard] === generation);
 }
 
 /** Points `location` at a record whose address and guard are known to be good. */
@@ -48,13 +49,15 @@ export function assertLive(location: Location): void {
 }
 
 /**
- * The error for an access that has failed its check.
+ * Throws the error for an access that has failed its check; returns where only the views had been detached, by a host
+ * that grew memory behind our back, and have been made anew.
  *
  * @throws {DisposedError} after the runtime's dispose
  * @throws {StaleReferenceError} otherwise
  */
-export function stale(location: Location): never {
+export function stale(location: Location): void {
   const { $memory: memory, $address: address, $guard: guard, $generation: expected } = location;
+  if (memory.recover() && memory.i32[guard] === expected) return;
   if (memory.disposed) throw new DisposedError("access to a record: the runtime has been disposed");
   if (guard === 0) throw new StaleReferenceError("the cursor has not been moved to any record yet");
   throw new StaleReferenceError(

@@ -77,9 +77,21 @@ export class LinearMemory {
     this.u32[(this.exports.ROOT.value + this.exports[name]!.value) >>> 2] = value;
   }
 
+  /**
+   * Makes the views anew if a host has grown memory behind our back, which detaches them. True if it has.
+   *
+   * Every check of a view that has been detached fails, since it reads `undefined`, so this is called on failures only.
+   */
+  recover(): boolean {
+    if (this.u8.length !== 0 || this.disposed) return false;
+    this.refresh();
+    return true;
+  }
+
   /** @throws {DisposedError} after {@link dispose} */
   assertUsable(operation: string): void {
-    if (this.disposed) throw new DisposedError(`${operation}: the runtime has been disposed`);
+    if (this.u8.length !== 0 || this.recover()) return;
+    throw new DisposedError(`${operation}: the runtime has been disposed`);
   }
 
   /**

@@ -373,3 +373,69 @@ describe("structs as values", () => {
     other.dispose();
   });
 });
+
+describe("objects whose getters do something else", () => {
+  const Pair = struct("Pair", { a: u32, b: u32 });
+
+  test("cannot make a set write to a map that they dispose of, nor an iteration start on it", () => {
+    const inKey = runtime.sortedMap(Pair, u32);
+    const key = {
+      a: 1,
+      get b() {
+        inKey.dispose();
+        return 2;
+      },
+    };
+    expect(() => inKey.set(key, 1)).toThrow(DisposedError);
+    const inRange = runtime.sortedMap(Pair, u32);
+    const bound = {
+      a: 1,
+      get b() {
+        inRange.dispose();
+        return 2;
+      },
+    };
+    expect(() => inRange.entries(bound)).toThrow(DisposedError);
+    const inValue = runtime.sortedMap(u32, Pair);
+    const value = {
+      a: 1,
+      get b() {
+        inValue.dispose();
+        return 2;
+      },
+    };
+    expect(() => inValue.set(1, value)).toThrow(DisposedError);
+    runtime.validate();
+  });
+
+  test("can use the map themselves, and key and value are still what they said", () => {
+    using map = runtime.sortedMap(Pair, Pair);
+    const busy = (a: number, b: number) => ({
+      a,
+      get b() {
+        map.set({ a: 7, b: 7 }, { a: 8, b: 8 });
+        return b;
+      },
+    });
+    map.set(busy(1, 2), busy(3, 4));
+    expect(map.get({ a: 1, b: 2 })?.toObject()).toEqual({ a: 3, b: 4 });
+    expect(map.get({ a: 7, b: 7 })?.toObject()).toEqual({ a: 8, b: 8 });
+    expect(map.size).toBe(2);
+    map.validate();
+  });
+
+  test("a cursor whose record they end is refused as a key and as a value", () => {
+    using arena = runtime.arena();
+    using map = runtime.sortedMap(Pair, Pair);
+    const record = arena.new(Pair);
+    const ending = {
+      a: 1,
+      get b() {
+        arena.reset();
+        return 2;
+      },
+    };
+    expect(() => map.set(ending, record)).toThrow(StaleReferenceError);
+    expect(map.size).toBe(0);
+  });
+});

@@ -145,7 +145,7 @@ describe.each(modules)("memory that grows in the middle of use, $name module", (
     for (const runtime of runtimes) runtime.dispose();
   });
 
-  test("by the host itself, behind the runtime's back, is noticed at the next call, and nothing reads as undefined", () =>
+  test("by the host itself, behind the runtime's back, is noticed at the next access, whatever that is", () =>
     withRuntime({ debug, initialBytes: PAGE * 4, maximumBytes: PAGE * 100 }, (runtime) => {
       const made = things(runtime, 7);
       const arena = runtime.arena();
@@ -166,6 +166,16 @@ describe.each(modules)("memory that grows in the middle of use, $name module", (
       grow();
       runtime.validate();
       made.check();
+      grow();
+      made.check();
+      grow();
+      made.write(1);
+      made.check();
+      grow();
+      expect(record.isLive()).toBe(true);
+      arena.reset();
+      grow();
+      expect(() => runtime.cursor(Record).id).toThrow(expect.objectContaining({ code: "ERR_TIDEMARK_STALE_REFERENCE" }));
       grow();
       const values = runtime.array(f64);
       arena.array(f64, values);

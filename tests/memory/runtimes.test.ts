@@ -155,6 +155,17 @@ describe.each(modules)("runtimes side by side, $name module", ({ debug }) => {
     for (const runtime of runtimes) runtime[Symbol.dispose]();
   });
 
+  test("a guest whose instantiation outlasts the runtime is refused", async () => {
+    const source = "export function answer(): u32 { return 42; }";
+    const wasm = new Uint8Array(await compileGuest(source, debug));
+    const runtime = await createRuntime({ debug });
+    const guest = await runtime.instantiate<{ answer(): number }>(wasm);
+    expect(guest.answer()).toBe(42);
+    const late = runtime.instantiate(wasm);
+    runtime.dispose();
+    await expect(late).rejects.toEqual(code("DISPOSED"));
+  });
+
   test("a disposed runtime lets go of its memory at once, and its arenas' ends are quiet", async () => {
     const runtime = await createRuntime({ debug });
     const arena = runtime.arena();
