@@ -32,7 +32,6 @@ import { Root } from "./memory/root";
 export const ARENA_CURSOR: u32 = offsetof<Arena>("cursor");
 export const ARENA_LIMIT: u32 = offsetof<Arena>("limit");
 export const ARENA_GUARD: u32 = offsetof<Arena>("guard");
-export const ARENA_GENERATION: u32 = offsetof<Arena>("generation");
 export const ARENA_RESERVED: u32 = offsetof<Arena>("reserved");
 export const ARENA_BLOCKS: u32 = offsetof<Arena>("blocks");
 export const ARENA_HIGH_WATER: u32 = offsetof<Arena>("highWater");

@@ -21,7 +21,7 @@
 
 import { Address, ALIGNMENT_LIMIT, alignUp, GRAIN, isPowerOfTwo, PAGE_SIZE, SIZE_LIMIT } from "../memory/alignment";
 import { clear, poison } from "../memory/clear";
-import { advanceGuard, allocateGuard, freeGuard, generationOf } from "../memory/guard";
+import { advanceGuard, allocateGuard, freeGuard, generationOf, RETIRED } from "../memory/guard";
 import { fail, IS_DEBUG } from "../memory/root";
 import { SMALL_BLOCK_SIZE } from "../memory/smallBlock";
 import { Status } from "../memory/status";
@@ -43,11 +43,8 @@ export class Arena {
   cursor: Address;
   /** The end of what may be handed out without asking further; below `cursor` in the debug module. */
   limit: Address;
-  /** The guard of refs that are made now, and its generation, kept here to save the fast path a load. */
+  /** The guard of refs that are made now. */
   guard: Address;
-  generation: u32;
-  highWater: u32;
-  resets: u32;
   blocks: u32;
 
   /** The block that `cursor` is in, and the end of its usable bytes. */
@@ -66,6 +63,8 @@ export class Arena {
   reserved: u32;
   /** The size of the next block. */
   nextBytes: u32;
+  highWater: u32;
+  resets: u32;
   /** Bytes of blocks that recent rounds reached, decaying. */
   peak: u32;
 
@@ -251,7 +250,6 @@ export function createArena(parent: Address, sizeHint: u32, maximumBytes: u32): 
   const arena = changetype<Arena>(block + BLOCK_HEADER);
   const bytes = changetype<Block>(block).bytes;
   arena.guard = guard;
-  arena.generation = generationOf(guard);
   arena.block = block;
   arena.cursor = contentOf(arena, block);
   arena.maximumBytes = maximumBytes;
@@ -334,7 +332,6 @@ export function resetArena(arena: Arena): u32 {
   if (!base) return u32.MAX_VALUE;
   dropMarks(arena, 0);
   arena.guard = base;
-  arena.generation = generationOf(arena.guard);
   const used = usedBytes(arena);
   arena.highWater = max(arena.highWater, used);
   arena.resets++;
@@ -444,7 +441,6 @@ export function markArena(arena: Arena): Address {
   mark.serial = ++arena.serial;
   arena.mark = address;
   arena.guard = guard;
-  arena.generation = generationOf(guard);
   arena.depth++;
   return address;
 }
@@ -466,7 +462,6 @@ export function rewindArena(arena: Arena, address: Address, serial: f64): u32 {
   destroyChildrenSince(arena, serial);
   dropMarks(arena, found);
   arena.guard = advanced;
-  arena.generation = generationOf(advanced);
   rollBack(arena, mark.block, mark.cursor, mark.oversize, mark.usedBefore);
   return 1;
 }
@@ -561,7 +556,7 @@ export function validateArena(arena: Arena): u32 {
   }
   if (reserved != arena.reserved || blocks != arena.blocks) return 3;
   if (used != arena.usedBefore || usedBytes(arena) > arena.maximumBytes) return 4;
-  if (generationOf(arena.guard) != arena.generation) return 6;
+  if (generationOf(arena.guard) == RETIRED) return 6;
   let children: u32 = 0;
   for (let child = arena.firstChild; child; child = changetype<Arena>(child).nextSibling) {
     if (changetype<Arena>(child).parent != changetype<Address>(arena)) return 7;

@@ -8,6 +8,7 @@
 //   index     ┌ entry + 1 ┬ 0 ┬ entry + 1 ┬ ─ ─                      open addressing by source and type
 
 import { Address, PAGE_SIZE, pagesFor } from "../memory/alignment";
+import { generationOf } from "../memory/guard";
 import { allocatePages, freePages, Owner } from "../memory/pageHeap";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
@@ -99,7 +100,7 @@ function scanEntry(copy: Copy, target: Arena, scan: u32): bool {
     if (!address) return false;
     ref.address = address;
     ref.guard = target.guard;
-    ref.generation = target.generation;
+    ref.generation = generationOf(target.guard);
   }
   return true;
 }

@@ -2,7 +2,7 @@ import { checkInteger, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
-import { type ArenaOptions, Space } from "./space.js";
+import { type ArenaOptions, type ArenaStats, Space } from "./space.js";
 
 /** What wasm takes for "no limit". */
 const NO_LIMIT = 0xffff_ffff;
@@ -27,6 +27,9 @@ const NO_LIMIT = 0xffff_ffff;
  */
 export class Arena extends Space {
   readonly #parent: Space | undefined;
+  /** Resets that were made without wasm, which does not know of them, and the most bytes in use at one. */
+  #smallResets = 0;
+  #smallHighWater = 0;
 
   /** Use `runtime.arena()` or `arena.arena()`. */
   constructor(memory: LinearMemory, options: ArenaOptions = {}, parent?: Space) {
@@ -61,8 +64,11 @@ export class Arena extends Space {
    * @throws {DisposedError} if it has been destroyed
    */
   reset(): number {
-    const small = this.$memory.disposed ? -1 : this.$resetSmall();
-    return small >= 0 ? small : this.#resetSlow();
+    const used = this.$resetSmall();
+    if (used < 0) return this.#resetSlow();
+    this.#smallResets++;
+    if (used > this.#smallHighWater) this.#smallHighWater = used;
+    return used;
   }
 
   #resetSlow(): number {
@@ -85,6 +91,15 @@ export class Arena extends Space {
   /** As {@link destroy}. */
   [Symbol.dispose](): void {
     this.destroy();
+  }
+
+  override stats(): ArenaStats {
+    const stats = super.stats();
+    return {
+      ...stats,
+      highWater: Math.max(stats.highWater, this.#smallHighWater),
+      resets: stats.resets + this.#smallResets,
+    };
   }
 
   $ended(operation: string): TidemarkError {

@@ -1,7 +1,6 @@
 import { checkInteger } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, RegionEndedError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import type { Address } from "../memory/module.js";
 import { Arena, checkArenaOptions } from "./arena.js";
 import { type ArenaOptions, Space } from "./space.js";
 
@@ -11,15 +10,32 @@ const FAILED = 0xffff_ffff;
 /** More than any hint can say. */
 const HINT_LIMIT = 0xffff_ffff;
 
+/** Hints below the first block of any arena need no reserving. */
+const RESERVE_AHEAD = 4096;
+
+/**
+ * An arena of a pool. While no region has it, the claim on it is kept here, so that leasing it again takes no look at
+ * its header; `start` is 0 if there is none to keep.
+ */
+class Lease {
+  start = 0;
+  limit = 0;
+  guard = 0;
+  generation = 0;
+
+  /** @param header the index of the arena's header in `memory.u32` */
+  constructor(readonly header: number) {}
+}
+
 /**
  * The arena that the loop leases to one event. It allocates as an arena does; the loop alone ends it, when the event
  * ends, and any later use is a {@link RegionEndedError}.
  */
 export class Region extends Space {
-  #parkedHeader = 0;
-  #parkedLimit = 0;
   /** The pool that leases it. */
   readonly $pool: RegionPool;
+  /** What it has leased. */
+  $lease: Lease | undefined = undefined;
 
   /** Use `pool.createRegion()`. */
   constructor(memory: LinearMemory, pool: RegionPool) {
@@ -36,20 +52,15 @@ export class Region extends Space {
     return new Arena(this.$memory, options, this);
   }
 
-  /** Ends the region, which has just been reset, but keeps the claim on its arena for {@link $resume}. */
-  $park(): void {
-    this.#parkedHeader = this.$header;
-    this.#parkedLimit = this.$limit;
-    this.$header = 0;
-    this.$cursor = 0;
-    this.$limit = 0;
-  }
-
-  /** Takes the parked arena up again. */
-  $resume(): void {
-    this.$header = this.#parkedHeader;
-    this.$limit = this.#parkedLimit;
-    this.$cursor = this.$start;
+  /** Takes up an arena with the claim that was kept on it. */
+  $resume(lease: Lease): void {
+    this.$lease = lease;
+    this.$header = lease.header;
+    this.$cursor = lease.start;
+    this.$start = lease.start;
+    this.$limit = lease.limit;
+    this.$guard = lease.guard;
+    this.$generation = lease.generation;
   }
 
   $ended(operation: string): TidemarkError {
@@ -64,9 +75,7 @@ export class Region extends Space {
 export class RegionPool {
   readonly #memory: LinearMemory;
   readonly #maximumBytes: number;
-  readonly #idle: Address[] = [];
-  /** The region that ended last, if its event was a small one: it keeps its arena ready, in case it comes again. */
-  #parked: Region | undefined;
+  readonly #idle: Lease[] = [];
   #leased = 0;
   #disposed = false;
 
@@ -83,7 +92,7 @@ export class RegionPool {
 
   /** Arenas held, leased or not. */
   get size(): number {
-    return this.#leased + this.#idle.length + (this.#parked === undefined ? 0 : 1);
+    return this.#leased + this.#idle.length;
   }
 
   /** A region object that has no arena yet. */
@@ -101,12 +110,18 @@ export class RegionPool {
    * @throws {DisposedError} after the pool's or the runtime's dispose
    */
   lease(region: Region, sizeHint: number): void {
-    if (region === this.#parked && sizeHint <= RESERVE_AHEAD && this.#memory.disposed === false) {
-      this.#parked = undefined;
-      this.#leased++;
-      region.$resume();
-    } else {
+    const idle = this.#idle;
+    const lease = idle.length > 0 ? idle[idle.length - 1] : undefined;
+    // Whatever is not as usual (a foreign or leased region, a large hint, a pool or runtime that is disposed) is for the
+    // slow path to sort out.
+    if (lease === undefined || lease.start === 0 || sizeHint > RESERVE_AHEAD || region?.$pool !== this) {
       this.#leaseSlow(region, sizeHint);
+    } else if (region.$lease !== undefined || this.#memory.disposed !== false) {
+      this.#leaseSlow(region, sizeHint);
+    } else {
+      idle.pop();
+      this.#leased++;
+      region.$resume(lease);
     }
   }
 
@@ -115,19 +130,20 @@ export class RegionPool {
     memory.assertUsable("leasing a region");
     if (this.#disposed) throw new DisposedError("leasing a region: the pool has been disposed");
     this.#assertOwn(region, "leasing a region");
-    if (region.$header !== 0) throw new InvalidArgumentError("leasing a region: it is leased already");
+    if (region.$lease !== undefined) throw new InvalidArgumentError("leasing a region: it is leased already");
     if (sizeHint !== 0) checkInteger("the size hint", sizeHint, 0, HINT_LIMIT);
-    if (this.#parked !== undefined) this.#unpark(this.#parked);
-    let arena = this.#idle.pop();
-    if (arena === undefined) {
-      arena = memory.exports.createArena(0, sizeHint, this.#maximumBytes) >>> 0;
-      if (arena === 0) throw memory.failure("leasing a region");
-    } else if (sizeHint > RESERVE_AHEAD) {
-      // A hint that cannot be met is no failure: the event takes its blocks one by one, and may need fewer.
-      memory.exports.reserveArena(arena, sizeHint);
-    }
+    const lease = this.#idle.pop() ?? this.#createLease(sizeHint);
+    region.$resume(lease);
+    if (lease.start === 0) region.$claimEmpty();
     this.#leased++;
-    region.$take(arena);
+    // A hint that cannot be met is no failure: the event takes its blocks one by one, and may need fewer.
+    if (sizeHint > RESERVE_AHEAD) memory.exports.reserveArena(region.$arena("leasing a region"), sizeHint);
+  }
+
+  #createLease(sizeHint: number): Lease {
+    const arena = this.#memory.exports.createArena(0, sizeHint, this.#maximumBytes) >>> 0;
+    if (arena === 0) throw this.#memory.failure("leasing a region");
+    return new Lease(arena >>> 2);
   }
 
   /**
@@ -136,39 +152,50 @@ export class RegionPool {
    * @throws {InvalidArgumentError} if the region is of another pool; for one of this pool it never throws
    */
   end(region: Region): number {
-    if (region?.$pool !== this || this.#parked !== undefined || this.#disposed) return this.#endSlow(region);
-    const used = region.$resetSmall();
+    const used = region?.$pool !== this || this.#disposed ? -1 : region.$resetSmall();
     if (used < 0) return this.#endSlow(region);
-    this.#leased--;
-    this.#parked = region;
-    region.$park();
+    this.#giveBack(region);
     return used;
+  }
+
+  /** Takes the arena, which is empty, with the claim on it, if that can be kept. */
+  #giveBack(region: Region): void {
+    const lease = region.$lease!;
+    if (region.$start === 0) region.$yield();
+    lease.start = region.$start;
+    lease.limit = region.$limit;
+    lease.guard = region.$guard;
+    lease.generation = region.$generation;
+    region.$lease = undefined;
+    region.$drop();
+    this.#leased--;
+    this.#idle.push(lease);
   }
 
   #endSlow(region: Region): number {
     this.#assertOwn(region, "ending a region");
     const arena = region.$header * 4;
     if (arena === 0) return 0;
-    this.#leased--;
-    if (!this.#memory.disposed) region.$yield();
-    region.$drop();
-    if (this.#memory.disposed) return 0;
-    if (region.$children !== undefined) region.$endChildren(-1);
+    if (this.#memory.disposed) return this.#forget(region);
+    region.$yield();
+    region.$endChildren(-1);
     const used = this.#memory.exports.resetArena(arena) >>> 0;
     if (this.#disposed || used === FAILED) {
       this.#memory.exports.destroyArena(arena);
+      this.#forget(region);
       return used === FAILED ? 0 : used;
     }
-    this.#idle.push(arena);
+    region.$claimEmpty();
+    this.#giveBack(region);
     return used;
   }
 
-  /** Puts the arena of the parked region to the idle ones. */
-  #unpark(region: Region): void {
-    this.#parked = undefined;
-    region.$resume();
-    this.#idle.push(region.$arena("leasing a region"));
+  /** Ends a region whose arena is gone. */
+  #forget(region: Region): number {
+    region.$lease = undefined;
     region.$drop();
+    this.#leased--;
+    return 0;
   }
 
   #assertOwn(region: Region, operation: string): void {
@@ -178,12 +205,7 @@ export class RegionPool {
   /** Gives the idle arenas back; those still leased follow when their regions end. A second call does nothing. */
   dispose(): void {
     this.#disposed = true;
-    if (this.#memory.disposed) return;
-    if (this.#parked !== undefined) this.#unpark(this.#parked);
-    for (const arena of this.#idle) this.#memory.exports.destroyArena(arena);
+    if (!this.#memory.disposed) for (const { header } of this.#idle) this.#memory.exports.destroyArena(header * 4);
     this.#idle.length = 0;
   }
 }
-
-/** Hints below the first block of any arena need no reserving. */
-const RESERVE_AHEAD = 4096;

@@ -3,6 +3,7 @@ import {
   InvalidArgumentError,
   LimitExceededError,
   OutOfBoundsError,
+  OutOfMemoryError,
   StaleMarkError,
   type TidemarkError,
 } from "../errors.js";
@@ -20,20 +21,14 @@ import {
   ALIGNMENT_LIMIT,
   ARENA_BLOCKS,
   ARENA_CURSOR,
-  ARENA_GENERATION,
   ARENA_GUARD,
-  ARENA_HIGH_WATER,
   ARENA_LIMIT,
-  ARENA_RESETS,
   SIZE_LIMIT,
 } from "../memory/module.js";
 
 const CURSOR = ARENA_CURSOR / 4;
 const LIMIT = ARENA_LIMIT / 4;
 const GUARD = ARENA_GUARD / 4;
-const GENERATION = ARENA_GENERATION / 4;
-const HIGH_WATER = ARENA_HIGH_WATER / 4;
-const RESETS = ARENA_RESETS / 4;
 const BLOCKS = ARENA_BLOCKS / 4;
 
 /** Up to here, in bytes, clearing in TypeScript costs less than the call (benchmark case loop/synchronous). */
@@ -57,11 +52,11 @@ export interface ArenaStats {
   readonly reserved: number;
   /** How many blocks that is. */
   readonly blocks: number;
-  /** The most that was ever in use. */
+  /** The most that was ever in use; of a region, by the events that had its arena, those below 256 bytes aside. */
   readonly highWater: number;
   /** The limit that was set, or Infinity. */
   readonly maximumBytes: number;
-  /** How often it has been reset. */
+  /** How often it has been reset; of a region, its arena, after events of more than 256 bytes. */
   readonly resets: number;
   /** Child arenas alive. */
   readonly children: number;
@@ -98,7 +93,7 @@ export abstract class Space implements CopyTarget, SegmentSource {
   /** The next free byte, and the end, of what is claimed; both 0 if nothing is. */
   $cursor = 0;
   $limit = 0;
-  /** Where the claim began, if it was made of an empty arena and has been kept since; else 0. */
+  /** Where the claim began, if it was made of an empty arena of one block and has been kept since; else 0. */
   $start = 0;
   /** The guard of records that are made now, as its index in `memory.i32`, and its generation. */
   $guard = 0;
@@ -416,16 +411,11 @@ export abstract class Space implements CopyTarget, SegmentSource {
     const used = cursor - start;
     if (start === 0 || used > SMALL_RESET) return -1;
     const { u32, i32, f64 } = this.$memory;
-    const header = this.$header;
     const generation = (this.$generation + 1) | 0;
-    // A guard that is about to retire has to be replaced; a cursor that has moved means that a guest was here; blocks that
-    // are kept from larger rounds have to go some day.
-    if (generation === RETIRED || u32[header + CURSOR] !== this.$limit || u32[header + BLOCKS] !== 1) return -1;
+    // A guard that is about to retire has to be replaced; a cursor that has moved means that a guest was here.
+    if (generation === RETIRED || u32[this.$header + CURSOR] !== this.$limit) return -1;
     for (let index = start >>> 3; index < cursor >>> 3; index++) f64[index] = 0;
-    if (used > u32[header + HIGH_WATER]!) u32[header + HIGH_WATER] = used;
-    u32[header + RESETS]!++;
     i32[this.$guard] = generation;
-    i32[header + GENERATION] = generation;
     this.$generation = generation;
     this.$cursor = start;
     return used;
@@ -439,9 +429,8 @@ export abstract class Space implements CopyTarget, SegmentSource {
 
   #readGuard(): void {
     const { u32, i32 } = this.$memory;
-    const header = this.$header;
-    this.$guard = u32[header + GUARD]! >>> 2;
-    this.$generation = i32[header + GENERATION]!;
+    this.$guard = u32[this.$header + GUARD]! >>> 2;
+    this.$generation = i32[this.$guard]!;
   }
 
   $segment(bytes: number, guard: number, generation: number): Address {
@@ -450,6 +439,9 @@ export abstract class Space implements CopyTarget, SegmentSource {
       throw new LimitExceededError(
         "push: the array cannot grow while a mark made after it is open, since the rewind would end the new elements",
       );
+    }
+    if (bytes > SIZE_LIMIT) {
+      throw new OutOfMemoryError(`push: the next segment of ${bytes} bytes is larger than any memory can hold`);
     }
     return this.#bump(bytes);
   }
@@ -475,7 +467,8 @@ export abstract class Space implements CopyTarget, SegmentSource {
   /** As {@link $claim}, for an arena that has nothing in it. */
   $claimEmpty(): void {
     this.$claim();
-    this.$start = this.$cursor;
+    // Blocks that are kept from larger rounds have to go some day, and that is for wasm to do.
+    if (this.$memory.u32[this.$header + BLOCKS] === 1) this.$start = this.$cursor;
   }
 
   /** Lets go of the arena, which is gone or will be. */

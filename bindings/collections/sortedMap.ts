@@ -56,8 +56,9 @@ export interface SortedMapStats {
  * | a step of iteration | O(1); O(log n) after a change of the map |
  * | `clear`, `dispose` | O(runs of pages), whatever the number of entries |
  *
- * It owns its memory: a block of 4 KiB and runs of pages, never less than a quarter used in the worst case but for what
- * deletes have left for later inserts. `clear` gives back all but the first block, {@link dispose}, or `using`, all.
+ * It owns its memory: a block of 4 KiB, and runs of pages that it divides into nodes. Nodes in use are at least a quarter
+ * full (but for the first and last of a level); those that deletes free are kept for later inserts. `clear` gives back
+ * all but the first block, {@link dispose}, or `using`, all.
  *
  * Entries are shown through one reused {@link Entry}, so nothing here makes garbage but bigints and texts that are read,
  * and `get`: a fraction that could as well be undefined is an object to the engine, which an entry's `value` is not.

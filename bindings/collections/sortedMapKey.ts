@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { Image } from "../layout/codec.js";
 import type { ArrayType } from "../layout/fields.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
-import { assertLive, Location } from "../layout/location.js";
+import { Location } from "../layout/location.js";
 import { type AnyStruct, type Fields, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -67,17 +67,14 @@ export class KeyFormat {
   }
 
   /**
-   * Returns what to pass for a key that has been checked; writes it to `slot` if it is not passed.
+   * Returns what to pass for a key that has just been checked; writes it to `slot` if it is not passed. It has all its
+   * fields, so nothing is left in the slot of the key before; what is between the fields is not compared.
    *
    * @throws {InvalidArgumentError} if one of its fields is NaN
-   * @throws {StaleReferenceError} if it is a record that has ended since the check
    */
   write(memory: LinearMemory, slot: Address, checked: unknown): number {
     if (this.passed) return checked as number;
-    if (checked instanceof Location) assertLive(checked);
-    const { size, $codec } = this.type;
-    memory.u8.fill(0, slot, slot + size);
-    $codec.write(memory, slot, checked as never);
+    this.type.$codec.write(memory, slot, checked as never);
     for (const { path, kind, offset } of this.fields) {
       if (kind === FieldKind.F64 && Number.isNaN(memory.f64[(slot + offset) >>> 3])) this.#refuseNaN(path);
       if (kind === FieldKind.F32 && Number.isNaN(memory.f32[(slot + offset) >>> 2])) this.#refuseNaN(path);

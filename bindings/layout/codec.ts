@@ -89,9 +89,10 @@ function refuse(name: ScalarName, value: unknown, path: string, member?: Member)
  * Throws the error for a store that a setter's one test has found wrong: the record has ended, or the value does not
  * fit. One test and one call keep setters small enough to be inlined by the dozen.
  */
-function refuseStore(location: Location, name: ScalarName, value: unknown): never {
+function refuseStore(location: Location, name: ScalarName, value: unknown): void {
   if (!isLive(location)) stale(location);
-  refuse(name, value, "a field");
+  // Neither may be so: the views had been detached, and have been made anew.
+  if (!ACCEPTS[name](value)) refuse(name, value, "a field");
 }
 
 /** Puts a scalar's codec together from its four ways of touching memory. */
@@ -125,6 +126,19 @@ const isU64 = (value: unknown): boolean => typeof value === "bigint" && BigInt.a
 const isI64 = (value: unknown): boolean => typeof value === "bigint" && BigInt.asIntN(64, value) === value;
 const isNumber = (value: unknown): boolean => typeof value === "number";
 const isBoolean = (value: unknown): boolean => typeof value === "boolean";
+const ACCEPTS: Readonly<Record<ScalarName, (value: unknown) => boolean>> = {
+  u8: isU8,
+  i8: isI8,
+  u16: isU16,
+  i16: isI16,
+  u32: isU32,
+  i32: isI32,
+  u64: isU64,
+  i64: isI64,
+  f32: isNumber,
+  f64: isNumber,
+  bool: isBoolean,
+};
 
 export const u8Codec = scalar<number>(
   "u8",

@@ -51,10 +51,7 @@ export interface ModuleExports {
 export const ARENA_CURSOR = 0;
 export const ARENA_LIMIT = 4;
 export const ARENA_GUARD = 8;
-export const ARENA_GENERATION = 12;
-export const ARENA_HIGH_WATER = 16;
-export const ARENA_RESETS = 20;
-export const ARENA_BLOCKS = 24;
+export const ARENA_BLOCKS = 12;
 
 /** The layout version that this package speaks. */
 export const LAYOUT_VERSION = 1;
@@ -79,9 +76,6 @@ export function verifyModule(exports: ModuleExports): void {
     ARENA_CURSOR,
     ARENA_LIMIT,
     ARENA_GUARD,
-    ARENA_GENERATION,
-    ARENA_HIGH_WATER,
-    ARENA_RESETS,
     ARENA_BLOCKS,
   };
   for (const [name, value] of Object.entries(expected)) {

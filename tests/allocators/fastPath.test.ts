@@ -83,7 +83,7 @@ function byWasm(arena: Arena, header: number, operation: Operation): number | st
 
 /** What TypeScript and wasm can see of an arena; where runtimes have the same history it is the same to the byte. */
 function figures(arena: Arena): unknown {
-  const words = ["ARENA_CURSOR", "ARENA_LIMIT", "ARENA_GUARD", "ARENA_GENERATION"] as const;
+  const words = ["ARENA_CURSOR", "ARENA_LIMIT", "ARENA_GUARD"] as const;
   return [arena.stats(), ...words.map((name) => arenaWord(arena, name))];
 }
 
@@ -120,7 +120,7 @@ describe.each(modules)("the allocation fast path in TypeScript and the one in wa
               }
             } else if (operation.type === "rewind" && marks.length > 0) {
               const level = operation.pick % marks.length;
-              arenas.forEach((arena, index) => arena.rewind(marks[level]![index]!));
+              for (const [index, arena] of arenas.entries()) arena.rewind(marks[level]![index]!);
               marks = marks.slice(0, level + 1);
             } else if (operation.type === "reset") {
               const used = arenas.map((arena) => arena.reset());

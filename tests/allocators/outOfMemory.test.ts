@@ -21,8 +21,9 @@ interface Call {
 function fullArena(runtime: Runtime): Arena {
   const arena = runtime.arena();
   const { address } = arena.bytes(1000);
+  const headers = address - arena.address + 16;
   runtime.$memory.u8.fill(3, address, address + 1000);
-  while (arena.stats().reserved - arena.stats().used >= 16 + 120 + 8) arena.allocate(8);
+  while (arena.stats().reserved - arena.stats().used >= headers + 8) arena.allocate(8);
   return arena;
 }
 
@@ -109,7 +110,7 @@ const calls: Record<string, (runtime: Runtime) => Call> = {
     const chunks = arena.array(Chunk);
     return { arenas: [arena], run: () => chunks.push(), figures: () => [chunks.length, chunks.address] };
   },
-  "marking": (runtime) => {
+  marking: (runtime) => {
     const arena = fullArena(runtime);
     return { arenas: [arena], run: () => arena.mark() };
   },
@@ -122,7 +123,11 @@ const calls: Record<string, (runtime: Runtime) => Call> = {
   "leasing a region": (runtime) => {
     const pool = runtime.regionPool();
     const region = pool.createRegion();
-    return { arenas: [], run: () => pool.lease(region, 100_000), figures: () => [pool.leased, pool.size, region.ended] };
+    return {
+      arenas: [],
+      run: () => pool.lease(region, 100_000),
+      figures: () => [pool.leased, pool.size, region.ended],
+    };
   },
   "copying a record without refs": (runtime) => {
     const target = fullArena(runtime);
@@ -159,7 +164,7 @@ function copy(runtime: Runtime, length: number): Call {
 function snapshot(runtime: Runtime, call: Call): unknown {
   const arenas = call.arenas.map((arena) => {
     const { reserved: _reserved, blocks: _blocks, ...stats } = arena.stats();
-    return [stats, arenaWord(arena, "ARENA_CURSOR"), arenaWord(arena, "ARENA_GENERATION")];
+    return [stats, arenaWord(arena, "ARENA_CURSOR")];
   });
   const { scratch } = runtime.stats().bytesByOwner;
   return [arenas, scratch, runtime.$memory.rootWord("ROOT_GUARDS_LIVE"), call.figures?.()];
@@ -169,7 +174,7 @@ function snapshot(runtime: Runtime, call: Call): unknown {
 function contents(runtime: Runtime, call: Call): Uint8Array[] {
   return call.arenas.map((arena) => {
     const end = arenaWord(arena, "ARENA_CURSOR");
-    const start = Math.max(arena.address + 120, end - 3000);
+    const start = Math.max(arena.address + 200, end - 3000);
     return runtime.$memory.u8.slice(start, end);
   });
 }
@@ -206,7 +211,13 @@ describe.each(Object.entries(calls))("out of memory at %s", (_name, prepare) => 
         runtime.$memory.setRootWord("ROOT_REFUSE_AFTER", turn);
         if (attempt(runtime, call)) {
           expect(runtime.$memory.rootWord("ROOT_REFUSE_AFTER")).toBe(0);
-          for (const arena of call.arenas) expect(arena.bytes(40).toUint8Array().every((byte) => byte === 0)).toBe(true);
+          for (const arena of call.arenas)
+            expect(
+              arena
+                .bytes(40)
+                .toUint8Array()
+                .every((byte) => byte === 0),
+            ).toBe(true);
           const result = call.run();
           call.done?.(result);
           validate(runtime, ...call.arenas);
@@ -242,7 +253,10 @@ describe.each(Object.entries(calls))("out of memory at %s", (_name, prepare) => 
           }
         }
         const { figures } = call;
-        const seen: Call = { ...call, figures: () => [figures?.(), runtime.stats().bytesByOwner.scratch / PAGE - scratch] };
+        const seen: Call = {
+          ...call,
+          figures: () => [figures?.(), runtime.stats().bytesByOwner.scratch / PAGE - scratch],
+        };
         const before = snapshot(runtime, seen) as unknown[];
         try {
           const result = call.run();

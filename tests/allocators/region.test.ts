@@ -1,11 +1,109 @@
-import { f64, type Region, struct } from "tidemark";
+import fc from "fast-check";
+import { type CursorOf, createRuntime, f64, type Region, struct } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { MEBIBYTE, modules, PAGE, withRuntime } from "../support/runtimes.js";
+import { scaled } from "../support/scale.js";
 
 const Cell = struct("Cell", { value: f64 });
 const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
+const operation = fc.record({
+  type: fc.constantFrom(
+    "lease",
+    "lease",
+    "end",
+    "end",
+    "new",
+    "new",
+    "new",
+    "bytes",
+    "child",
+    "mark",
+    "aligned",
+    "stats",
+  ),
+  pick: fc.nat({ max: 3 }),
+  size: fc.oneof(
+    { weight: 5, arbitrary: fc.integer({ min: 1, max: 200 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 200, max: 20_000 }) },
+    { weight: 1, arbitrary: fc.constantFrom(300_000, 700_000) },
+  ),
+});
+
 describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
+  test("keeps regions apart, empty when leased and stale when ended, whatever is done with them", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { maxLength: 400, size: "max" }), async (operations) => {
+        const runtime = await createRuntime({ debug, maximumBytes: 32 * MEBIBYTE, initialBytes: 2 * PAGE });
+        const pool = runtime.regionPool();
+        const regions = Array.from({ length: 4 }, () => ({
+          region: pool.createRegion(),
+          leased: false,
+          used: 0,
+          cells: [] as { cell: CursorOf<(typeof Cell)["fields"]>; value: number }[],
+        }));
+        const ended: CursorOf<(typeof Cell)["fields"]>[] = [];
+        let most = 0;
+        let stamp = 0;
+        for (const { type, pick, size } of operations) {
+          const each = regions[pick]!;
+          const { region } = each;
+          if (type === "lease") {
+            if (each.leased) continue;
+            pool.lease(region, size > 1000 ? size : 0);
+            each.leased = true;
+            most = Math.max(most, regions.filter(({ leased }) => leased).length);
+          } else if (type === "end") {
+            expect(pool.end(region)).toBe(each.used);
+            for (const { cell } of each.cells.splice(0)) ended.push(cell);
+            each.leased = false;
+            each.used = 0;
+          } else if (!each.leased) {
+            expect(() => region.new(Cell)).toThrow(code("REGION_ENDED"));
+          } else if (type === "new") {
+            const cell = region.new(Cell);
+            if (cell.value !== 0) expect(cell.value).toBe(0);
+            cell.value = ++stamp;
+            each.cells.push({ cell, value: stamp });
+            each.used += 8;
+          } else if (type === "bytes") {
+            const bytes = region.bytes(size);
+            if (bytes.get(0) !== 0 || bytes.get(size - 1) !== 0)
+              expect(bytes.toUint8Array()).toEqual(new Uint8Array(size));
+            bytes.view().fill(0xee);
+            each.used += Math.ceil(size / 8) * 8;
+          } else if (type === "child") {
+            const cell = region.arena().new(Cell);
+            cell.value = ++stamp;
+            each.cells.push({ cell, value: stamp });
+          } else if (type === "mark") {
+            region.mark();
+            each.used += 32;
+          } else if (type === "aligned") {
+            const address = region.allocate(8, 16);
+            expect(address % 16).toBe(0);
+            const { used } = region.stats();
+            expect(used - each.used).toBeLessThanOrEqual(16);
+            each.used = used;
+          } else {
+            expect(region.stats().used).toBe(each.used);
+          }
+          for (const { cell, value } of each.cells) if (cell.value !== value) expect(cell.value).toBe(value);
+          for (const cell of ended.slice(-5)) expect(cell.isLive()).toBe(false);
+          expect([pool.leased, pool.size]).toEqual([regions.filter(({ leased }) => leased).length, most]);
+        }
+        for (const { region } of regions) pool.end(region);
+        pool.dispose();
+        expect(ended.some((cell) => cell.isLive())).toBe(false);
+        expect(runtime.stats().bytesByOwner.arenas).toBe(0);
+        expect(runtime.$memory.rootWord("ROOT_GUARDS_LIVE")).toBe(0);
+        runtime.validate();
+        runtime.dispose();
+      }),
+      { numRuns: scaled(100) },
+    );
+  });
+
   test("leases an empty arena, and takes it back with all that was in it", () =>
     withRuntime({ debug }, (runtime) => {
       const pool = runtime.regionPool();
@@ -116,6 +214,16 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
           expect(() => pool.lease(stranger as Region, 0)).toThrow(invalid);
           expect(() => pool.end(stranger as Region)).toThrow(invalid);
         }
+        // Those that are leased elsewhere keep what they have.
+        const elsewhere = runtime.regionPool();
+        const foreign = elsewhere.createRegion();
+        elsewhere.lease(foreign, 0);
+        const kept = foreign.new(Cell);
+        const arena = runtime.arena();
+        const own = arena.new(Cell);
+        expect(() => pool.end(foreign)).toThrow(invalid);
+        expect(() => pool.end(arena as unknown as Region)).toThrow(invalid);
+        expect([kept.isLive(), own.isLive()]).toEqual([true, true]);
         const idle = pool.createRegion();
         for (const hint of [-1, 1.5, Number.NaN, Infinity, 2 ** 32, "5", null, undefined, 5n, {}]) {
           expect(() => pool.lease(idle, hint as number)).toThrow(invalid);
@@ -146,7 +254,7 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
       pool.lease(region, 0);
       const { u32 } = runtime.$memory;
       const guard = u32[(region.address + 8) >>> 2]!;
-      u32[guard >>> 2] = u32[(region.address + 12) >>> 2] = 2 ** 32 - 2;
+      u32[guard >>> 2] = 2 ** 32 - 2;
       const cell = region.new(Cell);
       // Marks take a guard each: until there is none.
       const eater = runtime.arena();

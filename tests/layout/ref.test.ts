@@ -236,6 +236,16 @@ describe("arrays of refs", () => {
     expectRefusal(() => arena.array(array(ref("Node"), 2), 3), "ERR_TIDEMARK_INVALID_STRUCT", /Node/);
   });
 
+  test("are copied from one record to another as they are, also those whose records have ended", () => {
+    const scratch = runtime.arena();
+    const one = arena.new(Family).assign({ levels: [scratch.new(Level), arena.new(Level)] });
+    const two = arena.new(Family);
+    scratch.reset();
+    two.levels = one.levels;
+    expect(two.levels.at(0)!.isLive()).toBe(false);
+    expect(two.levels.at(1)!.isLive()).toBe(true);
+  });
+
   test("are copied with the graph that they hold together", () => {
     const family = arena.new(Family).assign({ age: 1 });
     const child = arena.new(Family).assign({ age: 2, children: [family, null] });

@@ -1,4 +1,4 @@
-import { array, createRuntime, f64, ref, type Runtime, struct, text, u8 } from "tidemark";
+import { array, createRuntime, f64, type Runtime, ref, struct, text, u8 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runtimes.js";
 
@@ -9,7 +9,12 @@ const Record = struct("Record", { id: f64, name: text(16), inner: Inner, values:
 function things(runtime: Runtime, stamp: number): { check: () => void; write: (by: number) => void } {
   const arena = runtime.arena();
   const record = arena.new(Record);
-  record.assign({ id: stamp, name: `number ${stamp}`, inner: { low: stamp, high: stamp + 1 }, values: [1, 2, 3, stamp] });
+  record.assign({
+    id: stamp,
+    name: `number ${stamp}`,
+    inner: { low: stamp, high: stamp + 1 },
+    values: [1, 2, 3, stamp],
+  });
   const { inner, values } = record;
   record.next = record;
   const reference = record.ref();
@@ -31,7 +36,11 @@ function things(runtime: Runtime, stamp: number): { check: () => void; write: (b
       expect(record.next?.id).toBe(value);
       expect(fixed.at(9)).toBe(value);
       expect(records.toArray().map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, index) => index + stamp));
-      expect([bytes.get(49), bytes.toUint8Array().length, name.toString()]).toEqual([stamp & 0xff, 50, `tide ${stamp}`]);
+      expect([bytes.get(49), bytes.toUint8Array().length, name.toString()]).toEqual([
+        stamp & 0xff,
+        50,
+        `tide ${stamp}`,
+      ]);
       validate(runtime, arena);
     },
     write(by) {
@@ -175,7 +184,9 @@ describe.each(modules)("memory that grows in the middle of use, $name module", (
       expect(record.isLive()).toBe(true);
       arena.reset();
       grow();
-      expect(() => runtime.cursor(Record).id).toThrow(expect.objectContaining({ code: "ERR_TIDEMARK_STALE_REFERENCE" }));
+      expect(() => runtime.cursor(Record).id).toThrow(
+        expect.objectContaining({ code: "ERR_TIDEMARK_STALE_REFERENCE" }),
+      );
       grow();
       const values = runtime.array(f64);
       arena.array(f64, values);

@@ -1,4 +1,4 @@
-import { array, createRuntime, f32, f64, i64, ref, type Runtime, struct, text, u8, u16, u32 } from "tidemark";
+import { array, createRuntime, f32, f64, i64, type Runtime, ref, struct, text, u8, u16, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { modules, Owner, PAGE, validate } from "../support/runtimes.js";
 
@@ -126,7 +126,12 @@ describe.each(modules)("addresses above $name memory's first gibibytes", ({ debu
     expect(numbers.at(numbers.length - 1)).toBe(0xf9_f2_eb_e4);
     validate(runtime, arena);
     arena.reset();
-    expect(arena.bytes(6 * PAGE).toUint8Array().every((byte) => byte === 0)).toBe(true);
+    expect(
+      arena
+        .bytes(6 * PAGE)
+        .toUint8Array()
+        .every((byte) => byte === 0),
+    ).toBe(true);
     runtime.dispose();
   });
 });
@@ -164,7 +169,9 @@ describe("the cap of 65,535 pages", () => {
       if (cell.word !== index) expect(cell.word).toBe(index);
     });
     expect(() => arena.mark()).toThrow(full);
-    expect(() => runtime.reserve(PAGE)).toThrow(/1 pages \(65536 bytes\).*65535 of 65535 pages are in use, the maximum is 65535/);
+    expect(() => runtime.reserve(PAGE)).toThrow(
+      /1 pages \(65536 bytes\).*65535 of 65535 pages are in use, the maximum is 65535/,
+    );
     expect(runtime.$memory.exports.allocatePages(1, Owner.SCRATCH)).toBe(0);
     expect(runtime.$memory.exports.ownerOf(END - 1)).toBe(Owner.ARENA);
     expect(runtime.$memory.exports.ownerOf(END)).toBe(Owner.FREE);
@@ -196,6 +203,30 @@ describe("the cap of 65,535 pages", () => {
     arena.reset();
     expect(runtime.stats().bytesByOwner.arenas).toBe(0);
     runtime.validate();
+    runtime.dispose();
+  });
+
+  test("ends an array's growth where its next segment would be larger than any memory", async () => {
+    // Segments of 2,097,184 · 2^k bytes: the twelfth has 2^32 + 65,536, which wraps to one page in 32 bits.
+    const Wide = struct("Wide", {
+      first: f64,
+      ...Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`part${index}`, array(u8, 65_536)])),
+    });
+    expect(Wide.size).toBe(524_296);
+    const runtime = await createRuntime({ maximumBytes: END, initialBytes: PAGE * 4 });
+    const arena = runtime.arena();
+    const wide = arena.array(Wide);
+    const full = expect.objectContaining({ code: "ERR_TIDEMARK_OUT_OF_MEMORY" });
+    expect(() => {
+      for (;;) wide.push();
+    }).toThrow(full);
+    expect(wide.length).toBe(4 * (2 ** 11 - 1));
+    expect(wide.at(wide.length - 1).first).toBe(0);
+    const before = arena.stats();
+    expect(() => wide.push()).toThrow(/4295032832/);
+    expect(arena.stats()).toEqual(before);
+    validate(runtime, arena);
+    arena.destroy();
     runtime.dispose();
   });
 

@@ -15,7 +15,12 @@ function failing(reason: unknown): PromiseLike<never> {
 describe("createRuntime", () => {
   test("takes the memory that its options ask for", async () => {
     await withRuntime({}, (runtime) => {
-      expect(runtime.stats()).toMatchObject({ committedBytes: MEBIBYTE, maximumBytes: 2 ** 30, growths: 0, sealed: false });
+      expect(runtime.stats()).toMatchObject({
+        committedBytes: MEBIBYTE,
+        maximumBytes: 2 ** 30,
+        growths: 0,
+        sealed: false,
+      });
     });
     await withRuntime({ initialBytes: 1, maximumBytes: 3 * PAGE + 5 }, (runtime) => {
       expect(runtime.stats()).toMatchObject({ committedBytes: PAGE, maximumBytes: 3 * PAGE });
@@ -47,8 +52,14 @@ describe("createRuntime", () => {
     ["a maximum that holds the tables only", { maximumBytes: PAGE }],
     ["a maximum below a page", { maximumBytes: 100 }],
     ["more at first than at most", { initialBytes: 10 * PAGE, maximumBytes: 9 * PAGE }],
-    ...[5, "memory", {}, new ArrayBuffer(PAGE)].map((memory): [string, unknown] => [`memory ${String(memory)}`, { memory }]),
-    ["a memory above the maximum", { memory: new WebAssembly.Memory({ initial: 20, maximum: 20 }), maximumBytes: 10 * PAGE }],
+    ...[5, "memory", {}, new ArrayBuffer(PAGE)].map((memory): [string, unknown] => [
+      `memory ${String(memory)}`,
+      { memory },
+    ]),
+    [
+      "a memory above the maximum",
+      { memory: new WebAssembly.Memory({ initial: 20, maximum: 20 }), maximumBytes: 10 * PAGE },
+    ],
   ];
   test.each(bad)("refuses %s", async (_name, options) => {
     await expect(createRuntime(options as RuntimeOptions)).rejects.toThrow(InvalidArgumentError);
@@ -83,8 +94,18 @@ describe("createRuntime", () => {
       failing(undefined),
       new Response("<html>"),
       new Uint8Array(await compileGuest("export const LAYOUT_VERSION: u32 = 1;", false)),
-      new Uint8Array(await compileGuest('export { ROOT } from "./assembly/memory/root"; export const LAYOUT_VERSION: u32 = 99;', false)),
-      new Uint8Array(await compileGuest('@external("env", "missing") declare function missing(): void; export function f(): void { missing(); }', false)),
+      new Uint8Array(
+        await compileGuest(
+          'export { ROOT } from "./assembly/memory/root"; export const LAYOUT_VERSION: u32 = 99;',
+          false,
+        ),
+      ),
+      new Uint8Array(
+        await compileGuest(
+          '@external("env", "missing") declare function missing(): void; export function f(): void { missing(); }',
+          false,
+        ),
+      ),
     ];
     for (const [index, wasm] of garbage.entries()) {
       const made = createRuntime({ wasm: wasm as never });

@@ -21,7 +21,10 @@ beforeAll(async () => {
 
 describe("small blocks", () => {
   test("never overlap, keep what is written to them, and fill pages densely, whatever is taken and given back", async () => {
-    const operation = fc.record({ type: fc.constantFrom("allocate", "allocate", "free", "free", "wild"), pick: fc.nat() });
+    const operation = fc.record({
+      type: fc.constantFrom("allocate", "allocate", "free", "free", "wild"),
+      pick: fc.nat(),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(operation, { maxLength: 500, size: "max" }), async (operations) => {
         const runtime = await createRuntime({ maximumBytes: 8 * PAGE, initialBytes: 2 * PAGE });

@@ -2,23 +2,15 @@ import {
   type Arena,
   type ArenaMark,
   type Bytes,
-  type CursorOf,
   LimitExceededError,
   OutOfMemoryError,
   type Runtime,
-  ref,
   StaleMarkError,
   StaleReferenceError,
-  struct,
-  u32,
-  u64,
 } from "tidemark";
 import { expect } from "vitest";
+import { type Item, isAlive, Node, type NodeCursor, type NodeItem, nodeItem, patternedItem } from "./arenaItems.js";
 import { arenaWord, Owner, PAGE, validate } from "./runtimes.js";
-
-/** A record with refs, for graphs. */
-export const Node = struct("Node", { id: u32, next: ref("Node"), other: ref("Node"), stamp: u64 });
-type NodeCursor = CursorOf<(typeof Node)["fields"]>;
 
 const MARK_BYTES = 32;
 const BLOCK_HEADER = 16;
@@ -28,24 +20,6 @@ const OVERSIZE = 4 * PAGE;
 const GRAIN = 8;
 /** Elements in the first segment of a growable array of nodes. */
 const FIRST_SEGMENT = 4;
-
-/** What the model knows of one allocation. */
-interface Item {
-  readonly address: number;
-  readonly size: number;
-  live: boolean;
-  /** Throws unless the content is what was written. */
-  check(): void;
-  /** True if the library says that it lives; undefined where the library does not know (raw addresses). */
-  isLive(): boolean | undefined;
-}
-
-interface NodeItem extends Item {
-  readonly cursor: NodeCursor;
-  readonly id: number;
-  next: NodeItem | undefined;
-  other: NodeItem | undefined;
-}
 
 /** What was made since a mark, or since the arena's start. */
 interface Frame {
@@ -178,22 +152,16 @@ export class ArenaModel {
     this.#attempt(size, alignment, () => {
       const address = this.arena.allocate(size, alignment);
       const view = () => this.world.runtime.$memory.u8.subarray(address, address + size);
-      return { address, item: this.#patterned(address, size, view, () => undefined) };
+      return { address, item: patternedItem(address, size, view, () => undefined, ++this.world.stamp) };
     });
   }
 
   bytes(size: number): void {
     this.#attempt(size, GRAIN, () => {
       const bytes: Bytes = this.arena.bytes(size);
-      const isLive = () => {
-        try {
-          return bytes.address === bytes.$address;
-        } catch (error) {
-          if (error instanceof StaleReferenceError) return false;
-          throw error;
-        }
-      };
-      return { address: bytes.address, item: this.#patterned(bytes.address, size, () => bytes.view(), isLive) };
+      const { address } = bytes;
+      const isLive = () => isAlive(() => bytes.address);
+      return { address, item: patternedItem(address, size, () => bytes.view(), isLive, ++this.world.stamp) };
     });
   }
 
@@ -202,39 +170,19 @@ export class ArenaModel {
     this.#attempt(Node.size, GRAIN, () => {
       const cursor = this.arena.new(Node);
       expect(cursor.toObject()).toEqual({ id: 0, next: null, other: null, stamp: 0n });
-      const item = this.#nodeItem(cursor, ++this.world.stamp);
+      const item = nodeItem(cursor, ++this.world.stamp);
       cursor.id = item.id;
       cursor.stamp = BigInt(item.id) << 32n;
-      if (next?.live) cursor.next = (item.next = next).cursor;
-      if (other?.live) cursor.other = (item.other = other).cursor;
+      if (next?.live) {
+        item.next = next;
+        cursor.next = next.cursor;
+      }
+      if (other?.live) {
+        item.other = other;
+        cursor.other = other.cursor;
+      }
       return { address: cursor.$address, item };
     });
-  }
-
-  #nodeItem(cursor: NodeCursor, id: number): NodeItem {
-    const item: NodeItem = {
-      address: cursor.$address,
-      size: Node.size,
-      live: true,
-      cursor,
-      id,
-      next: undefined,
-      other: undefined,
-      isLive: () => cursor.isLive(),
-      check() {
-        expect(cursor.id).toBe(id);
-        expect(cursor.stamp).toBe(BigInt(id) << 32n);
-        for (const name of ["next", "other"] as const) {
-          const target = item[name];
-          const found = cursor[name] as NodeCursor | null;
-          expect(found === null).toBe(target === undefined);
-          if (target === undefined || found === null) continue;
-          if (found.$address !== target.address) expect(found.$address).toBe(target.address);
-          expect(found.isLive()).toBe(target.live);
-        }
-      },
-    };
-    return item;
   }
 
   /** A growable array, filled right away: several segments, each an allocation. */
@@ -259,15 +207,7 @@ export class ArenaModel {
     const item: Item = {
       ...bounds,
       live: true,
-      isLive: () => {
-        if (pushed === 0) return undefined;
-        try {
-          return array.at(0) !== undefined;
-        } catch (error) {
-          if (error instanceof StaleReferenceError) return false;
-          throw error;
-        }
-      },
+      isLive: () => isAlive(() => array.at(0)),
       check() {
         for (let index = 0; index < pushed; index++) {
           const cursor = array.at(index);
@@ -288,35 +228,6 @@ export class ArenaModel {
   #noteUsed(used: number): void {
     this.used = used;
     this.highWater = Math.max(this.highWater, used);
-  }
-
-  /** Makes the content a pattern of its own, having seen that it is zero. */
-  #patterned(address: number, size: number, view: () => Uint8Array, isLive: () => boolean | undefined): Item {
-    const stamp = ++this.world.stamp & 0xff;
-    const bytes = view();
-    expect(bytes.length).toBe(size);
-    // Of large ones the ends are looked at, and a stride between: what overlaps is found by addresses anyway.
-    const step = size > 4096 ? 509 : 1;
-    const at = (index: number) => (stamp + index * 7) & 0xff;
-    for (let index = 0; index < size; index += step) {
-      if (bytes[index] !== 0) expect([index, bytes[index]]).toEqual([index, 0]);
-      bytes[index] = at(index);
-    }
-    if (bytes[size - 1] !== 0 && step > 1 && (size - 1) % step !== 0) expect(bytes[size - 1]).toBe(0);
-    bytes[size - 1] = at(size - 1);
-    return {
-      address,
-      size,
-      live: true,
-      isLive,
-      check() {
-        const now = view();
-        for (let index = 0; index < size; index += step) {
-          if (now[index] !== at(index)) expect([address, index, now[index]]).toEqual([address, index, at(index)]);
-        }
-        if (now[size - 1] !== at(size - 1)) expect(now[size - 1]).toBe(at(size - 1));
-      },
-    };
   }
 
   /** Runs an allocation and checks its place and its bill, or that a refusal was right and changed nothing. */
@@ -419,7 +330,7 @@ export class ArenaModel {
     for (let turn = walk.pop(); turn !== undefined; turn = walk.pop()) {
       const [source, cursor] = turn;
       if (copies.has(source)) continue;
-      const item = this.#nodeItem(cursor, source.id);
+      const item = nodeItem(cursor, source.id);
       copies.set(source, item);
       for (const name of ["next", "other"] as const) {
         const target = source[name];

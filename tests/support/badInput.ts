@@ -8,7 +8,19 @@ export const Other = struct("Other", { value: f64, more: f64 });
 /** What is never a size, a count or an address. */
 export const NO_NUMBERS: readonly unknown[] = ["5", "", null, 5n, {}, [], [5], true, Symbol("five"), () => 5];
 /** Numbers that are no sizes, whatever the limit. */
-export const NO_SIZES: readonly unknown[] = [0, -0, -1, 0.5, 1.5, Number.NaN, Infinity, -Infinity, 2 ** 32, 2 ** 53, ...NO_NUMBERS];
+export const NO_SIZES: readonly unknown[] = [
+  0,
+  -0,
+  -1,
+  0.5,
+  1.5,
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  2 ** 32,
+  2 ** 53,
+  ...NO_NUMBERS,
+];
 
 /** What a row of the table works on. */
 export interface Bench {
@@ -41,7 +53,8 @@ export function rows(
   call: (bench: Bench, value: never) => unknown,
 ): Row[] {
   return values.map((value) => {
-    const shown = typeof value === "bigint" ? `${value}n` : typeof value === "object" ? JSON.stringify(value) : String(value);
+    const shown =
+      typeof value === "bigint" ? `${value}n` : typeof value === "object" ? JSON.stringify(value) : String(value);
     const says = typeof value === "number" && code === "INVALID_ARGUMENT" ? String(value) : undefined;
     return row(`${name} (${shown})`, code, (bench) => () => call(bench, value as never), says);
   });
@@ -60,7 +73,8 @@ export async function check(row: Row, debug: boolean): Promise<void> {
     [runtime, stranger].map((each) =>
       each.disposed ? "disposed" : [each.stats(), each.$memory.rootWord("ROOT_GUARDS_LIVE")],
     );
-  const arenas = () => [arena, strange].map((each) => (each.$memory.disposed || each.destroyed ? "gone" : each.stats()));
+  const arenas = () =>
+    [arena, strange].map((each) => (each.$memory.disposed || each.destroyed ? "gone" : each.stats()));
   const before = [figures(), arenas(), kept.isLive()];
   let thrown: unknown;
   try {
@@ -85,7 +99,8 @@ export async function check(row: Row, debug: boolean): Promise<void> {
     validate(each, next);
     next.destroy();
   }
-  for (const each of [arena, strange]) if (!each.$memory.disposed && !each.destroyed) validate(each === arena ? runtime : stranger, each);
+  for (const each of [arena, strange])
+    if (!each.$memory.disposed && !each.destroyed) validate(each === arena ? runtime : stranger, each);
   runtime.dispose();
   stranger.dispose();
 }
