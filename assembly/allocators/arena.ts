@@ -396,7 +396,6 @@ function freeOversize(arena: Arena, until: Address): void {
     const address = arena.oversize;
     const block = changetype<Block>(address);
     arena.oversize = block.previous;
-    arena.usedBefore -= block.used;
     arena.reserved -= block.bytes;
     arena.blocks--;
     freeBlock(address);

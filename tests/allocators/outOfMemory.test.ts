@@ -148,11 +148,14 @@ function copy(runtime: Runtime, length: number): Call {
   const target = fullArena(runtime);
   const source = runtime.arena();
   const first = chain(source, length);
+  const { used } = target.stats();
   return {
     arenas: [target, source],
     run: () => first.copyTo(target),
     done: (result) => {
       const copied = result as NodeCursor;
+      expect(target.stats().used).toBe(used + length * Node.$rounded);
+      expect(copied.next?.other?.$address).toBe(copied.next?.$address);
       expect(target.contains(copied)).toBe(true);
       expect(walk(copied, runtime)).toEqual(Array.from({ length }, (_, id) => id));
     },
