@@ -129,13 +129,14 @@ export abstract class Space implements CopyTarget, SegmentSource {
    * const level = region.new(Level);
    * level.price = 100.5;
    */
-  new<F extends Fields>(type: StructType<F>, into: CursorOf<F> = newCursor(this.$memory, type)): CursorOf<F> {
-    const memory = this.$memory;
-    // What is no cursor, or of another struct, leaves here: after this `type` is a struct.
-    if (into?.$struct !== (type as AnyStruct)) return this.#newSlow(type, into);
+  new<F extends Fields>(type: StructType<F>, into?: CursorOf<F>): CursorOf<F> {
+    // What passes this is a struct and a cursor of it over this memory; all else is for the slow path.
+    if (into == null || into.$struct !== (type as AnyStruct) || into.$memory !== this.$memory) {
+      return this.#newSlow(type, into);
+    }
     const address = this.$cursor;
     const end = address + type.$rounded;
-    if (end > this.$limit || memory.disposed === true || into.$memory !== memory) return this.#newSlow(type, into);
+    if (end > this.$limit || this.$memory.disposed === true) return this.#newSlow(type, into);
     this.$cursor = end;
     into.$address = address;
     into.$guard = this.$guard;
@@ -143,8 +144,9 @@ export abstract class Space implements CopyTarget, SegmentSource {
     return into;
   }
 
-  #newSlow<F extends Fields>(type: StructType<F>, into: CursorOf<F>): CursorOf<F> {
+  #newSlow<F extends Fields>(type: StructType<F>, given: CursorOf<F> | undefined): CursorOf<F> {
     assertStruct(type);
+    const into = given === undefined ? type.$newCursor(this.$memory) : given;
     assertSameMemory(this.$memory, into, `new ${type.name}`);
     if (into.$struct !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new ${type.name}: the cursor is of ${into.$struct?.name}`);
@@ -499,11 +501,6 @@ export abstract class Space implements CopyTarget, SegmentSource {
 
 function assertStruct(type: unknown): void {
   if (!(type instanceof StructType)) throw new InvalidArgumentError(`new takes a struct, not ${describe(type)}`);
-}
-
-function newCursor<F extends Fields>(memory: LinearMemory, type: StructType<F>): CursorOf<F> {
-  assertStruct(type);
-  return type.$newCursor(memory);
 }
 
 function assertBytes(memory: LinearMemory, into: Bytes, operation: string): void {

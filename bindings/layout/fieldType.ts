@@ -1,6 +1,6 @@
+import type { Codec } from "./codec.js";
 import {
   boolCodec,
-  type Codec,
   f32Codec,
   f64Codec,
   i8Codec,
@@ -11,7 +11,7 @@ import {
   u16Codec,
   u32Codec,
   u64Codec,
-} from "./codec.js";
+} from "./scalarCodecs.js";
 
 /** The kinds of field, numbered as `assembly/` knows them. */
 export const FieldKind = {

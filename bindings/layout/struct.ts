@@ -7,6 +7,7 @@ import { Cursor, describeRecord, type Ref } from "./cursor.js";
 import type { ArrayType, RefType, SelfRefType } from "./fields.js";
 import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, assertSameMemory, Location, place } from "./location.js";
+import { ScalarAccess } from "./scalarAccess.js";
 import { StructArray, type ValueArray } from "./sequence.js";
 
 /** The fields of a struct, in the order in which they lie in memory. */
@@ -111,9 +112,10 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   /** `size` rounded up to 8: what a record takes in an arena. */
   readonly $rounded: number;
   declare readonly $value?: CursorOf<F>;
-  readonly #Cursor: new (
-    memory: LinearMemory,
-  ) => Cursor;
+  /** The class of this struct's cursors over each memory, and the one that was asked for last. */
+  readonly #cursorClasses = new WeakMap<LinearMemory, CursorClass>();
+  #memory: LinearMemory | undefined;
+  #Cursor: CursorClass | undefined;
 
   /** Use {@link struct}. */
   constructor(name: string, declared: F) {
@@ -139,12 +141,22 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     this.offsets = Object.freeze(offsets) as this["offsets"];
     this.$rounded = Math.ceil(this.size / 8) * 8;
     this.$codec = structCodec(this as AnyStruct);
-    this.#Cursor = cursorClass(this as AnyStruct);
   }
 
   /** A cursor of this struct that points to nothing yet. */
   $newCursor(memory: LinearMemory): CursorOf<F> {
-    return new this.#Cursor(memory) as CursorOf<F>;
+    if (memory !== this.#memory) this.#choose(memory);
+    return new this.#Cursor!(memory) as CursorOf<F>;
+  }
+
+  #choose(memory: LinearMemory): void {
+    let found = this.#cursorClasses.get(memory);
+    if (found === undefined) {
+      found = cursorClass(this as AnyStruct, memory);
+      this.#cursorClasses.set(memory, found);
+    }
+    this.#memory = memory;
+    this.#Cursor = found;
   }
 
   /** An array of this struct that points to nothing yet. */
@@ -282,12 +294,15 @@ function bind(type: FieldType<unknown>, self: AnyStruct): FieldType<unknown> {
   return (type as Partial<SelfRefType<string>>).$bind?.(self) ?? type;
 }
 
-function cursorClass(type: AnyStruct): new (memory: LinearMemory) => Cursor {
+type CursorClass = new (memory: LinearMemory) => Cursor;
+
+function cursorClass(type: AnyStruct, memory: LinearMemory): CursorClass {
   class StructCursor extends Cursor {}
+  const access = new ScalarAccess(memory);
   Object.defineProperty(StructCursor.prototype, "$struct", { value: type });
   Object.keys(type.fields).forEach((name, part) => {
     const field = type.fields[name] as FieldType<unknown>;
-    const accessor = field.$codec.accessor(type.offsets[name] as number, part);
+    const accessor = field.$codec.accessor(access, type.offsets[name] as number, part);
     Object.defineProperty(StructCursor.prototype, name, { ...accessor, enumerable: true } as PropertyDescriptor);
   });
   return StructCursor;
@@ -297,7 +312,7 @@ function cursorClass(type: AnyStruct): new (memory: LinearMemory) => Cursor {
 function structCodec(type: AnyStruct): Codec {
   const make = (memory: LinearMemory): Location => type.$newCursor(memory);
   return {
-    accessor: (offset, part) => ({
+    accessor: (_access, offset, part) => ({
       get(this: Location) {
         assertLive(this);
         const nested = (this as Cursor).$part(part, make);

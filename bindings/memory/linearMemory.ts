@@ -34,7 +34,7 @@ export class LinearMemory {
   exports!: ModuleExports;
 
   /** @param raw the memory that the module imports */
-  constructor(readonly raw: WebAssembly.Memory) {
+  constructor(public raw: WebAssembly.Memory) {
     this.refresh();
   }
 
@@ -48,10 +48,16 @@ export class LinearMemory {
     this.#view(this.disposed ? new ArrayBuffer(0) : this.raw.buffer);
   }
 
-  /** Lets go of the memory. Every later access fails its check. */
+  /**
+   * Lets go of the memory and the module, so that they can be collected whoever still has a cursor. Every later access
+   * fails its check, and every call returns 0, for which the callers have their errors.
+   */
   dispose(): void {
+    if (this.disposed) return;
     this.disposed = true;
     this.refresh();
+    this.raw = undefined as never;
+    this.exports = withoutModule(this.exports);
   }
 
   #view(buffer: ArrayBufferLike): void {
@@ -128,4 +134,12 @@ export class LinearMemory {
         return new InvalidArgumentError(`${operation}: ${requested} is out of range`);
     }
   }
+}
+
+/** The module's constants as they were, and functions of the same names that do nothing. */
+function withoutModule(exports: ModuleExports): ModuleExports {
+  const stubs = Object.entries(exports)
+    .filter(([, member]) => !(member instanceof WebAssembly.Memory))
+    .map(([name, member]) => [name, typeof member === "function" ? () => 0 : member]);
+  return Object.fromEntries(stubs) as ModuleExports;
 }

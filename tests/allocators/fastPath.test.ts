@@ -211,6 +211,34 @@ describe("the fast path", () => {
       expect(arena.stats().used).toBe(402 * 8);
     }));
 
+  test("ends at a reset what a guest has allocated meanwhile, too", () =>
+    withRuntime({}, (runtime) => {
+      const arena = runtime.arena();
+      arena.new(Small);
+      arena.reset();
+      for (let round = 0; round < 5; round++) {
+        const header = arena.address;
+        arena.reset();
+        const cell = arena.new(Small);
+        const address = runtime.$memory.exports.arenaAllocate(header, 100, 8);
+        runtime.$memory.u8.fill(9, address, address + 100);
+        expect(arena.reset()).toBeGreaterThanOrEqual(100 + 8);
+        expect([cell.isLive(), arena.stats().used, arena.contains(address)]).toEqual([false, 0, false]);
+        validate(runtime, arena);
+      }
+    }));
+
+  test("counts resets and the most that was used, small rounds and large ones alike", () =>
+    withRuntime({}, (runtime) => {
+      const arena = runtime.arena();
+      for (let round = 1; round <= 100; round++) {
+        for (let index = 0; index < round; index++) arena.new(Small).a = 1;
+        expect(arena.reset()).toBe(round * 8);
+        if (round % 7 === 0) expect(arena.stats()).toMatchObject({ resets: round, highWater: round * 8, used: 0 });
+      }
+      expect(arena.stats()).toMatchObject({ resets: 100, highWater: 800 });
+    }));
+
   test("is not taken in the debug module, where every allocation is seen to be poisoned and cleared", () =>
     withRuntime({ debug: true }, (runtime) => {
       const arena = runtime.arena();

@@ -247,6 +247,30 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
       }
     }));
 
+  test("gives a region another guard in time, however small its events are", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.regionPool();
+      const region = pool.createRegion();
+      pool.lease(region, 0);
+      const { i32, u32 } = runtime.$memory;
+      const guard = u32[(region.address + 8) >>> 2]!;
+      i32[guard >>> 2] = -8;
+      pool.end(region);
+      pool.lease(region, 0);
+      const cells: CursorOf<(typeof Cell)["fields"]>[] = [];
+      for (let event = 0; event < 12; event++) {
+        const cell = region.new(Cell);
+        expect([cell.value, cell.isLive()]).toEqual([0, true]);
+        cell.value = 1;
+        cells.push(cell);
+        pool.end(region);
+        expect(cells.filter((each) => each.isLive())).toEqual([]);
+        pool.lease(region, 0);
+      }
+      expect(i32[guard >>> 2]).toBe(-1);
+      expect(u32[(region.address + 8) >>> 2]).not.toBe(guard);
+    }));
+
   test("takes a region's arena out of use when its guard is at its end and memory has none left", () =>
     withRuntime({ debug, maximumBytes: 4 * PAGE, initialBytes: 4 * PAGE }, (runtime) => {
       const pool = runtime.regionPool();
