@@ -1,13 +1,14 @@
 // What the module exports, and nothing else.
 
 export {
+  ARENA_SIZE,
   allocateAligned as arenaAllocate,
   arenaContains,
   createArena,
   destroyArena,
   markArena,
   reserveArena,
-  resetArena,
+  resetClaimed,
   rewindArena,
   usedBytes as arenaUsed,
   validateArena,

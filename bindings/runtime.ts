@@ -312,10 +312,11 @@ async function instantiateOver(
   source: WasmSource,
   imports: WebAssembly.Imports,
 ): Promise<Record<string, unknown>> {
+  const { raw } = memory; // which a dispose during the wait takes away
   try {
     const instance = await instantiate(await source, {
       ...imports,
-      env: { ...imports.env, memory: memory.raw },
+      env: { ...imports.env, memory: raw },
       growth: { grown: () => memory.refresh() },
     });
     // Not the loader's own `exports`: those go through a wrapper that costs more than most calls do.

@@ -21,7 +21,7 @@
 
 import { Address, ALIGNMENT_LIMIT, alignUp, GRAIN, isPowerOfTwo, PAGE_SIZE, SIZE_LIMIT } from "../memory/alignment";
 import { clear, poison } from "../memory/clear";
-import { advanceGuard, allocateGuard, freeGuard, generationOf, RETIRED } from "../memory/guard";
+import { advanceGuard, allocateGuard, freeGuard, Guard, generationOf, RETIRED } from "../memory/guard";
 import { fail, IS_DEBUG } from "../memory/root";
 import { SMALL_BLOCK_SIZE } from "../memory/smallBlock";
 import { Status } from "../memory/status";
@@ -94,7 +94,8 @@ export class Arena {
   }
 }
 
-const ARENA_SIZE: u32 = offsetof<Arena>();
+/** Where the content of the first block begins, from the arena's address on. */
+export const ARENA_SIZE: u32 = offsetof<Arena>();
 if (ARENA_SIZE % GRAIN != 0) ERROR("the first allocation must be aligned");
 if (BLOCK_HEADER + ARENA_SIZE > SMALL_BLOCK_SIZE / 4) ERROR("an arena must leave most of its first block free");
 
@@ -328,6 +329,33 @@ function destroyChildrenSince(arena: Arena, serial: f64): void {
  * and memory is out; then nothing has changed.
  */
 export function resetArena(arena: Arena): u32 {
+  const guard = changetype<Guard>(arena.guard);
+  const next = guard.generation + 1;
+  // What most events leave behind: one block, so no oversize run either, and a guard that has generations left.
+  if (arena.blocks > 1 || arena.mark || arena.firstChild || next == RETIRED) return resetSlow(arena);
+  const start = contentOf(arena, arena.block);
+  const used = <u32>(arena.cursor - start);
+  guard.generation = next;
+  wipe(start, arena.cursor);
+  arena.cursor = start;
+  arena.highWater = max(arena.highWater, used);
+  arena.resets++;
+  return used;
+}
+
+/**
+ * Resets an arena for a claimant (see `Space` in bindings/allocators/space.ts), who has come to `cursor`, or has no claim
+ * if that is 0; afterwards everything from the first byte of content up to `limit` is claimed. Returns what `resetArena`
+ * does; where it fails, nothing is claimed.
+ */
+export function resetClaimed(arena: Arena, cursor: Address): u32 {
+  if (cursor && arena.cursor == arena.limit) arena.cursor = cursor;
+  const used = resetArena(arena);
+  if (used != u32.MAX_VALUE) arena.cursor = max(arena.cursor, arena.limit);
+  return used;
+}
+
+function resetSlow(arena: Arena): u32 {
   const base = advanceGuard(arena.mark ? outermostGuard(arena) : arena.guard);
   if (!base) return u32.MAX_VALUE;
   dropMarks(arena, 0);

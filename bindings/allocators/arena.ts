@@ -2,7 +2,7 @@ import { checkInteger, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
-import { type ArenaOptions, type ArenaStats, Space } from "./space.js";
+import { type ArenaOptions, type ArenaStats, FAILED, Space } from "./space.js";
 
 /** What wasm takes for "no limit". */
 const NO_LIMIT = 0xffff_ffff;
@@ -27,7 +27,7 @@ const NO_LIMIT = 0xffff_ffff;
  */
 export class Arena extends Space {
   readonly #parent: Space | undefined;
-  /** Resets that were made without wasm, which does not know of them, and the most bytes in use at one. */
+  /** Resets that wasm does not know of, and the most bytes that were in use at one. */
   #smallResets = 0;
   #smallHighWater = 0;
 
@@ -64,18 +64,17 @@ export class Arena extends Space {
    * @throws {DisposedError} if it has been destroyed
    */
   reset(): number {
-    const used = this.$resetSmall();
-    if (used < 0) return this.#resetSlow();
+    const small = this.$resetSmall();
+    if (small < 0) return this.#resetSlow();
     this.#smallResets++;
-    if (used > this.#smallHighWater) this.#smallHighWater = used;
-    return used;
+    if (small > this.#smallHighWater) this.#smallHighWater = small;
+    return small;
   }
 
   #resetSlow(): number {
-    const used = this.$memory.exports.resetArena(this.$arena("reset")) >>> 0;
-    if (used === NO_LIMIT) throw this.$memory.failure("resetting an arena");
-    this.$claimEmpty();
-    this.$endChildren(-1);
+    this.$assertAlive("reset");
+    const used = this.$reset();
+    if (used === FAILED) throw this.$memory.failure("resetting an arena");
     return used;
   }
 
@@ -95,11 +94,8 @@ export class Arena extends Space {
 
   override stats(): ArenaStats {
     const stats = super.stats();
-    return {
-      ...stats,
-      highWater: Math.max(stats.highWater, this.#smallHighWater),
-      resets: stats.resets + this.#smallResets,
-    };
+    const highWater = Math.max(stats.highWater, this.#smallHighWater);
+    return { ...stats, highWater, resets: stats.resets + this.#smallResets };
   }
 
   $ended(operation: string): TidemarkError {

@@ -1,11 +1,9 @@
 import { checkInteger } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, RegionEndedError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
 import { Arena, checkArenaOptions } from "./arena.js";
-import { type ArenaOptions, Space } from "./space.js";
-
-/** What a reset returns when it could not be made. */
-const FAILED = 0xffff_ffff;
+import { type ArenaOptions, FAILED, Space } from "./space.js";
 
 /** More than any hint can say. */
 const HINT_LIMIT = 0xffff_ffff;
@@ -13,11 +11,9 @@ const HINT_LIMIT = 0xffff_ffff;
 /** Hints below the first block of any arena need no reserving. */
 const RESERVE_AHEAD = 4096;
 
-/**
- * An arena of a pool. While no region has it, the claim on it is kept here, so that leasing it again takes no look at
- * its header; `start` is 0 if there is none to keep.
- */
+/** An arena of a pool. While no region has it, the claim on all of it is kept here. */
 class Lease {
+  cursor = 0;
   start = 0;
   limit = 0;
   guard = 0;
@@ -56,7 +52,7 @@ export class Region extends Space {
   $resume(lease: Lease): void {
     this.$lease = lease;
     this.$header = lease.header;
-    this.$cursor = lease.start;
+    this.$cursor = lease.cursor;
     this.$start = lease.start;
     this.$limit = lease.limit;
     this.$guard = lease.guard;
@@ -114,7 +110,7 @@ export class RegionPool {
     const lease = idle.length > 0 ? idle[idle.length - 1] : undefined;
     // Whatever is not as usual (a foreign or leased region, a large hint, a pool or runtime that is disposed) is for the
     // slow path to sort out.
-    if (lease === undefined || lease.start === 0 || sizeHint > RESERVE_AHEAD || region?.$pool !== this) {
+    if (lease === undefined || sizeHint > RESERVE_AHEAD || region?.$pool !== this) {
       this.#leaseSlow(region, sizeHint);
     } else if (region.$lease !== undefined || this.#memory.disposed !== false) {
       this.#leaseSlow(region, sizeHint);
@@ -132,18 +128,22 @@ export class RegionPool {
     this.#assertOwn(region, "leasing a region");
     if (region.$lease !== undefined) throw new InvalidArgumentError("leasing a region: it is leased already");
     if (sizeHint !== 0) checkInteger("the size hint", sizeHint, 0, HINT_LIMIT);
-    const lease = this.#idle.pop() ?? this.#createLease(sizeHint);
-    region.$resume(lease);
-    if (lease.start === 0) region.$claimEmpty();
+    const lease = this.#idle.pop();
+    if (lease === undefined) {
+      region.$take(this.#createArena(sizeHint));
+      region.$lease = new Lease(region.$header);
+    } else {
+      region.$resume(lease);
+    }
     this.#leased++;
     // A hint that cannot be met is no failure: the event takes its blocks one by one, and may need fewer.
     if (sizeHint > RESERVE_AHEAD) memory.exports.reserveArena(region.$arena("leasing a region"), sizeHint);
   }
 
-  #createLease(sizeHint: number): Lease {
+  #createArena(sizeHint: number): Address {
     const arena = this.#memory.exports.createArena(0, sizeHint, this.#maximumBytes) >>> 0;
     if (arena === 0) throw this.#memory.failure("leasing a region");
-    return new Lease(arena >>> 2);
+    return arena;
   }
 
   /**
@@ -152,16 +152,18 @@ export class RegionPool {
    * @throws {InvalidArgumentError} if the region is of another pool; for one of this pool it never throws
    */
   end(region: Region): number {
-    const used = region?.$pool !== this || this.#disposed ? -1 : region.$resetSmall();
-    if (used < 0) return this.#endSlow(region);
-    this.#giveBack(region);
-    return used;
-  }
-
-  /** Takes the arena, which is empty, with the claim on it, if that can be kept. */
-  #giveBack(region: Region): void {
-    const lease = region.$lease!;
-    if (region.$start === 0) region.$yield();
+    this.#assertOwn(region, "ending a region");
+    const lease = region.$lease;
+    if (lease === undefined) return 0;
+    if (this.#memory.disposed) return this.#forget(region);
+    const small = region.$resetSmall();
+    const used = small < 0 ? region.$reset() : small;
+    if (used === FAILED || this.#disposed) {
+      this.#memory.exports.destroyArena(lease.header * 4);
+      this.#forget(region);
+      return used === FAILED ? 0 : used;
+    }
+    lease.cursor = region.$cursor;
     lease.start = region.$start;
     lease.limit = region.$limit;
     lease.guard = region.$guard;
@@ -170,23 +172,6 @@ export class RegionPool {
     region.$drop();
     this.#leased--;
     this.#idle.push(lease);
-  }
-
-  #endSlow(region: Region): number {
-    this.#assertOwn(region, "ending a region");
-    const arena = region.$header * 4;
-    if (arena === 0) return 0;
-    if (this.#memory.disposed) return this.#forget(region);
-    region.$yield();
-    region.$endChildren(-1);
-    const used = this.#memory.exports.resetArena(arena) >>> 0;
-    if (this.#disposed || used === FAILED) {
-      this.#memory.exports.destroyArena(arena);
-      this.#forget(region);
-      return used === FAILED ? 0 : used;
-    }
-    region.$claimEmpty();
-    this.#giveBack(region);
     return used;
   }
 

@@ -23,19 +23,24 @@ import {
   ARENA_CURSOR,
   ARENA_GUARD,
   ARENA_LIMIT,
+  ARENA_SIZE,
   SIZE_LIMIT,
 } from "../memory/module.js";
 
 const CURSOR = ARENA_CURSOR / 4;
 const LIMIT = ARENA_LIMIT / 4;
 const GUARD = ARENA_GUARD / 4;
+
 const BLOCKS = ARENA_BLOCKS / 4;
 
-/** Up to here, in bytes, clearing in TypeScript costs less than the call (benchmark case loop/synchronous). */
+/** Up to here, in bytes, clearing in TypeScript costs less than the call. */
 const SMALL_RESET = 256;
 
 /** The generation of a guard that is no longer used, signed: 2^32 − 1. */
 const RETIRED = -1;
+
+/** What a reset returns when it could not be made. */
+export const FAILED = 0xffff_ffff;
 
 /** A place in an arena or region to which it can go back. */
 export interface ArenaMark {
@@ -52,11 +57,11 @@ export interface ArenaStats {
   readonly reserved: number;
   /** How many blocks that is. */
   readonly blocks: number;
-  /** The most that was ever in use; of a region, by the events that had its arena, those below 256 bytes aside. */
+  /** The most that was ever in use; of a region, at resets of its arena by events above 256 bytes. */
   readonly highWater: number;
   /** The limit that was set, or Infinity. */
   readonly maximumBytes: number;
-  /** How often it has been reset; of a region, its arena, after events of more than 256 bytes. */
+  /** How often it has been reset; of a region, its arena, by events above 256 bytes. */
   readonly resets: number;
   /** Child arenas alive. */
   readonly children: number;
@@ -402,10 +407,10 @@ export abstract class Space implements CopyTarget, SegmentSource {
 
   /**
    * Resets an arena that has seen no more than one claim and {@link SMALL_RESET} bytes, which is what most events come
-   * to, without a call. It does what `resetArena` in assembly/allocators/arena.ts does for such an arena: no mark, child,
-   * second block or oversize run can be there, since making one gives the claim back.
+   * to, without a call (benchmark case loop/synchronous: 8 ns an event). It does what `resetArena` in wasm does for such
+   * an arena: no mark, child, second block or oversize run can be there, since making one gives the claim back.
    *
-   * @returns the bytes that were in use, or −1 if wasm has to do it
+   * @returns the bytes that were in use, or −1 if {@link $reset} has to do it
    */
   $resetSmall(): number {
     const start = this.$start;
@@ -420,6 +425,27 @@ export abstract class Space implements CopyTarget, SegmentSource {
     i32[this.$guard] = generation;
     this.$generation = generation;
     this.$cursor = start;
+    return used;
+  }
+
+  /** Ends everything in the arena, the children included. Returns the bytes that were in use, or {@link FAILED}. */
+  $reset(): number {
+    const header = this.$header;
+    const used = this.$memory.exports.resetClaimed(header * 4, this.$cursor) >>> 0;
+    this.$cursor = 0;
+    this.$limit = 0;
+    this.$start = 0;
+    if (used === FAILED) return FAILED;
+    const { u32 } = this.$memory;
+    const limit = u32[header + LIMIT]!;
+    if (limit !== 0) {
+      this.$cursor = header * 4 + ARENA_SIZE;
+      this.$limit = limit;
+      // Blocks that are kept from larger rounds have to go some day, and that is for wasm to do.
+      if (u32[header + BLOCKS] === 1) this.$start = this.$cursor;
+    }
+    this.#readGuard();
+    if (this.$children !== undefined) this.$endChildren(-1);
     return used;
   }
 
@@ -460,17 +486,11 @@ export abstract class Space implements CopyTarget, SegmentSource {
     place(into, address, this.$guard, this.$generation);
   }
 
-  /** Takes up the arena at `address`, which is empty. */
+  /** Takes up the arena at `address`, which is new. */
   $take(address: Address): void {
     this.$header = address >>> 2;
-    this.$claimEmpty();
-  }
-
-  /** As {@link $claim}, for an arena that has nothing in it. */
-  $claimEmpty(): void {
     this.$claim();
-    // Blocks that are kept from larger rounds have to go some day, and that is for wasm to do.
-    if (this.$memory.u32[this.$header + BLOCKS] === 1) this.$start = this.$cursor;
+    this.$start = this.$cursor;
   }
 
   /** Lets go of the arena, which is gone or will be. */

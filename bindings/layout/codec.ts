@@ -2,7 +2,6 @@ import { InvalidArgumentError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import type { Location } from "./location.js";
-import type { ScalarAccess } from "./scalarAccess.js";
 
 /** The accessor of one field, to be put on a cursor's prototype. */
 export interface Accessor {
@@ -18,10 +17,10 @@ export interface Accessor {
  */
 export interface Codec {
   /**
-   * The checked accessor of a field at `offset`, for cursors over the memory of `access`; `part` numbers the fields whose
-   * values are views themselves.
+   * The checked accessor of a field at `offset`, for cursors over `memory`; `part` numbers the fields whose values are
+   * views themselves.
    */
-  accessor(access: ScalarAccess, offset: number, part: number): Accessor;
+  accessor(memory: LinearMemory, offset: number, part: number): Accessor;
   /**
    * Throws {@link InvalidArgumentError} unless {@link write} can take `value`, and returns what it shall be given: the
    * value itself, or, where the value is an object, what a single reading of it has found, so that no getter can change

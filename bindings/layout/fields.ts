@@ -36,7 +36,7 @@ export function text(size: number): TextType {
 
 function textCodec(size: number): Codec {
   const codec: Codec = {
-    accessor: (_access, offset) => ({
+    accessor: (_memory, offset) => ({
       get() {
         assertLive(this);
         return codec.read(this.$memory, this.$address + offset);
@@ -144,7 +144,7 @@ function refType(name: string, $target: () => AnyStruct): FieldType<unknown> & {
 
 function refCodec(target: () => AnyStruct): Codec {
   const codec: Codec = {
-    accessor: (_access, offset) => ({
+    accessor: (_memory, offset) => ({
       get() {
         assertLive(this);
         const { u32, i32 } = this.$memory;
@@ -233,7 +233,7 @@ export function array<Element extends FieldType<unknown>>(element: Element, leng
 function arrayCodec(element: FieldType<unknown>, length: number): Codec {
   const make = (memory: LinearMemory): Sequence<unknown> => sequenceOf(memory, element);
   const codec: Codec = {
-    accessor: (_access, offset, part) => ({
+    accessor: (_memory, offset, part) => ({
       get() {
         assertLive(this);
         const view = (this as Cursor).$part(part, make);

@@ -1,16 +1,24 @@
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import type { Codec } from "./codec.js";
-import type { Location } from "./location.js";
-import { ACCEPTS, refuse, type ScalarAccess, type ScalarName } from "./scalarAccess.js";
+import { type Location, stale } from "./location.js";
+import { ACCEPTS, isI64, isU64, refuse, refuseStore, type ScalarName } from "./scalar.js";
 
-/** Puts a scalar's codec together from its ways of touching memory. */
+/**
+ * Puts a scalar's codec together from its ways of touching memory.
+ *
+ * The accessors below have one body a kind, so that each touches one typed array only, and are closures over the memory:
+ * what a closure holds is a constant to the engine, and so are the views of a memory until it grows, so that an access
+ * goes to an absolute address (V8: four checked stores 2.1 ns, where they took 2.7 with the memory read from the cursor).
+ * They are short, since V8 compiles accessors in place only as long as a function's budget lasts; a float that is
+ * returned by a call that was not compiled in place is an object on the heap.
+ */
 function scalar<Value>(
   name: ScalarName,
   read: (memory: LinearMemory, address: Address) => Value,
   write: (memory: LinearMemory, address: Address, value: Value) => void,
   accessor: (
-    access: ScalarAccess,
+    memory: LinearMemory,
     offset: number,
   ) => {
     get(this: Location): Value;
@@ -35,12 +43,16 @@ export const u8Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.u8[address] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getU8(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.u8[this.$address + offset]!;
     },
     set(value) {
-      access.setU8(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number" || (value & 0xff) !== value) {
+        refuseStore(this, "u8", value);
+      }
+      memory.u8[this.$address + offset] = value;
     },
   }),
 );
@@ -51,12 +63,16 @@ export const i8Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.i8[address] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getI8(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.i8[this.$address + offset]!;
     },
     set(value) {
-      access.setI8(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number" || (value << 24) >> 24 !== value) {
+        refuseStore(this, "i8", value);
+      }
+      memory.i8[this.$address + offset] = value;
     },
   }),
 );
@@ -67,12 +83,16 @@ export const u16Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.u16[address >>> 1] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getU16(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.u16[(this.$address + offset) >>> 1]!;
     },
     set(value) {
-      access.setU16(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number" || (value & 0xffff) !== value) {
+        refuseStore(this, "u16", value);
+      }
+      memory.u16[(this.$address + offset) >>> 1] = value;
     },
   }),
 );
@@ -83,12 +103,16 @@ export const i16Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.i16[address >>> 1] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getI16(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.i16[(this.$address + offset) >>> 1]!;
     },
     set(value) {
-      access.setI16(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number" || (value << 16) >> 16 !== value) {
+        refuseStore(this, "i16", value);
+      }
+      memory.i16[(this.$address + offset) >>> 1] = value;
     },
   }),
 );
@@ -99,12 +123,16 @@ export const u32Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.u32[address >>> 2] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getU32(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.u32[(this.$address + offset) >>> 2]!;
     },
     set(value) {
-      access.setU32(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number" || value >>> 0 !== value) {
+        refuseStore(this, "u32", value);
+      }
+      memory.u32[(this.$address + offset) >>> 2] = value;
     },
   }),
 );
@@ -115,12 +143,16 @@ export const i32Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.i32[address >>> 2] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getI32(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.i32[(this.$address + offset) >>> 2]!;
     },
     set(value) {
-      access.setI32(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number" || (value | 0) !== value) {
+        refuseStore(this, "i32", value);
+      }
+      memory.i32[(this.$address + offset) >>> 2] = value;
     },
   }),
 );
@@ -131,12 +163,16 @@ export const f32Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.f32[address >>> 2] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getF32(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.f32[(this.$address + offset) >>> 2]!;
     },
     set(value) {
-      access.setF32(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number") {
+        refuseStore(this, "f32", value);
+      }
+      memory.f32[(this.$address + offset) >>> 2] = value;
     },
   }),
 );
@@ -147,12 +183,16 @@ export const f64Codec: Codec = scalar<number>(
   (memory, address, value) => {
     memory.f64[address >>> 3] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getF64(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.f64[(this.$address + offset) >>> 3]!;
     },
     set(value) {
-      access.setF64(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "number") {
+        refuseStore(this, "f64", value);
+      }
+      memory.f64[(this.$address + offset) >>> 3] = value;
     },
   }),
 );
@@ -163,12 +203,16 @@ export const u64Codec: Codec = scalar<bigint>(
   (memory, address, value) => {
     memory.u64[address >>> 3] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getU64(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.u64[(this.$address + offset) >>> 3]!;
     },
     set(value) {
-      access.setU64(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || !isU64(value)) {
+        refuseStore(this, "u64", value);
+      }
+      memory.u64[(this.$address + offset) >>> 3] = value;
     },
   }),
 );
@@ -179,12 +223,16 @@ export const i64Codec: Codec = scalar<bigint>(
   (memory, address, value) => {
     memory.i64[address >>> 3] = value;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getI64(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.i64[(this.$address + offset) >>> 3]!;
     },
     set(value) {
-      access.setI64(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || !isI64(value)) {
+        refuseStore(this, "i64", value);
+      }
+      memory.i64[(this.$address + offset) >>> 3] = value;
     },
   }),
 );
@@ -195,12 +243,16 @@ export const boolCodec: Codec = scalar<boolean>(
   (memory, address, value) => {
     memory.u8[address] = value ? 1 : 0;
   },
-  (access, offset) => ({
+  (memory, offset) => ({
     get() {
-      return access.getBool(this, offset);
+      if (memory.i32[this.$guard] !== this.$generation) stale(this);
+      return memory.u8[this.$address + offset] !== 0;
     },
     set(value) {
-      access.setBool(this, offset, value);
+      if (memory.i32[this.$guard] !== this.$generation || typeof value !== "boolean") {
+        refuseStore(this, "bool", value);
+      }
+      memory.u8[this.$address + offset] = value ? 1 : 0;
     },
   }),
 );

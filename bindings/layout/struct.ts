@@ -7,7 +7,6 @@ import { Cursor, describeRecord, type Ref } from "./cursor.js";
 import type { ArrayType, RefType, SelfRefType } from "./fields.js";
 import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, assertSameMemory, Location, place } from "./location.js";
-import { ScalarAccess } from "./scalarAccess.js";
 import { StructArray, type ValueArray } from "./sequence.js";
 
 /** The fields of a struct, in the order in which they lie in memory. */
@@ -298,11 +297,10 @@ type CursorClass = new (memory: LinearMemory) => Cursor;
 
 function cursorClass(type: AnyStruct, memory: LinearMemory): CursorClass {
   class StructCursor extends Cursor {}
-  const access = new ScalarAccess(memory);
   Object.defineProperty(StructCursor.prototype, "$struct", { value: type });
   Object.keys(type.fields).forEach((name, part) => {
     const field = type.fields[name] as FieldType<unknown>;
-    const accessor = field.$codec.accessor(access, type.offsets[name] as number, part);
+    const accessor = field.$codec.accessor(memory, type.offsets[name] as number, part);
     Object.defineProperty(StructCursor.prototype, name, { ...accessor, enumerable: true } as PropertyDescriptor);
   });
   return StructCursor;
@@ -312,7 +310,7 @@ function cursorClass(type: AnyStruct, memory: LinearMemory): CursorClass {
 function structCodec(type: AnyStruct): Codec {
   const make = (memory: LinearMemory): Location => type.$newCursor(memory);
   return {
-    accessor: (_access, offset, part) => ({
+    accessor: (_memory, offset, part) => ({
       get(this: Location) {
         assertLive(this);
         const nested = (this as Cursor).$part(part, make);

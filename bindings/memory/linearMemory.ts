@@ -40,7 +40,8 @@ export class LinearMemory {
 
   /** Takes the module that has been instantiated over this memory. */
   attach(exports: ModuleExports): void {
-    this.exports = exports;
+    // A copy: the namespace of an instance is an object whose every property is looked up anew at each call.
+    this.exports = { ...exports };
   }
 
   /** Makes the views anew; called by the module's `grown` hook, and by no one else. */

@@ -24,7 +24,7 @@ export interface ModuleExports {
   markArena(arena: Address): Address;
   rewindArena(arena: Address, mark: Address, serial: number): number;
   reserveArena(arena: Address, bytes: number): number;
-  resetArena(arena: Address): number;
+  resetClaimed(arena: Address, cursor: Address): number;
   validateArena(arena: Address): number;
   copyGraph(target: Address, source: Address, type: Address): Address;
 
@@ -53,6 +53,9 @@ export const ARENA_LIMIT = 4;
 export const ARENA_GUARD = 8;
 export const ARENA_BLOCKS = 12;
 
+/** The size of the arena's header, in bytes, behind which its content begins. */
+export const ARENA_SIZE = 104;
+
 /** The layout version that this package speaks. */
 export const LAYOUT_VERSION = 1;
 
@@ -77,6 +80,7 @@ export function verifyModule(exports: ModuleExports): void {
     ARENA_LIMIT,
     ARENA_GUARD,
     ARENA_BLOCKS,
+    ARENA_SIZE,
   };
   for (const [name, value] of Object.entries(expected)) {
     const found = (exports as unknown as Record<string, Constant | undefined>)[name]?.value;
