@@ -4,6 +4,7 @@ import { inspect, isDeepStrictEqual } from "node:util";
 import { Bench } from "tinybench";
 import { type Case, type MeasuredCase, metricsOf, type SubjectInstance, type TimedCase } from "./case.js";
 import { CollectionCounter } from "./collections.js";
+import { elsewhere } from "./elsewhere.js";
 
 /** How long a run is. */
 export interface Effort {
@@ -71,7 +72,7 @@ async function timeBatches(
   asynchronous: boolean,
   { warmupMillis, timedMillis }: Effort,
 ): Promise<{ millis: number; collections: number; last: unknown }> {
-  const run = callerOf(instance);
+  const run = elsewhere(() => instance.run());
   let last: unknown;
   let batchesPerSample = 1;
   let samples = 0;
@@ -111,20 +112,6 @@ async function timeBatches(
   const { count } = await counter.between(from, until);
   counter.stop();
   return { millis: result.period / batchesPerSample, collections: count, last };
-}
-
-/** Enough targets that an engine gives up telling them apart. */
-const DECOYS = 8;
-
-/**
- * Calls `run` as a program would: from a place that calls many functions. A place that only ever calls this one would
- * have it compiled into the timing loop, and how much of the subject's own code an engine then compiles in place would
- * depend on the harness (V8 has a budget for each function): the same record took 4 ns or 25.
- */
-function callerOf(instance: SubjectInstance<unknown>): () => unknown {
-  const call = (target: { run(): unknown }) => target.run();
-  for (let decoy = 0; decoy < DECOYS; decoy++) call({ [`decoy${decoy}`]: decoy, run: () => decoy });
-  return () => call(instance);
 }
 
 async function measureOwn(measured: MeasuredCase, name: string, { quick }: Effort): Promise<Record<string, number>> {
