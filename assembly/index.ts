@@ -35,6 +35,7 @@ export const ARENA_LIMIT: u32 = offsetof<Arena>("limit");
 export const ARENA_GUARD: u32 = offsetof<Arena>("guard");
 export const ARENA_RESERVED: u32 = offsetof<Arena>("reserved");
 export const ARENA_BLOCKS: u32 = offsetof<Arena>("blocks");
+export const ARENA_PIECES: u32 = offsetof<Arena>("pieces");
 export const ARENA_HIGH_WATER: u32 = offsetof<Arena>("highWater");
 export const ARENA_MAXIMUM_BYTES: u32 = offsetof<Arena>("maximumBytes");
 export const ARENA_RESETS: u32 = offsetof<Arena>("resets");

@@ -12,6 +12,7 @@ function load(debug: boolean): Promise<WebAssembly.Module> {
     const url = new URL(debug ? "../tidemark.debug.wasm" : "../tidemark.wasm", import.meta.url);
     module = readFile(url).then((bytes) => WebAssembly.compile(new Uint8Array(bytes)));
     compiled.set(debug, module);
+    module.catch(() => compiled.delete(debug)); // what failed once (too many open files, say) may succeed next time
   }
   return module;
 }

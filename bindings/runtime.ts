@@ -1,4 +1,4 @@
-import { instantiate } from "@assemblyscript/loader";
+import { instantiateSync } from "@assemblyscript/loader";
 import { Arena } from "./allocators/arena.js";
 import { RegionPool } from "./allocators/region.js";
 import type { ArenaOptions } from "./allocators/space.js";
@@ -16,7 +16,8 @@ import { newSequence } from "./layout/fields.js";
 import type { FieldType } from "./layout/fieldType.js";
 import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
 import { LinearMemory } from "./memory/linearMemory.js";
-import { type ModuleExports, PAGE_LIMIT, PAGE_SIZE, verifyModule } from "./memory/module.js";
+import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_SIZE, ROOT, verifyModule } from "./memory/module.js";
+import { GUEST_DATA, staticDataOf } from "./memory/staticData.js";
 
 export type { Entry };
 
@@ -100,12 +101,17 @@ export class Runtime {
   }
 
   /**
-   * The memory itself, for guest modules. Let it grow through {@link reserve} alone: a `memory.grow` of your own detaches
-   * views without this runtime's knowing.
+   * The memory itself, for guest modules. Better let it grow through {@link reserve} alone: the pages of a `memory.grow`
+   * of your own stay yours, and count towards the maximum.
    */
   get memory(): WebAssembly.Memory {
     this.$memory.assertUsable("memory");
     return this.$memory.raw;
+  }
+
+  /** Has the loop told when the runtime ends under it. */
+  $onDispose(listener: () => void): () => void {
+    return this.$memory.onDispose(listener);
   }
 
   /** Makes an arena. Errors as in {@link Arena}. */
@@ -150,23 +156,33 @@ export class Runtime {
 
   /**
    * Instantiates a module of your own over this memory, compiled with `--importMemory --runtime stub --memoryBase 4096`
-   * and with `assembly/` imported as source. It works on the same heap, since all state lies in linear memory.
+   * and with `assembly/` imported as source. It works on the same heap, since all state lies in linear memory. Static data
+   * must end at 32,768, and that of several guests must not overlap: give each a `--memoryBase` of its own.
    *
-   * @param source the module; `--use DEBUG=1` for a debug runtime, `DEBUG=0` for another
+   * @param source the module, compiled with `--use DEBUG=1` for a debug runtime, `DEBUG=0` for another. Best given as
+   *   bytes, for then the place of its static data can be checked
    * @param imports what it imports beside `env.memory` and the growth hook, which are added
    * @returns its exports
-   * @throws {InvalidModuleError} if it cannot be compiled or linked
+   * @throws {InvalidModuleError} if it cannot be compiled or linked, or its static data lies over the runtime's own
    */
   async instantiate<Exports extends object>(source: WasmSource, imports: WebAssembly.Imports = {}): Promise<Exports> {
-    this.$memory.assertUsable("instantiate");
-    const exports = await instantiateOver(this.$memory, source, imports);
-    this.$memory.assertUsable("instantiate");
-    return exports as Exports;
+    const memory = this.$memory;
+    memory.assertUsable("instantiate");
+    const { module, bytes } = await compile(source);
+    memory.assertUsable("instantiate"); // a dispose may have come meanwhile
+    const mode = WebAssembly.Module.imports(module).find(({ module: from }) => from === "growth")?.name;
+    if (mode !== undefined && (mode === "grownDebug") !== this.debug) {
+      throw new InvalidModuleError(
+        `the module is compiled with DEBUG=${this.debug ? 0 : 1}, this runtime needs DEBUG=${this.debug ? 1 : 0}`,
+      );
+    }
+    if (bytes !== undefined) assertPlacement(bytes);
+    return instantiateOver(memory, module, imports) as Exports;
   }
 
   /**
-   * Makes sure that `bytes` are committed and free, so that nothing has to grow until they are used. Growing takes the
-   * host tens of microseconds to milliseconds: do it before the load comes.
+   * Makes sure that `bytes` are committed and free in one run, so that nothing has to grow until they are used. Growing
+   * takes the host tens of microseconds to milliseconds: do it before the load comes.
    *
    * @throws {OutOfMemoryError} or {SealedError}; nothing has changed
    */
@@ -239,10 +255,13 @@ export type ModuleLoader = (debug: boolean) => Promise<WebAssembly.Module>;
 export function runtimeFactory(load: ModuleLoader): (options?: RuntimeOptions) => Promise<Runtime> {
   return async (options = {}) => {
     const { initialPages, maximumPages } = checkOptions(options);
+    if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
     const raw = options.memory ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
-    const source = options.wasm ?? load(options.debug ?? false);
-    const exports = (await instantiateOver(memory, source, {})) as unknown as ModuleExports;
+    const { module } = await compile(options.wasm ?? load(options.debug ?? false));
+    // Once more, since another runtime may have taken the memory meanwhile; from here on nothing waits.
+    if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
+    const exports = instantiateOver(memory, module, {}) as ModuleExports;
     verifyModule(exports);
     memory.attach(exports);
     if (options.memory !== undefined) prepareMemory(memory, initialPages, maximumPages);
@@ -279,6 +298,9 @@ function checkOptions(options: RuntimeOptions): { initialPages: number; maximumP
     maximum,
   );
   const initialPages = Math.min(Math.max(Math.ceil(initial / PAGE_SIZE), metadataPages), maximumPages);
+  if (options.debug !== undefined && typeof options.debug !== "boolean") {
+    throw new InvalidArgumentError(`debug must be true or false, but is ${describe(options.debug)}`);
+  }
   if (options.memory !== undefined && !(options.memory instanceof WebAssembly.Memory)) {
     throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(options.memory)}`);
   }
@@ -295,6 +317,18 @@ function newMemory(initial: number, maximum: number): WebAssembly.Memory {
   }
 }
 
+/** Refuses a given memory that is too large, or in use. */
+function checkMemory({ buffer }: WebAssembly.Memory, maximumPages: number): void {
+  if (buffer.byteLength > maximumPages * PAGE_SIZE) {
+    throw new InvalidArgumentError(
+      `the memory given has ${buffer.byteLength} bytes, more than the maximumBytes of ${maximumPages * PAGE_SIZE}`,
+    );
+  }
+  if (buffer.byteLength > 0 && new DataView(buffer).getUint32(ROOT, true) === MAGIC) {
+    throw new InvalidArgumentError("the memory given is in use by another runtime: dispose of that first");
+  }
+}
+
 /** Grows a given memory to the first pages that are needed, and clears those of the tables. */
 function prepareMemory(memory: LinearMemory, initialPages: number, maximumPages: number): void {
   const pages = memory.raw.buffer.byteLength / PAGE_SIZE;
@@ -307,25 +341,56 @@ function prepareMemory(memory: LinearMemory, initialPages: number, maximumPages:
   memory.u8.fill(0, 0, Math.min(METADATA_BYTES + maximumPages, memory.u8.length));
 }
 
-async function instantiateOver(
-  memory: LinearMemory,
-  source: WasmSource,
-  imports: WebAssembly.Imports,
-): Promise<Record<string, unknown>> {
-  const { raw } = memory; // which a dispose during the wait takes away
+/**
+ * Compiles `source`; gives its bytes too, where it is not a compiled module already.
+ *
+ * @throws {InvalidModuleError} if it cannot be fetched or compiled
+ */
+async function compile(source: WasmSource): Promise<{ module: WebAssembly.Module; bytes?: Uint8Array }> {
   try {
-    const instance = await instantiate(await source, {
+    const given = await source;
+    if (given instanceof WebAssembly.Module) return { module: given };
+    if (typeof Response === "function" && given instanceof Response) {
+      if (!given.ok) throw new Error(`${given.url} could not be fetched: status ${given.status}`);
+      return compile(await given.arrayBuffer());
+    }
+    const buffer = given as BufferSource;
+    const bytes = ArrayBuffer.isView(buffer)
+      ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength).slice()
+      : new Uint8Array(buffer).slice();
+    return { module: await WebAssembly.compile(bytes), bytes };
+  } catch (cause) {
+    throw invalidModule(cause);
+  }
+}
+
+/** @throws {InvalidModuleError} if static data lies where the runtime's own tables do */
+function assertPlacement(bytes: Uint8Array): void {
+  const stray = staticDataOf(bytes).find(({ start, end }) => start < GUEST_DATA.start || end > GUEST_DATA.end);
+  if (stray === undefined) return;
+  throw new InvalidModuleError(
+    `the module has static data from ${stray.start} to ${stray.end}, over the runtime's own: compile it with ` +
+      `--memoryBase ${GUEST_DATA.start}, to end at ${GUEST_DATA.end} at the latest`,
+  );
+}
+
+/** @throws {InvalidModuleError} if the module's imports cannot be met, or its start function traps */
+function instantiateOver(memory: LinearMemory, module: WebAssembly.Module, imports: WebAssembly.Imports): object {
+  try {
+    const { instance } = instantiateSync(module, {
       ...imports,
-      env: { ...imports.env, memory: raw },
-      growth: { grown: () => memory.refresh() },
+      env: { ...imports.env, memory: memory.raw },
+      growth: { grown: () => memory.refresh(), grownDebug: () => memory.refresh() },
     });
     // Not the loader's own `exports`: those go through a wrapper that costs more than most calls do.
-    return instance.instance.exports;
+    return instance.exports;
   } catch (cause) {
-    if (cause instanceof DisposedError) throw cause;
-    throw new InvalidModuleError(
-      `the module cannot be instantiated: ${cause instanceof Error ? cause.message : describe(cause)}`,
-      { cause },
-    );
+    throw invalidModule(cause);
   }
+}
+
+function invalidModule(cause: unknown): InvalidModuleError {
+  if (cause instanceof InvalidModuleError) return cause;
+  const reason = cause instanceof Error ? cause.message : describe(cause);
+  return new InvalidModuleError(`the module cannot be instantiated: ${reason}`, { cause });
 }

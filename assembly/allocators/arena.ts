@@ -5,14 +5,14 @@
 // allocation. Reset keeps the blocks that recent rounds needed, so that a region which is leased event after event stops
 // asking the page heap for memory.
 //
-//   first block                                    second block (twice as large)
+//   first block                                    second block (64 KiB)
 //   ┌───────┬────────────┬───────────┬ ─ ─ ─ ┐     ┌───────┬───────────┬ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┐
 //   │ block │ arena      │ content   │ unused│ ──▶ │ block │ content   │ zeros
 //   └───────┴─┬──────────┴───────────┴ ─ ─ ─ ┘     └───────┴───────────┴ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┘
 //             │ cursor ──────────────────────────────────────────────────▲                  ▲
 //             │ limit  ─────────────────────────────────────────────────────────────────────┘
 //
-// TypeScript does the fast path itself, on `cursor` and `limit` (see bindings/allocators/arena.ts): a call would cost
+// TypeScript does the fast path itself, on `cursor` and `limit` (see bindings/allocators/space.ts): a call would cost
 // more than the work. That is the one piece of logic that exists twice, and a property test holds the two together. In
 // the debug module `limit` stays below `cursor`, so that every allocation comes here.
 //
@@ -45,7 +45,8 @@ export class Arena {
   limit: Address;
   /** The guard of refs that are made now. */
   guard: Address;
-  blocks: u32;
+  /** Blocks, oversize runs and children: 1 while there is nothing but the first block. */
+  pieces: u32;
 
   /** The block that `cursor` is in, and the end of its usable bytes. */
   block: Address;
@@ -61,6 +62,7 @@ export class Arena {
   maximumBytes: u32;
   /** Bytes taken from below, headers included. */
   reserved: u32;
+  blocks: u32;
   /** The size of the next block. */
   nextBytes: u32;
   highWater: u32;
@@ -138,7 +140,7 @@ function allocateSlow(arena: Arena, rounded: u32, alignment: u32): Address {
   if (next) {
     const padding = <u32>(alignUp(next + BLOCK_HEADER, max(alignment, GRAIN)) - next) - BLOCK_HEADER;
     if (BLOCK_HEADER + padding + rounded <= changetype<Block>(next).bytes) {
-      if (padding + rounded > roomOf(arena)) return fail(Status.BYTE_LIMIT, padding + rounded);
+      if (padding + rounded > roomOf(arena)) return failLimit(arena, padding + rounded);
       enter(arena, next);
       return take(arena, rounded, alignment);
     }
@@ -146,7 +148,7 @@ function allocateSlow(arena: Arena, rounded: u32, alignment: u32): Address {
   // The content of a run of pages begins 16 bytes after a multiple of 4,096, that of any block at a multiple of 16, so
   // this is the padding of the first and the bound of the other. No sum overflows: sizes end 128 KiB below 2^32.
   const padding = alignment > BLOCK_HEADER ? alignment - BLOCK_HEADER : 0;
-  if (padding + rounded > roomOf(arena)) return fail(Status.BYTE_LIMIT, padding + rounded);
+  if (padding + rounded > roomOf(arena)) return failLimit(arena, padding + rounded);
   const need = BLOCK_HEADER + padding + rounded;
   if (need > OVERSIZE) return allocateOversize(arena, rounded, alignment, padding);
   let block = allocateBlock(max(need, arena.nextBytes));
@@ -177,6 +179,7 @@ function allocateOversize(arena: Arena, rounded: u32, alignment: u32, padding: u
   arena.usedBefore += block.used;
   arena.reserved += block.bytes;
   arena.blocks++;
+  arena.pieces++;
   drawEnd(arena);
   return alignUp(address + BLOCK_HEADER, max(alignment, GRAIN));
 }
@@ -184,6 +187,11 @@ function allocateOversize(arena: Arena, rounded: u32, alignment: u32, padding: u
 /** The bytes that may be handed out before the arena's own limit. */
 function roomOf(arena: Arena): u32 {
   return arena.maximumBytes - min(usedBytes(arena), arena.maximumBytes);
+}
+
+/** Without a limit of its own, what an arena cannot pass is the memory's: its bytes in use are counted in 32 bits. */
+function failLimit(arena: Arena, bytes: u32): Address {
+  return fail(arena.maximumBytes == u32.MAX_VALUE ? Status.MAXIMUM_REACHED : Status.BYTE_LIMIT, bytes);
 }
 
 /** Makes `block`, which follows the present one, the block to allocate from. */
@@ -212,6 +220,7 @@ function insertAfter(arena: Arena, address: Address): void {
   here.next = address;
   arena.reserved += block.bytes;
   arena.blocks++;
+  arena.pieces++;
 }
 
 function firstBlockOf(arena: Arena): Address {
@@ -256,6 +265,7 @@ export function createArena(parent: Address, sizeHint: u32, maximumBytes: u32): 
   arena.maximumBytes = maximumBytes;
   arena.reserved = bytes;
   arena.blocks = 1;
+  arena.pieces = 1;
   arena.nextBytes = bytes == SMALL_BLOCK_SIZE ? PAGE_SIZE : min(bytes * 2, BLOCK_LIMIT);
   arena.peak = bytes;
   drawEnd(arena);
@@ -304,6 +314,7 @@ function adopt(parent: Arena, child: Arena): void {
   if (parent.firstChild) changetype<Arena>(parent.firstChild).previousSibling = changetype<Address>(child);
   parent.firstChild = changetype<Address>(child);
   parent.childCount++;
+  parent.pieces++;
 }
 
 function orphan(child: Arena): void {
@@ -312,6 +323,7 @@ function orphan(child: Arena): void {
   if (child.previousSibling) changetype<Arena>(child.previousSibling).nextSibling = child.nextSibling;
   else parent.firstChild = child.nextSibling;
   parent.childCount--;
+  parent.pieces--;
 }
 
 /** Destroys the children made after `serial`; they are the first in the list. */
@@ -331,8 +343,8 @@ function destroyChildrenSince(arena: Arena, serial: f64): void {
 export function resetArena(arena: Arena): u32 {
   const guard = changetype<Guard>(arena.guard);
   const next = guard.generation + 1;
-  // What most events leave behind: one block, so no oversize run either, and a guard that has generations left.
-  if (arena.blocks > 1 || arena.mark || arena.firstChild || next == RETIRED) return resetSlow(arena);
+  // What most events leave behind: one block, no oversize run or child, and a guard that has generations left.
+  if (arena.pieces > 1 || arena.mark || next == RETIRED) return resetSlow(arena);
   const start = contentOf(arena, arena.block);
   const used = <u32>(arena.cursor - start);
   guard.generation = next;
@@ -344,12 +356,13 @@ export function resetArena(arena: Arena): u32 {
 }
 
 /**
- * Resets an arena for a claimant (see `Space` in bindings/allocators/space.ts), who has come to `cursor`, or has no claim
- * if that is 0; afterwards everything from the first byte of content up to `limit` is claimed. Returns what `resetArena`
- * does; where it fails, nothing is claimed.
+ * Resets an arena for a claimant (see `Space` in bindings/allocators/space.ts), who has claimed up to `limit` (0: has no
+ * claim) and come to `cursor`; afterwards everything from the first byte of content up to the arena's limit is claimed.
+ * Returns what `resetArena` does; where it fails, nothing is claimed.
  */
-export function resetClaimed(arena: Arena, cursor: Address): u32 {
-  if (cursor && arena.cursor == arena.limit) arena.cursor = cursor;
+export function resetClaimed(arena: Arena, cursor: Address, limit: Address): u32 {
+  // A cursor that is elsewhere has gone on to another block since, and what was claimed is full.
+  if (limit && arena.cursor == limit) arena.cursor = cursor;
   const used = resetArena(arena);
   if (used != u32.MAX_VALUE) arena.cursor = max(arena.cursor, arena.limit);
   return used;
@@ -413,6 +426,7 @@ function trim(arena: Arena): void {
     const next = changetype<Block>(block).next;
     arena.reserved -= changetype<Block>(block).bytes;
     arena.blocks--;
+    arena.pieces--;
     freeBlock(block);
     block = next;
   }
@@ -426,6 +440,7 @@ function freeOversize(arena: Arena, until: Address): void {
     arena.oversize = block.previous;
     arena.reserved -= block.bytes;
     arena.blocks--;
+    arena.pieces--;
     freeBlock(address);
   }
 }
@@ -499,6 +514,12 @@ export function rollBack(arena: Arena, block: Address, cursor: Address, oversize
   rewindBlocks(arena, block, cursor);
   arena.usedBefore = usedBefore;
   drawEnd(arena);
+}
+
+/** Undoes what failed half-way: rolls back, and gives back the blocks behind, as far as recent rounds did not need them. */
+export function undo(arena: Arena, block: Address, cursor: Address, oversize: Address, usedBefore: u32): void {
+  rollBack(arena, block, cursor, oversize, usedBefore);
+  if (arena.reserved > arena.peak) trim(arena);
 }
 
 /** The guard of the frame that `mark` opened: its own, kept by the mark above it or by the arena. */
@@ -589,7 +610,7 @@ export function validateArena(arena: Arena): u32 {
     if (changetype<Arena>(child).parent != changetype<Address>(arena)) return 7;
     children++;
   }
-  return children == arena.childCount ? 0 : 7;
+  return children == arena.childCount && blocks + children == arena.pieces ? 0 : 7;
 }
 
 /** In the debug module the unused part of a block is poisoned instead, and cleared when it is handed out. */

@@ -12,7 +12,7 @@ import { generationOf } from "../memory/guard";
 import { allocatePages, freePages, Owner } from "../memory/pageHeap";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
-import { Arena, arenaContains, rollBack } from "./arena";
+import { Arena, arenaContains, undo } from "./arena";
 import { Ref, TypeDescriptor } from "./typeDescriptor";
 
 @unmanaged
@@ -46,7 +46,8 @@ if (HEADER + INITIAL_SLOTS * 4 + INITIAL_CAPACITY * ENTRY_SIZE > FIRST_PAGES * P
 /**
  * Copies the record at `source` and every record that it leads to into `target`. Refs that lead into `target` already
  * are kept as they are. Returns the address of the copy, or 0 with a status: out of memory, over the target's limit, or
- * a stale ref in the graph; then source and target are as before. O(bytes and refs copied).
+ * a stale ref in the graph; then source and target are as before. A ref to a part of a record (a nested struct) leads to
+ * a copy of that part alone. O(bytes and refs copied, and for each ref the blocks of `target`).
  */
 export function copyGraph(target: Arena, source: Address, type: TypeDescriptor): Address {
   // A type without refs needs no table.
@@ -68,7 +69,7 @@ export function copyGraph(target: Arena, source: Address, type: TypeDescriptor):
   const result = forward(copy, target, source, type);
   let whole = result != 0;
   for (let scan: u32 = 0; whole && scan < copy.count; scan++) whole = scanEntry(copy, target, scan);
-  if (!whole) rollBack(target, block, cursor, oversize, usedBefore);
+  if (!whole) undo(target, block, cursor, oversize, usedBefore);
   if (copy.mask != INITIAL_SLOTS - 1) {
     freePages(copy.index, Owner.SCRATCH);
     freePages(copy.entries, Owner.SCRATCH);

@@ -1,9 +1,9 @@
 // Type descriptors: what a copy has to know of a struct, written into linear memory by TypeScript when a runtime first
 // meets the struct.
 //
-//   descriptor   ┌──────┬───────────┬───────┬──────┬────────────────────┬────────────────────┬ ─ ─
-//                │ size │ alignment │ slots │ 0    │ offset, descriptor │ offset, descriptor │
-//                └──────┴───────────┴───────┴──────┴────────────────────┴────────────────────┴ ─ ─
+//   descriptor   ┌──────┬───────┬────────────────────┬────────────────────┬ ─ ─
+//                │ size │ slots │ offset, descriptor │ offset, descriptor │
+//                └──────┴───────┴────────────────────┴────────────────────┴ ─ ─
 //   ref (12 B)   ┌─────────┬───────┬────────────┐
 //                │ address │ guard │ generation │   address 0: refers to nothing
 //                └─────────┴───────┴────────────┘
@@ -15,10 +15,8 @@ import { root } from "../memory/root";
 @unmanaged
 export class TypeDescriptor {
   size: u32;
-  alignment: u32;
   /** How many refs a record of this type holds, those of nested structs and arrays included. */
   slots: u32;
-  padding: u32;
 
   /** The offset of ref `index` in the record. */
   slotOffset(index: u32): u32 {

@@ -8,10 +8,10 @@ import { locate, locateKey } from "./sortedMapSearch";
 
 /** What a delete did. */
 export namespace Deletion {
-  export const ABSENT: u32 = 0;
-  export const DELETED: u32 = 1;
   /** The guard had to be replaced and memory is out: nothing has changed. */
-  export const REFUSED: u32 = 2;
+  export const REFUSED: u32 = 0;
+  export const ABSENT: u32 = 1;
+  export const DELETED: u32 = 2;
 }
 
 /** Removes the entry of `key` (see `locateKey`), which ends refs to entries. O(log n). */

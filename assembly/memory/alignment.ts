@@ -11,7 +11,7 @@ export const PAGE_MASK: u32 = PAGE_SIZE - 1;
 /** Every address that an allocator hands out is a multiple of this, so that any field can be read in place. */
 export const GRAIN: u32 = 8;
 
-/** The largest alignment that can be asked for; a quarter of the smallest gap between a block and the next page. */
+/** The largest alignment that can be asked for; what it can waste is small beside a block of pages. */
 export const ALIGNMENT_LIMIT: u32 = 4096;
 if (ALIGNMENT_LIMIT > PAGE_SIZE) ERROR("an alignment larger than a page cannot be met inside a run of pages");
 

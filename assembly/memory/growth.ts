@@ -1,9 +1,11 @@
 // Growth: the only place where memory grows, and where the host is told of it.
 
-import { root } from "./root";
+import { IS_DEBUG, root } from "./root";
 
 /** The host's hook: every view of the memory that it holds is detached now and must be made anew. */
-declare function grown(committedPages: u32): void;
+declare function grown(): void;
+/** The same for a module compiled for debugging: by the name that it imports, the host can tell which it is given. */
+declare function grownDebug(): void;
 
 /** Growth takes at least this, since a growth costs the host tens of microseconds whatever its size: 1 MiB. */
 const STEP_MINIMUM: u32 = 16;
@@ -35,5 +37,6 @@ export function growMemory(need: u32): u32 {
 
 /** Tells the host, after the page heap has taken the new pages into its tables. */
 export function announceGrowth(): void {
-  grown(root().committedPages);
+  if (IS_DEBUG) grownDebug();
+  else grown();
 }

@@ -128,11 +128,12 @@ export function ownerPages(owner: u8): u32 {
   return load<u32>(OWNER_PAGES + ((<usize>owner) << 2));
 }
 
-/** Makes sure that `count` pages are committed and free, growing if they are not. Returns 1, or 0 with a status. */
+/** Makes sure that a run of `count` pages is committed and free, growing if there is none. Returns 1, or 0 with a status. */
 export function reservePages(count: u32): u32 {
-  const state = root();
-  if (count <= state.freePages) return 1;
-  return growBy(count - state.freePages, count) ? 1 : 0;
+  if (count == 0 || count > PAGE_LIMIT)
+    return <u32>fail(count == 0 ? Status.INVALID_SIZE : Status.MAXIMUM_REACHED, count);
+  if (count <= root().freePages && findRun(count) != NO_PAGE) return 1;
+  return growForRun(count) == NO_PAGE ? 0 : 1;
 }
 
 /** From here on nothing is taken from the host. */

@@ -2,8 +2,8 @@
 
 import { inspect, isDeepStrictEqual } from "node:util";
 import { Bench } from "tinybench";
+import { CollectionWatch } from "../collections.js";
 import { type Case, type MeasuredCase, metricsOf, type SubjectInstance, type TimedCase } from "./case.js";
-import { CollectionCounter } from "./collections.js";
 import { elsewhere } from "./elsewhere.js";
 
 /** How long a run is. */
@@ -76,9 +76,8 @@ async function timeBatches(
   let last: unknown;
   let batchesPerSample = 1;
   let samples = 0;
-  let from = 0;
-  let until = 0;
-  const counter = new CollectionCounter();
+  let warmupStart = 0;
+  const watch = new CollectionWatch();
   const bench = new Bench({
     time: timedMillis,
     iterations: LEAST_SAMPLES,
@@ -86,11 +85,12 @@ async function timeBatches(
     warmupIterations: LEAST_SAMPLES,
     throws: true,
     setup: (_task, mode) => {
-      if (mode === "run") batchesPerSample = Math.max(1, Math.ceil((SAMPLE_MILLIS * samples) / (until - from)));
-      from = performance.now();
+      if (mode === "run") watch.openWindow();
+      else warmupStart = performance.now();
     },
-    teardown: () => {
-      until = performance.now();
+    teardown: (_task, mode) => {
+      if (mode === "run") watch.closeWindow();
+      else batchesPerSample = Math.ceil((SAMPLE_MILLIS * samples) / (performance.now() - warmupStart));
     },
   });
   // The task returns nothing, so that a result object cannot be taken for a measurement of tinybench's own protocol.
@@ -109,8 +109,8 @@ async function timeBatches(
   }
   const result = bench.tasks[0]!.result;
   if (result.state !== "completed") throw new Error(`the timing ended as ${result.state}`);
-  const { count } = await counter.between(from, until);
-  counter.stop();
+  const { count } = await watch.totals();
+  watch.dispose();
   return { millis: result.period / batchesPerSample, collections: count, last };
 }
 

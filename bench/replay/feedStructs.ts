@@ -33,5 +33,4 @@ export const TRADE = 4;
 export interface GuestExports {
   decodeMessage(region: number, address: number, length: number, message: number): number;
   arenaRounds(arena: number, rounds: number): number;
-  toFloat(mantissa: bigint, scale: number): number;
 }

@@ -35,8 +35,12 @@ export class HeldUpdates {
   /** The held updates that a snapshot of `lastUpdateId` does not contain, oldest first. Nothing is held afterwards. */
   takeAfter(lastUpdateId: number): HeldUpdate[] {
     const updates = this.#updates;
-    this.#updates = [];
+    this.clear();
     return updates.filter((update) => update.updateId > lastUpdateId);
+  }
+
+  clear(): void {
+    this.#updates = [];
   }
 }
 

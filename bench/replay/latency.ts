@@ -84,15 +84,8 @@ export class LatencyProbe implements Observer {
     return this.#count;
   }
 
-  /** Forgets all samples, and takes latencies from the end of the message before. */
-  closedLoop(): void {
-    this.#count = 0;
-    this.#interval = 0;
-  }
-
-  /** Forgets all samples; message `n` is intended to arrive at `origin + n × interval` nanoseconds. */
+  /** From now on message `n` is intended to arrive at `origin + n × interval` nanoseconds. */
   openLoop(origin: number, interval: number): void {
-    this.#count = 0;
     this.#origin = origin;
     this.#interval = interval;
   }
@@ -120,7 +113,10 @@ export class LatencyProbe implements Observer {
   }
 }
 
-/** The smallest of the ascending `sorted` that at least `share` of them do not exceed. */
+/**
+ * The smallest of the ascending `sorted` that at least `share` of them do not exceed: a latency that some message had.
+ * The quantiles of `simple-statistics` lie between two of them where the rank is a whole number.
+ */
 export function nearestRank(sorted: Float64Array, share: number): number | undefined {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
 }

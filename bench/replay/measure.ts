@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
-import { type CollectionTotals, CollectionWatch } from "./collectionWatch.js";
+import { median } from "simple-statistics";
+import { type CollectionTotals, CollectionWatch } from "../collections.js";
 import { type LatencyMicros, LatencyProbe, MonotonicClock } from "./latency.js";
 import { Verification, type VerificationTotals } from "./oracle.js";
 import { playClosed, playOpen } from "./play.js";
@@ -21,8 +22,13 @@ export interface SubjectReport {
   readonly messagesPerSecond: number;
   readonly latencyMicros: LatencyMicros;
   readonly collections: CollectionTotals;
+  /**
+   * What is alive on the JavaScript heap after the last measured pass: in use after a full collection, where `gc` is
+   * exposed. Node itself and the measuring are in it, the bytes of typed arrays are not, as they lie outside that heap.
+   */
   readonly heapBytes: number;
   readonly linearBytes: number;
+  /** The most at the end of a measured pass. */
   readonly residentBytes: number;
   readonly feedBytes: number;
   readonly book: BookSummary;
@@ -50,8 +56,8 @@ export function plannedPasses(lineCount: number): number {
  *
  * Closed loop: warm-up passes, then throughput passes without any clock or observer (their median counts), then latency
  * passes. Open loop: warm-up passes, then one pass at the given rate gives both. Each pass begins with an empty book.
- * Collections are counted within the measured passes only; a full collection before them, where `gc` is exposed, takes
- * what loading and warm-up left. Verification has a pass of its own at the end.
+ * Collections are counted within the measured passes only; where `gc` is exposed, a full collection before them takes
+ * what loading and warm-up left, and one behind them leaves what is alive. Verification has a pass of its own at the end.
  */
 export async function measure(
   recording: Recording,
@@ -66,6 +72,7 @@ export async function measure(
     const speed =
       options.rate === undefined ? await session.runClosedLoop(passes) : await session.runOpenLoop(options.rate);
     const collections = await session.collections();
+    const memory = session.memory();
     const book = subject.book();
     const refused = { count: subject.refusals.count, first: [...subject.refusals.first] };
     return {
@@ -73,7 +80,7 @@ export async function measure(
       messagesPerSecond: (speed.linesPerSecond * book.counters.messages) / recording.lineCount,
       latencyMicros: speed.latencyMicros,
       collections,
-      ...session.memory(),
+      ...memory,
       feedBytes: recording.bytes.length,
       book,
       refused,
@@ -92,7 +99,6 @@ interface Speed {
 class Session {
   readonly #clock = new MonotonicClock();
   readonly #watch = new CollectionWatch();
-  #heapBytes = 0;
   #residentBytes = 0;
 
   constructor(
@@ -113,9 +119,9 @@ class Session {
 
   async runClosedLoop(passes: number): Promise<Speed> {
     const { lineCount } = this.recording;
-    const seconds = new Float64Array(passes);
+    const seconds: number[] = [];
     for (let pass = 0; pass < passes; pass++) {
-      seconds[pass] = await this.#measured(() => this.#closedPass("throughput", undefined, pass, passes));
+      seconds.push(await this.#measured(() => this.#closedPass("throughput", undefined, pass, passes)));
     }
     const probe = new LatencyProbe(this.#clock, lineCount * passes);
     for (let pass = 0; pass < passes; pass++) {
@@ -146,10 +152,11 @@ class Session {
     return this.#watch.totals();
   }
 
-  /** The most that was in use at the end of a measured pass. */
-  memory(): { heapBytes: number; linearBytes: number; residentBytes: number } {
+  /** Call it outside the measured passes: it collects. */
+  memory(): Pick<SubjectReport, "heapBytes" | "linearBytes" | "residentBytes"> {
+    globalThis.gc?.();
     return {
-      heapBytes: this.#heapBytes,
+      heapBytes: process.memoryUsage().heapUsed,
       linearBytes: this.subject.linearBytes(),
       residentBytes: this.#residentBytes,
     };
@@ -182,15 +189,7 @@ class Session {
     await pass();
     const seconds = (performance.now() - start) / 1000;
     this.#watch.closeWindow();
-    const usage = process.memoryUsage();
-    this.#heapBytes = Math.max(this.#heapBytes, usage.heapUsed);
-    this.#residentBytes = Math.max(this.#residentBytes, usage.rss);
+    this.#residentBytes = Math.max(this.#residentBytes, process.memoryUsage.rss());
     return seconds;
   }
-}
-
-function median(values: Float64Array): number {
-  const sorted = values.slice().sort();
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -38,6 +38,9 @@ files of one recording are given in their order.
 Latency is counted from the end of the message before to the message's own end, all work between two messages included;
 with --rate, from the message's intended arrival, so that a stall is charged to everything behind it.
 
+The JavaScript heap is what is alive on it after a full collection at the end, Node itself included, the bytes of typed
+arrays not. Resident memory is the most at the end of a measured pass.
+
 Exit status:
   ${EXIT.good}    all is well
   ${EXIT.wrong}    lines were refused as no messages, the subjects' books differ, or the verification failed

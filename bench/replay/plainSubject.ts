@@ -1,15 +1,9 @@
-import { type HeldRows, HeldUpdates } from "./heldUpdates.js";
+import { FeedLedger } from "./feedLedger.js";
+import type { HeldRows } from "./heldUpdates.js";
 import { decodeLine, FeedMessage } from "./message.js";
 import type { Recording } from "./recording.js";
 import { SortedLevels } from "./sortedLevels.js";
-import {
-  type BookSummary,
-  type FeedCounters,
-  type Observer,
-  RefusalLog,
-  type Subject,
-  zeroCounters,
-} from "./subject.js";
+import { type BookSummary, type Observer, RefusalLog, type Subject } from "./subject.js";
 
 /**
  * The feed handler that a good engineer writes without Tidemark: `JSON.parse` for each message, prices and quantities
@@ -22,10 +16,7 @@ export class PlainSubject implements Subject {
   readonly #message = new FeedMessage();
   readonly #bids = new SortedLevels(1);
   readonly #asks = new SortedLevels(-1);
-  #held = new HeldUpdates();
-  #counters: FeedCounters = zeroCounters();
-  #snapshotId = -1;
-  #ticker: [number, number, number, number] | null = null;
+  readonly #ledger = new FeedLedger();
 
   constructor(recording: Recording) {
     this.#recording = recording;
@@ -43,12 +34,7 @@ export class PlainSubject implements Subject {
   }
 
   book(): BookSummary {
-    return {
-      bids: this.#bids.toRows(),
-      asks: this.#asks.toRows(),
-      ticker: this.#ticker === null ? null : [...this.#ticker],
-      counters: { ...this.#counters },
-    };
+    return { bids: this.#bids.toRows(), asks: this.#asks.toRows(), ...this.#ledger.summary() };
   }
 
   linearBytes(): number {
@@ -58,10 +44,7 @@ export class PlainSubject implements Subject {
   reset(): void {
     this.#bids.clear();
     this.#asks.clear();
-    this.#held = new HeldUpdates();
-    this.#counters = zeroCounters();
-    this.#snapshotId = -1;
-    this.#ticker = null;
+    this.#ledger.clear();
     this.refusals.clear();
   }
 
@@ -71,39 +54,24 @@ export class PlainSubject implements Subject {
 
   #handle(observer: Observer | undefined): void {
     const message = this.#message;
-    const counters = this.#counters;
-    counters.messages++;
+    const ledger = this.#ledger;
     switch (message.kind) {
       case "bookTicker":
-        counters.bookTickers++;
-        this.#rememberTicker();
+        ledger.noteTicker(message);
         break;
       case "trade":
-        counters.trades++;
-        counters.tradedQuantity += message.quantity;
+        ledger.noteTrade(message);
         break;
       case "depthUpdate":
-        counters.depthUpdates++;
-        counters.levels += message.bids.length + message.asks.length;
-        if (this.#snapshotId < 0) this.#held.hold(message);
-        else if (message.updateId > this.#snapshotId) this.#applyUpdate(message, observer);
+        ledger.noteUpdate(message.bids.length + message.asks.length);
+        if (ledger.snapshotId < 0) ledger.held.hold(message);
+        else if (message.updateId > ledger.snapshotId) this.#applyUpdate(message, observer);
         break;
       case "snapshot":
-        counters.snapshots++;
-        counters.levels += message.bids.length + message.asks.length;
+        ledger.noteSnapshot(message.bids.length + message.asks.length);
         this.#applySnapshot(observer);
         break;
     }
-  }
-
-  #rememberTicker(): void {
-    const { bidPrice, bidQuantity, askPrice, askQuantity } = this.#message;
-    this.#ticker ??= [0, 0, 0, 0];
-    const ticker = this.#ticker;
-    ticker[0] = bidPrice;
-    ticker[1] = bidQuantity;
-    ticker[2] = askPrice;
-    ticker[3] = askQuantity;
   }
 
   #applySnapshot(observer: Observer | undefined): void {
@@ -112,8 +80,8 @@ export class PlainSubject implements Subject {
     this.#asks.clear();
     applyRows(this.#bids, message.bids);
     applyRows(this.#asks, message.asks);
-    this.#snapshotId = message.updateId;
-    for (const update of this.#held.takeAfter(message.updateId)) this.#applyUpdate(update, observer);
+    this.#ledger.snapshotId = message.updateId;
+    for (const update of this.#ledger.held.takeAfter(message.updateId)) this.#applyUpdate(update, observer);
   }
 
   #applyUpdate(update: { updateId: number; bids: HeldRows; asks: HeldRows }, observer: Observer | undefined): void {

@@ -29,8 +29,10 @@ export interface SubjectResult {
     readonly max: number;
   };
   readonly collections: { readonly count: number; readonly totalMillis: number; readonly maxMillis: number };
+  /** Alive after a full collection at the end of the measuring. */
   readonly heapBytes: number;
   readonly linearBytes: number;
+  /** The most at the end of a measured pass. */
   readonly residentBytes: number;
 }
 

@@ -26,7 +26,7 @@ const ROWS: readonly Row[] = [
   { label: "collections, total (ms)", value: (report) => report.collections.totalMillis, format: fine, ratio: false },
   { label: "collections, longest (ms)", value: (report) => report.collections.maxMillis, format: fine, ratio: false },
   {
-    label: "JavaScript heap (MiB)",
+    label: "JavaScript heap, alive (MiB)",
     value: (report) => report.heapBytes / BYTES_PER_MIB,
     format: mebibytes,
     ratio: true,

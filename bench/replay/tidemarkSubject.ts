@@ -11,6 +11,7 @@ import {
   type SequenceOf,
   type SortedMap,
 } from "tidemark";
+import { FeedLedger } from "./feedLedger.js";
 import {
   BOOK_TICKER,
   DEPTH_UPDATE,
@@ -22,17 +23,10 @@ import {
   TRADE,
 } from "./feedStructs.js";
 import { loadGuest } from "./guestModule.js";
-import { type HeldRows, HeldUpdates } from "./heldUpdates.js";
+import type { HeldRows } from "./heldUpdates.js";
 import { decodeLine, FeedMessage, MAXIMUM_MESSAGE_BYTES } from "./message.js";
 import type { Recording } from "./recording.js";
-import {
-  type BookSummary,
-  type FeedCounters,
-  type Observer,
-  RefusalLog,
-  type Subject,
-  zeroCounters,
-} from "./subject.js";
+import { type BookSummary, type Observer, RefusalLog, type Subject } from "./subject.js";
 
 type Levels = SequenceOf<typeof Level>;
 type Side = SortedMap<typeof f64, typeof f64>;
@@ -66,11 +60,7 @@ export class TidemarkSubject implements Subject {
   readonly #levels: Levels;
   #observer: Observer | undefined;
   readonly #unusual = new FeedMessage();
-  #held = new HeldUpdates();
-  #counters: FeedCounters = zeroCounters();
-  #snapshotId = -1;
-  #hasTicker = false;
-  readonly #ticker: [number, number, number, number] = [0, 0, 0, 0];
+  readonly #ledger = new FeedLedger();
 
   static async create(recording: Recording): Promise<TidemarkSubject> {
     const runtime = await createRuntime({ maximumBytes: 512 << 20 });
@@ -95,8 +85,8 @@ export class TidemarkSubject implements Subject {
 
   deliver(first: number, last: number, observer: Observer | undefined): Promise<void> {
     this.#observer = observer;
-    this.#receive(first, last);
     observer?.begin();
+    this.#receive(first, last);
     const posted = this.#post(first, last);
     return posted === last ? this.#loop.runUntilIdle() : this.#deliverRest(posted, last);
   }
@@ -118,12 +108,7 @@ export class TidemarkSubject implements Subject {
   }
 
   book(): BookSummary {
-    return {
-      bids: rowsOf(this.#bids),
-      asks: rowsOf(this.#asks),
-      ticker: this.#hasTicker ? [...this.#ticker] : null,
-      counters: { ...this.#counters },
-    };
+    return { bids: rowsOf(this.#bids), asks: rowsOf(this.#asks), ...this.#ledger.summary() };
   }
 
   linearBytes(): number {
@@ -133,10 +118,7 @@ export class TidemarkSubject implements Subject {
   reset(): void {
     this.#bids.clear();
     this.#asks.clear();
-    this.#held = new HeldUpdates();
-    this.#counters = zeroCounters();
-    this.#snapshotId = -1;
-    this.#hasTicker = false;
+    this.#ledger.clear();
     this.refusals.clear();
   }
 
@@ -165,39 +147,19 @@ export class TidemarkSubject implements Subject {
       length > MAXIMUM_MESSAGE_BYTES
         ? NOT_TAKEN
         : this.#decode(region.address, start + this.#shift, length, message.$address);
-    if (kind === BOOK_TICKER) this.#rememberTicker();
-    else if (kind === TRADE) this.#countTrade(message.quantity);
+    if (kind === BOOK_TICKER) this.#ledger.noteTicker(message);
+    else if (kind === TRADE) this.#ledger.noteTrade(message);
     else if (kind === DEPTH_UPDATE) this.#takeUpdate(region);
     else if (kind === SNAPSHOT) this.#takeSnapshot(region);
     else this.#handleUnusual(line);
     this.#observer?.end(line);
   }
 
-  #rememberTicker(): void {
-    const message = this.#message;
-    const ticker = this.#ticker;
-    this.#counters.messages++;
-    this.#counters.bookTickers++;
-    this.#hasTicker = true;
-    ticker[0] = message.bidPrice;
-    ticker[1] = message.bidQuantity;
-    ticker[2] = message.askPrice;
-    ticker[3] = message.askQuantity;
-  }
-
-  #countTrade(quantity: number): void {
-    this.#counters.messages++;
-    this.#counters.trades++;
-    this.#counters.tradedQuantity += quantity;
-  }
-
   #takeUpdate(region: Region): void {
     const { updateId, bidCount, askCount } = this.#message;
-    this.#counters.messages++;
-    this.#counters.depthUpdates++;
-    this.#counters.levels += bidCount + askCount;
-    if (this.#snapshotId < 0) this.#holdDecoded(region);
-    else if (updateId > this.#snapshotId) {
+    this.#ledger.noteUpdate(bidCount + askCount);
+    if (this.#ledger.snapshotId < 0) this.#holdDecoded(region);
+    else if (updateId > this.#ledger.snapshotId) {
       this.#applyDecoded(region);
       if (this.#observer?.verify !== undefined) this.#verify(updateId);
     }
@@ -205,9 +167,7 @@ export class TidemarkSubject implements Subject {
 
   #takeSnapshot(region: Region): void {
     const { updateId, bidCount, askCount } = this.#message;
-    this.#counters.messages++;
-    this.#counters.snapshots++;
-    this.#counters.levels += bidCount + askCount;
+    this.#ledger.noteSnapshot(bidCount + askCount);
     this.#bids.clear();
     this.#asks.clear();
     this.#applyDecoded(region);
@@ -222,8 +182,8 @@ export class TidemarkSubject implements Subject {
 
   /** The snapshot of `updateId` is in place: the updates that were held for it follow. */
   #startFrom(updateId: number): void {
-    this.#snapshotId = updateId;
-    for (const update of this.#held.takeAfter(updateId)) {
+    this.#ledger.snapshotId = updateId;
+    for (const update of this.#ledger.held.takeAfter(updateId)) {
       applyRows(this.#bids, update.bids);
       applyRows(this.#asks, update.asks);
       if (this.#observer?.verify !== undefined) this.#verify(update.updateId);
@@ -235,7 +195,7 @@ export class TidemarkSubject implements Subject {
     this.#unusual.updateId = updateId;
     copyLevels(this.#unusual.bids, bidCount > 0 ? region.arrayAt(Level, bids, bidCount, this.#levels) : undefined);
     copyLevels(this.#unusual.asks, askCount > 0 ? region.arrayAt(Level, asks, askCount, this.#levels) : undefined);
-    this.#held.hold(this.#unusual);
+    this.#ledger.held.hold(this.#unusual);
   }
 
   /** A line that the decoder did not take: decoded as the plain handler does, or refused. */
@@ -246,28 +206,22 @@ export class TidemarkSubject implements Subject {
       this.refusals.refuse(line, refusal);
       return;
     }
-    const decoded = this.#message;
-    decoded.bidPrice = message.bidPrice;
-    decoded.bidQuantity = message.bidQuantity;
-    decoded.askPrice = message.askPrice;
-    decoded.askQuantity = message.askQuantity;
-    if (message.kind === "bookTicker") this.#rememberTicker();
-    else if (message.kind === "trade") this.#countTrade(message.quantity);
+    if (message.kind === "bookTicker") this.#ledger.noteTicker(message);
+    else if (message.kind === "trade") this.#ledger.noteTrade(message);
     else this.#takeUnusualLevels(message);
   }
 
   #takeUnusualLevels(message: FeedMessage): void {
-    const counters = this.#counters;
-    counters.messages++;
-    counters.levels += message.bids.length + message.asks.length;
+    const ledger = this.#ledger;
+    const levels = message.bids.length + message.asks.length;
     if (message.kind === "snapshot") {
-      counters.snapshots++;
+      ledger.noteSnapshot(levels);
       this.#bids.clear();
       this.#asks.clear();
     } else {
-      counters.depthUpdates++;
-      if (this.#snapshotId < 0) this.#held.hold(message);
-      if (message.updateId <= this.#snapshotId || this.#snapshotId < 0) return;
+      ledger.noteUpdate(levels);
+      if (ledger.snapshotId < 0) ledger.held.hold(message);
+      if (message.updateId <= ledger.snapshotId || ledger.snapshotId < 0) return;
     }
     applyRows(this.#bids, message.bids);
     applyRows(this.#asks, message.asks);

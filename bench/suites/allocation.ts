@@ -1,6 +1,6 @@
 /** Making records: what a short-lived record costs, in time and in collections. */
 
-import { defineSuite, timedCase } from "../harness/case.js";
+import { defineSuite, type SubjectInstance, type Target, timedCase } from "../harness/case.js";
 import { elsewhere } from "../harness/elsewhere.js";
 
 /** As many records are alive at a time. */
@@ -50,6 +50,34 @@ async function tidemarkRing(fields: "fractions" | "whole numbers") {
   return { runtime, arena, Record, record, endRing, sumRing };
 }
 
+/** Batches of rings, each filled by `fillRing` from the index of its first record. */
+function fillingRings(
+  { runtime, endRing, sumRing }: Awaited<ReturnType<typeof tidemarkRing>>,
+  fillRing: (first: number) => void,
+): SubjectInstance<number> {
+  return {
+    run() {
+      for (let first = 0; first < RECORDS; first += RING) {
+        endRing();
+        fillRing(first);
+      }
+      return sumRing();
+    },
+    dispose: () => runtime.dispose(),
+  };
+}
+
+/** A ring of object literals, each of which lives until its place is taken. What reads it stands elsewhere. */
+function literalRing() {
+  const ring: Level[] = Array.from({ length: RING }, () => ({ price: 0, quantity: 0, sequence: 0, time: 0 }));
+  return { ring, sumRing: elsewhere(() => sumOf(ring)) };
+}
+
+const recordTargets: readonly Target[] = [
+  { subject: "tidemark", ratio: { atMost: 0.6 } },
+  { subject: "tidemark", metric: "collections", value: { atMost: 0 } },
+];
+
 export default defineSuite({
   name: "allocation",
   title: "making records",
@@ -63,7 +91,7 @@ export default defineSuite({
       baseline: "object literal in a ring",
       subjects: {
         "object literal in a ring": () => {
-          const ring: Level[] = Array.from({ length: RING }, () => ({ price: 0, quantity: 0, sequence: 0, time: 0 }));
+          const { ring, sumRing } = literalRing();
           return {
             run() {
               for (let index = 0; index < RECORDS; index++) {
@@ -74,12 +102,13 @@ export default defineSuite({
                   time: index + 3,
                 };
               }
-              return sumOf(ring);
+              return sumRing();
             },
           };
         },
         tidemark: async () => {
-          const { runtime, arena, Record, record, endRing, sumRing } = await tidemarkRing("fractions");
+          const ring = await tidemarkRing("fractions");
+          const { arena, Record, record } = ring;
           const fillRing = (first: number) => {
             for (let index = first; index < first + RING; index++) {
               arena.new(Record, record);
@@ -89,23 +118,11 @@ export default defineSuite({
               record.time = index + 3;
             }
           };
-          return {
-            run() {
-              for (let first = 0; first < RECORDS; first += RING) {
-                endRing();
-                fillRing(first);
-              }
-              return sumRing();
-            },
-            dispose: () => runtime.dispose(),
-          };
+          return fillingRings(ring, fillRing);
         },
       },
       expected: () => expectedSum(FRACTION),
-      targets: [
-        { subject: "tidemark", ratio: { atMost: 0.6 } },
-        { subject: "tidemark", metric: "collections", value: { atMost: 0 } },
-      ],
+      targets: recordTargets,
     }),
     timedCase({
       name: "whole-record",
@@ -116,18 +133,19 @@ export default defineSuite({
       baseline: "object literal in a ring",
       subjects: {
         "object literal in a ring": () => {
-          const ring: Level[] = Array.from({ length: RING }, () => ({ price: 0, quantity: 0, sequence: 0, time: 0 }));
+          const { ring, sumRing } = literalRing();
           return {
             run() {
               for (let index = 0; index < RECORDS; index++) {
                 ring[index & (RING - 1)] = { price: index, quantity: index + 1, sequence: index + 2, time: index + 3 };
               }
-              return sumOf(ring);
+              return sumRing();
             },
           };
         },
         tidemark: async () => {
-          const { runtime, arena, Record, record, endRing, sumRing } = await tidemarkRing("whole numbers");
+          const ring = await tidemarkRing("whole numbers");
+          const { arena, Record, record } = ring;
           const fillRing = (first: number) => {
             for (let index = first; index < first + RING; index++) {
               arena.new(Record, record);
@@ -137,23 +155,11 @@ export default defineSuite({
               record.time = index + 3;
             }
           };
-          return {
-            run() {
-              for (let first = 0; first < RECORDS; first += RING) {
-                endRing();
-                fillRing(first);
-              }
-              return sumRing();
-            },
-            dispose: () => runtime.dispose(),
-          };
+          return fillingRings(ring, fillRing);
         },
       },
       expected: () => expectedSum(1),
-      targets: [
-        { subject: "tidemark", ratio: { atMost: 0.6 } },
-        { subject: "tidemark", metric: "collections", value: { atMost: 0 } },
-      ],
+      targets: recordTargets,
     }),
     timedCase({
       name: "arena-in-wasm",

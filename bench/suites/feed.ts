@@ -3,33 +3,17 @@
 import { dataPath, hasData } from "../data.js";
 import { defineSuite, type Measurement, measuredCase } from "../harness/case.js";
 import type { FeedSource } from "../replay/feed.js";
-import type { BookSummary, FeedCounters, SubjectName } from "../replay/subject.js";
-
-/** What both handlers must agree on. */
-interface FeedResult {
-  readonly counters: FeedCounters;
-  readonly bidLevels: number;
-  readonly askLevels: number;
-  /** Price and quantity. */
-  readonly bestBid: readonly number[];
-  readonly bestAsk: readonly number[];
-}
+import type { BookSummary, SubjectName } from "../replay/subject.js";
 
 /** Passes of each sort; enough for steady figures, and for p99.99 to rest on dozens of messages. */
 const PASSES = 6;
 const QUICK_PASSES = 2;
 
-function resultOf({ bids, asks, counters }: BookSummary): FeedResult {
-  return {
-    counters,
-    bidLevels: bids.length / 2,
-    askLevels: asks.length / 2,
-    bestBid: bids.slice(0, 2),
-    bestAsk: asks.slice(0, 2),
-  };
-}
-
-async function measureSubject(name: SubjectName, source: FeedSource, quick: boolean): Promise<Measurement<FeedResult>> {
+async function measureSubject(
+  name: SubjectName,
+  source: FeedSource,
+  quick: boolean,
+): Promise<Measurement<BookSummary>> {
   const { loadFeed } = await import("../replay/feed.js");
   const { measure } = await import("../replay/measure.js");
   const { subjects } = await import("../replay/subjects.js");
@@ -47,25 +31,20 @@ async function measureSubject(name: SubjectName, source: FeedSource, quick: bool
         max: report.latencyMicros.max,
         collections: report.collections.count,
         longestCollection: report.collections.maxMillis,
-        heap: report.heapBytes,
+        liveHeap: report.heapBytes,
         resident: report.residentBytes,
       },
-      result: resultOf(report.book),
+      result: report.book,
     };
   } finally {
     subject.dispose();
   }
 }
 
-/** The plain implementation: one pass of the plain handler. */
-async function expectedResult(source: FeedSource): Promise<FeedResult> {
+async function expectedBook(source: FeedSource): Promise<BookSummary> {
   const { loadFeed } = await import("../replay/feed.js");
-  const { PlainSubject } = await import("../replay/plainSubject.js");
-  const { playClosed } = await import("../replay/play.js");
-  const recording = await loadFeed(source);
-  const subject = new PlainSubject(recording);
-  await playClosed(recording, subject, undefined);
-  return resultOf(subject.book());
+  const { rebuildPlainly } = await import("./plainBook.js");
+  return rebuildPlainly(await loadFeed(source));
 }
 
 function feedCase(name: string, title: string, source: FeedSource) {
@@ -82,7 +61,7 @@ function feedCase(name: string, title: string, source: FeedSource) {
       max: "µs",
       collections: "collections",
       longestCollection: "ms",
-      heap: "bytes",
+      liveHeap: "bytes",
       resident: "bytes",
     },
     baseline: "plain",
@@ -90,7 +69,7 @@ function feedCase(name: string, title: string, source: FeedSource) {
       plain: ({ quick }) => measureSubject("plain", source, quick),
       tidemark: ({ quick }) => measureSubject("tidemark", source, quick),
     },
-    expected: () => expectedResult(source),
+    expected: () => expectedBook(source),
     targets: [
       { subject: "tidemark", ratio: { atLeast: 3 } },
       { subject: "tidemark", metric: "p9999", ratio: { atMost: 0.5 } },

@@ -12,7 +12,7 @@ const NO_LIMIT = 0xffff_ffff;
  *
  * | operation | cost |
  * |---|---|
- * | `new`, `array`, `bytes` | O(1), amortised over blocks that double up to 1 MiB |
+ * | `new`, `array`, `bytes` | O(1), amortised over blocks: 4 KiB, then 64 KiB, doubling up to 1 MiB |
  * | `mark` | O(1) |
  * | `rewind`, `reset`, `destroy` | O(bytes used since), one pass that clears them, + O(blocks) |
  *
@@ -47,9 +47,9 @@ export class Arena extends Space {
     }
   }
 
-  /** True once the arena has been destroyed, alone or with its parent. */
+  /** True once the arena has been destroyed, alone, with its parent or with the runtime. */
   get destroyed(): boolean {
-    return this.$header === 0;
+    return this.$header === 0 || this.$memory.disposed;
   }
 
   override arena(options?: ArenaOptions): Arena {
@@ -62,6 +62,7 @@ export class Arena extends Space {
    *
    * @returns the bytes that were in use
    * @throws {DisposedError} if it has been destroyed
+   * @throws {OutOfMemoryError} once in 2^32 resets, if the guard has to be replaced and memory is out; nothing has changed
    */
   reset(): number {
     const small = this.$resetSmall();

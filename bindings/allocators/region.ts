@@ -8,6 +8,9 @@ import { type ArenaOptions, FAILED, Space } from "./space.js";
 /** More than any hint can say. */
 const HINT_LIMIT = 0xffff_ffff;
 
+/** After so many events the pool looks whether it holds too much; a power of two. */
+const SHRINK_INTERVAL = 64;
+
 /** Hints below the first block of any arena need no reserving. */
 const RESERVE_AHEAD = 4096;
 
@@ -65,14 +68,17 @@ export class Region extends Space {
 }
 
 /**
- * The arenas that regions are leased from and go back to. It holds as many as were ever in use at once; each keeps the
- * blocks that recent events needed.
+ * The arenas that regions are leased from and go back to. It holds as many as recent events needed at once (a peak that
+ * decays by 1/32 every 64 events), and each keeps the blocks that its recent events needed.
  */
 export class RegionPool {
   readonly #memory: LinearMemory;
   readonly #maximumBytes: number;
   readonly #idle: Lease[] = [];
   #leased = 0;
+  /** The most that were leased at once, decaying. */
+  #peak = 1;
+  #ends = 0;
   #disposed = false;
 
   /** Use `runtime.regionPool()`. */
@@ -110,13 +116,13 @@ export class RegionPool {
     const lease = idle.length > 0 ? idle[idle.length - 1] : undefined;
     // Whatever is not as usual (a foreign or leased region, a large hint, a pool or runtime that is disposed) is for the
     // slow path to sort out.
-    if (lease === undefined || sizeHint > RESERVE_AHEAD || region?.$pool !== this) {
+    if (lease === undefined || !(sizeHint <= RESERVE_AHEAD && sizeHint >= 0) || region?.$pool !== this) {
       this.#leaseSlow(region, sizeHint);
     } else if (region.$lease !== undefined || this.#memory.disposed !== false) {
       this.#leaseSlow(region, sizeHint);
     } else {
       idle.pop();
-      this.#leased++;
+      if (++this.#leased > this.#peak) this.#peak = this.#leased;
       region.$resume(lease);
     }
   }
@@ -135,7 +141,7 @@ export class RegionPool {
     } else {
       region.$resume(lease);
     }
-    this.#leased++;
+    if (++this.#leased > this.#peak) this.#peak = this.#leased;
     // A hint that cannot be met is no failure: the event takes its blocks one by one, and may need fewer.
     if (sizeHint > RESERVE_AHEAD) memory.exports.reserveArena(region.$arena("leasing a region"), sizeHint);
   }
@@ -172,7 +178,16 @@ export class RegionPool {
     region.$drop();
     this.#leased--;
     this.#idle.push(lease);
+    if ((++this.#ends & (SHRINK_INTERVAL - 1)) === 0) this.#shrink();
     return used;
+  }
+
+  /** Lets the remembered peak decay, and gives back an arena that recent events did not need. */
+  #shrink(): void {
+    this.#peak = Math.max(this.#leased + 1, this.#peak - Math.ceil(this.#peak / 32));
+    if (this.size <= this.#peak) return;
+    const { header } = this.#idle.shift()!; // the one that has been idle for longest
+    this.#memory.exports.destroyArena(header * 4);
   }
 
   /** Ends a region whose arena is gone. */

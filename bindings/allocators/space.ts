@@ -12,17 +12,17 @@ import type { CopyTarget, Cursor } from "../layout/cursor.js";
 import { descriptorOf } from "../layout/descriptor.js";
 import { newSequence } from "../layout/fields.js";
 import type { FieldType } from "../layout/fieldType.js";
-import { assertSameMemory, Location, place } from "../layout/location.js";
+import { assertSameMemory, isLive, Location, place } from "../layout/location.js";
 import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import {
   type Address,
   ALIGNMENT_LIMIT,
-  ARENA_BLOCKS,
   ARENA_CURSOR,
   ARENA_GUARD,
   ARENA_LIMIT,
+  ARENA_PIECES,
   ARENA_SIZE,
   SIZE_LIMIT,
 } from "../memory/module.js";
@@ -31,7 +31,7 @@ const CURSOR = ARENA_CURSOR / 4;
 const LIMIT = ARENA_LIMIT / 4;
 const GUARD = ARENA_GUARD / 4;
 
-const BLOCKS = ARENA_BLOCKS / 4;
+const PIECES = ARENA_PIECES / 4;
 
 /** Up to here, in bytes, clearing in TypeScript costs less than the call. */
 const SMALL_RESET = 256;
@@ -98,7 +98,7 @@ export abstract class Space implements CopyTarget, SegmentSource {
   /** The next free byte, and the end, of what is claimed; both 0 if nothing is. */
   $cursor = 0;
   $limit = 0;
-  /** Where the claim began, if it was made of an empty arena of one block and has been kept since; else 0. */
+  /** Where the claim began, if it was made of an empty arena and has been kept since; else 0. */
   $start = 0;
   /** The guard of records that are made now, as its index in `memory.i32`, and its generation. */
   $guard = 0;
@@ -117,7 +117,8 @@ export abstract class Space implements CopyTarget, SegmentSource {
 
   /**
    * The address of the arena's header, for guest modules: they pass it to functions compiled from `assembly/`. Take it
-   * anew for each call; what a call to the guest allocates is then counted and placed without gaps.
+   * anew for each call, and at the end of a function that the guest calls: until then the guest finds the block at hand
+   * full, since the fast path has claimed the rest of it, and takes another.
    */
   get address(): Address {
     return this.$arena("address");
@@ -152,7 +153,7 @@ export abstract class Space implements CopyTarget, SegmentSource {
   #newSlow<F extends Fields>(type: StructType<F>, given: CursorOf<F> | undefined): CursorOf<F> {
     assertStruct(type);
     const into = given === undefined ? type.$newCursor(this.$memory) : given;
-    assertSameMemory(this.$memory, into, `new ${type.name}`);
+    assertSameMemory(this.$memory, into, "new");
     if (into.$struct !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new ${type.name}: the cursor is of ${into.$struct?.name}`);
     }
@@ -345,7 +346,7 @@ export abstract class Space implements CopyTarget, SegmentSource {
     }
     const address = typeof target === "number" ? target : target.$address;
     if (!Number.isInteger(address) || address <= 0 || address > 0xffff_ffff) return false;
-    if (typeof target !== "number" && target.$memory !== this.$memory) return false;
+    if (typeof target !== "number" && (target.$memory !== this.$memory || !isLive(target))) return false;
     return this.$memory.exports.arenaContains(arena, address, 1) !== 0;
   }
 
@@ -408,7 +409,7 @@ export abstract class Space implements CopyTarget, SegmentSource {
   /**
    * Resets an arena that has seen no more than one claim and {@link SMALL_RESET} bytes, which is what most events come
    * to, without a call (benchmark case loop/synchronous: 8 ns an event). It does what `resetArena` in wasm does for such
-   * an arena: no mark, child, second block or oversize run can be there, since making one gives the claim back.
+   * an arena. A mark cannot be there: making one gives the claim back, or takes a second block.
    *
    * @returns the bytes that were in use, or −1 if {@link $reset} has to do it
    */
@@ -419,8 +420,10 @@ export abstract class Space implements CopyTarget, SegmentSource {
     if (start === 0 || used > SMALL_RESET) return -1;
     const { u32, i32, f64 } = this.$memory;
     const generation = (this.$generation + 1) | 0;
-    // A guard that is about to retire has to be replaced; a cursor that has moved means that a guest was here.
-    if (generation === RETIRED || u32[this.$header + CURSOR] !== this.$limit) return -1;
+    const header = this.$header;
+    // A guard that is about to retire has to be replaced. Blocks that are kept from larger rounds have to go some day. And
+    // a guest that has kept the arena's address may have made pieces, or gone on from the claim.
+    if (generation === RETIRED || u32[header + PIECES] !== 1 || u32[header + CURSOR] !== this.$limit) return -1;
     for (let index = start >>> 3; index < cursor >>> 3; index++) f64[index] = 0;
     i32[this.$guard] = generation;
     this.$generation = generation;
@@ -431,18 +434,20 @@ export abstract class Space implements CopyTarget, SegmentSource {
   /** Ends everything in the arena, the children included. Returns the bytes that were in use, or {@link FAILED}. */
   $reset(): number {
     const header = this.$header;
-    const used = this.$memory.exports.resetClaimed(header * 4, this.$cursor) >>> 0;
+    const memory = this.$memory;
+    // A host may have grown memory, which detaches the views, while the arena was in use.
+    if (memory.u32.length === 0) memory.recover();
+    const used = memory.exports.resetClaimed(header * 4, this.$cursor, this.$limit) >>> 0;
     this.$cursor = 0;
     this.$limit = 0;
     this.$start = 0;
     if (used === FAILED) return FAILED;
-    const { u32 } = this.$memory;
+    const { u32 } = memory;
     const limit = u32[header + LIMIT]!;
     if (limit !== 0) {
       this.$cursor = header * 4 + ARENA_SIZE;
       this.$limit = limit;
-      // Blocks that are kept from larger rounds have to go some day, and that is for wasm to do.
-      if (u32[header + BLOCKS] === 1) this.$start = this.$cursor;
+      this.$start = this.$cursor;
     }
     this.#readGuard();
     if (this.$children !== undefined) this.$endChildren(-1);

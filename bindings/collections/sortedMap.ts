@@ -76,9 +76,10 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   readonly $format: KeyFormat;
   readonly $descending: boolean;
   readonly #valueType: FieldType<unknown>;
-  readonly #keyIsF64: boolean;
+  /** False after dispose, so that nothing takes the short way any more. */
+  #keyIsF64: boolean;
   /** True if keys and values are of f64. */
-  readonly #bothF64: boolean;
+  #bothF64: boolean;
   /** True if wasm stores values itself: they come as a number. */
   readonly #valuePassed: boolean;
   readonly $entry: Entry<K, V>;
@@ -113,7 +114,8 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
 
   /** How many entries there are. O(1). */
   get size(): number {
-    return this.$memory.u32[(this.$open("size") + Layout.SIZE) >>> 2]!;
+    const map = this.$open("size"); // first, since it may make the views anew
+    return this.$memory.u32[(map + Layout.SIZE) >>> 2]!;
   }
 
   /** True once the map, or its runtime, has been disposed. */
@@ -133,7 +135,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     // The short way first, and all else in other methods, so that engines compile this in place at the call: only then
     // is a number that is passed no object of the JavaScript heap. So in every method below.
     if (this.#bothF64 && isNumber(key) && typeof value === "number") {
-      const done = this.$memory.exports.sortedMapSet(this.$open("set"), key, value);
+      const done = this.$memory.exports.sortedMapSet(this.#address, key, value);
       if (done !== Setting.REFUSED) return done === Setting.INSERTED;
     }
     return this.#setSlow(key, value);
@@ -216,6 +218,14 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    * @throws {InvalidArgumentError} if it is no key; nothing has changed
    */
   delete(key: GivenKey<K>): boolean {
+    if (this.#keyIsF64 && isNumber(key)) {
+      const done = this.$memory.exports.sortedMapDelete(this.#address, key);
+      if (done !== Deletion.REFUSED) return done === Deletion.DELETED;
+    }
+    return this.#deleteSlow(key);
+  }
+
+  #deleteSlow(key: unknown): boolean {
     const passed = this.#pass("delete", key);
     const done = this.$memory.exports.sortedMapDelete(this.$open("delete"), passed);
     if (done === Deletion.REFUSED) throw this.$memory.failure(`deleting key ${describe(key)} of a sorted map`);
@@ -283,6 +293,9 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
 
   /** Calls `callback` with each value and key in the map's order; structs are shown by reused cursors. */
   forEach(callback: (value: Shown<V>, key: Shown<K>, map: this) => void): void {
+    if (typeof callback !== "function") {
+      throw new InvalidArgumentError(`forEach takes a function, but was given ${describe(callback)}`);
+    }
     for (const entry of this) callback(entry.value, entry.key, this);
   }
 
@@ -314,6 +327,8 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     if (this.disposed) return;
     this.$memory.exports.destroySortedMap(this.#address);
     this.#address = 0;
+    this.#keyIsF64 = false;
+    this.#bothF64 = false;
   }
 
   /** As {@link dispose}. */
@@ -327,13 +342,14 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   }
 
   $open(operation: string): Address {
-    if (this.#address === 0 || this.$memory.disposed) this.#refuse(operation);
+    // Views of length 0: the runtime has been disposed, or a host has grown memory behind our back.
+    if (this.#address === 0 || this.$memory.u32.length === 0) this.#assertUsable(operation);
     return this.#address;
   }
 
-  #refuse(operation: string): never {
+  #assertUsable(operation: string): void {
     this.$memory.assertUsable(operation);
-    throw new DisposedError(`${operation}: the sorted map has been disposed`);
+    if (this.#address === 0) throw new DisposedError(`${operation}: the sorted map has been disposed`);
   }
 
   /** Moves the map's entry to entry `index` of `leaf`, with the guard that the map has now. */

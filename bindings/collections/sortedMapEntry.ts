@@ -44,6 +44,7 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     this.#valueBytes = valueType.size;
     this.#valuesOffset = memory.u32[(map + Layout.VALUES_OFFSET) >>> 2]!;
     this.#keyCursor = keyType instanceof StructType ? keyType.$newCursor(memory) : undefined;
+    if (this.#keyCursor !== undefined) Object.defineProperty(this.#keyCursor, "$fleeting", { value: true });
     this.#valueCursor = valueType instanceof StructType ? valueType.$newCursor(memory) : undefined;
   }
 

@@ -120,6 +120,16 @@ function assertComplete(type: AnyStruct, checked: unknown, path: string): void {
   for (const [name, field] of Object.entries(type.fields as Fields)) {
     const value = (checked as Record<string, unknown>)[name];
     if (value === undefined) throw new InvalidArgumentError(`${path} lacks the field ${name} of ${type.name}`);
-    if (field instanceof StructType) assertComplete(field, value, `${path}.${name}`);
+    assertWhole(field, value, `${path}.${name}`);
   }
+}
+
+/** As {@link assertComplete}, for a value of any type: structs in arrays must have all their fields too. */
+function assertWhole(type: FieldType<unknown>, value: unknown, path: string): void {
+  if (type instanceof StructType) assertComplete(type, value, path);
+  const { $element: element } = type as Partial<ArrayType<FieldType<unknown>>>;
+  if (element === undefined || value instanceof Image) return;
+  (value as unknown[]).forEach((item, index) => {
+    assertWhole(element, item, `${path}[${index}]`);
+  });
 }

@@ -38,7 +38,7 @@ export type Neighbour = (typeof Neighbour)[keyof typeof Neighbour];
 export const Setting = { REFUSED: 0, UPDATED: 1, INSERTED: 2 } as const;
 
 /** What a delete did, as `assembly/` numbers it. */
-export const Deletion = { ABSENT: 0, DELETED: 1, REFUSED: 2 } as const;
+export const Deletion = { REFUSED: 0, ABSENT: 1, DELETED: 2 } as const;
 
 /** What `validateSortedMap` found, by its number. */
 export const VIOLATIONS: readonly string[] = [

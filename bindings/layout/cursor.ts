@@ -41,6 +41,11 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
     return made;
   }
 
+  /** True for a cursor on a copy that is overwritten when the next one is shown: nothing else may refer to that. */
+  get $fleeting(): boolean {
+    return false;
+  }
+
   /** True while the cursor points at a record that lives. */
   isLive(): boolean {
     return isLive(this);
@@ -49,7 +54,8 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /**
    * Moves the cursor to the record of `target`, or to nothing for `null`. O(1), no garbage.
    *
-   * @throws {InvalidArgumentError} if `target` is of another struct or runtime; the cursor stays where it was
+   * @throws {InvalidArgumentError} if `target` is of another struct or runtime, or the key that an entry of a collection
+   *   shows; the cursor stays where it was
    * @throws {StaleReferenceError} if its record has ended
    */
   moveTo(target: Cursor<F> | Ref<F> | null): this {
@@ -58,6 +64,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
       return this;
     }
     this.$struct.$assertRecord(this.$memory, target, "moveTo");
+    assertLasting(target, "moveTo");
     place(this, target.$address, target.$guard, target.$generation);
     return this;
   }
@@ -95,6 +102,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** An unmovable reference to the record that the cursor is on. */
   ref(): Ref<F> {
     assertLive(this);
+    assertLasting(this, "ref");
     return new Ref(this.$struct, this.$memory, this.$address, this.$guard, this.$generation);
   }
 
@@ -143,6 +151,14 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
 export function describeRecord(given: unknown): string {
   if (given instanceof Cursor || given instanceof Ref) return `one of ${given.$struct.name}`;
   return given instanceof Location ? "an array or bytes" : describe(given);
+}
+
+/** Throws if `target` is on a copy that will be overwritten, so that a reference to it would soon be to something else. */
+export function assertLasting(target: Cursor | Ref, operation: string): void {
+  if (!(target instanceof Cursor) || !target.$fleeting) return;
+  throw new InvalidArgumentError(
+    `${operation}: the key that an entry shows is a copy, overwritten by the next; take its values with toObject()`,
+  );
 }
 
 /**

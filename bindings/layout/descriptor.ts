@@ -2,8 +2,8 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import type { AnyStruct } from "./struct.js";
 
-/** Words before the slots: size, alignment, number of slots, padding. */
-const HEADER_WORDS = 4;
+/** Words before the slots: size, number of slots. */
+const HEADER_WORDS = 2;
 
 /** The descriptors that each memory has, by struct, and the arena that they lie in. */
 interface Descriptors {
@@ -30,34 +30,37 @@ export function descriptorOf(memory: LinearMemory, type: AnyStruct): Address {
 }
 
 /**
- * Writes the descriptors of `type` and of every struct that its refs lead to. A descriptor is listed only when all of
- * them are written, so that a failure leaves no half of one behind.
+ * Writes the descriptors of `type` and of every struct that its refs lead to. What may fail comes first: the graph is
+ * walked, which calls the functions given to `ref`, then memory is taken at once, and only then is anything listed.
  */
 function describeGraph(memory: LinearMemory, descriptors: Descriptors, type: AnyStruct): Address {
-  const known = new Map(descriptors.addresses);
-  const pending = [type];
-  const written: { address: Address; words: number[]; targets: AnyStruct[] }[] = [];
-  const allocate = (wanted: AnyStruct): void => {
-    const words = [wanted.size, wanted.alignment, 0, 0];
-    const targets: AnyStruct[] = [];
-    wanted.$codec.slots(0, (offset, target) => {
-      words.push(offset, 0);
-      targets.push(target as AnyStruct);
-    });
-    words[2] = targets.length;
-    const address = memory.exports.arenaAllocate(descriptors.arena, words.length * 4, 8) >>> 0;
-    if (address === 0) throw memory.failure(`describing struct ${wanted.name}`);
-    known.set(wanted, address);
-    written.push({ address, words, targets });
-    for (const target of targets) pending.push(target);
-  };
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) if (!known.has(next)) allocate(next);
-  for (const { address, words, targets } of written) {
-    targets.forEach((target, slot) => {
-      words[HEADER_WORDS + slot * 2 + 1] = known.get(target)!;
-    });
-    memory.u32.set(words, address >>> 2);
+  const found = new Map<AnyStruct, Slot[]>();
+  let words = 0;
+  for (const pending = [type]; pending.length > 0; ) {
+    const next = pending.pop()!;
+    if (found.has(next) || descriptors.addresses.has(next)) continue;
+    const slots: Slot[] = [];
+    next.$codec.slots(0, (offset, target) => slots.push({ offset, target: target as AnyStruct }));
+    found.set(next, slots);
+    words += HEADER_WORDS + slots.length * 2;
+    for (const { target } of slots) pending.push(target);
   }
-  for (const [struct, address] of known) descriptors.addresses.set(struct, address);
-  return known.get(type)!;
+  const start = memory.exports.arenaAllocate(descriptors.arena, words * 4, 8) >>> 0;
+  if (start === 0) throw memory.failure(`describing struct ${type.name}`);
+  let address = start;
+  for (const [struct, slots] of found) {
+    descriptors.addresses.set(struct, address);
+    address += (HEADER_WORDS + slots.length * 2) * 4;
+  }
+  for (const [struct, slots] of found) {
+    const pairs = slots.flatMap(({ offset, target }) => [offset, descriptors.addresses.get(target)!]);
+    memory.u32.set([struct.size, slots.length, ...pairs], descriptors.addresses.get(struct)! >>> 2);
+  }
+  return start;
+}
+
+/** A ref in a struct: where it lies, and what it refers to. */
+interface Slot {
+  readonly offset: number;
+  readonly target: AnyStruct;
 }

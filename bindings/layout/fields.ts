@@ -3,7 +3,7 @@ import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { decodeText, encodeText, utf8Length } from "./bytes.js";
 import { type Codec, Image, pathOf, unreadable } from "./codec.js";
-import { Cursor, REF_SIZE, Ref } from "./cursor.js";
+import { assertLasting, Cursor, REF_SIZE, Ref } from "./cursor.js";
 import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, place } from "./location.js";
 import { Sequence, ValueArray } from "./sequence.js";
@@ -158,6 +158,7 @@ function refCodec(target: () => AnyStruct): Codec {
       set(value) {
         assertLive(this);
         codec.check(this.$memory, value, "a field");
+        assertLive(this); // the function that gives the struct may have ended the record
         codec.write(this.$memory, this.$address + offset, value);
       },
     }),
@@ -170,6 +171,7 @@ function refCodec(target: () => AnyStruct): Codec {
         );
       }
       struct.$assertRecord(memory, value, pathOf(path, member));
+      assertLasting(value, pathOf(path, member));
       return value;
     },
     write(memory, address, value: Cursor | Ref | null) {

@@ -111,11 +111,6 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   /** `size` rounded up to 8: what a record takes in an arena. */
   readonly $rounded: number;
   declare readonly $value?: CursorOf<F>;
-  /** The class of this struct's cursors over each memory, and the one that was asked for last. */
-  readonly #cursorClasses = new WeakMap<LinearMemory, CursorClass>();
-  #memory: LinearMemory | undefined;
-  #Cursor: CursorClass | undefined;
-
   /** Use {@link struct}. */
   constructor(name: string, declared: F) {
     this.name = checkName(name);
@@ -144,18 +139,14 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
 
   /** A cursor of this struct that points to nothing yet. */
   $newCursor(memory: LinearMemory): CursorOf<F> {
-    if (memory !== this.#memory) this.#choose(memory);
-    return new this.#Cursor!(memory) as CursorOf<F>;
+    const known = memory.cursorClasses.get(this) as CursorClass | undefined;
+    return new (known ?? this.#declareCursor(memory))(memory) as CursorOf<F>;
   }
 
-  #choose(memory: LinearMemory): void {
-    let found = this.#cursorClasses.get(memory);
-    if (found === undefined) {
-      found = cursorClass(this as AnyStruct, memory);
-      this.#cursorClasses.set(memory, found);
-    }
-    this.#memory = memory;
-    this.#Cursor = found;
+  #declareCursor(memory: LinearMemory): CursorClass {
+    const declared = cursorClass(this as AnyStruct, memory);
+    memory.cursorClasses.set(this, declared);
+    return declared;
   }
 
   /** An array of this struct that points to nothing yet. */

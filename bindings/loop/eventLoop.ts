@@ -23,6 +23,9 @@ import { isThenable } from "./thenable.js";
 /** The most events between two readings of the clock, which costs as much as one or two events. */
 const CLOCK_BATCH = 64;
 
+/** What a loop needs of its runtime. */
+export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool"> & Partial<Pick<Runtime, "$onDispose">>;
+
 /** Whoever runs the loop, and until when. */
 interface Runner {
   readonly until: "closed" | "idle";
@@ -56,6 +59,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
 
+  readonly #forgetRuntime: (() => void) | undefined;
   #phase: "open" | "closing" | "closed" = "open";
   #runner: Runner | undefined;
   #closing: Closing | undefined;
@@ -72,12 +76,16 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #turns = 0;
   #dropped = 0;
 
-  constructor(runtime: Pick<Runtime, "debug" | "disposed" | "regionPool">, settings: LoopSettings) {
+  constructor(runtime: LoopRuntime, settings: LoopSettings) {
     this.#runtime = runtime;
     this.#settings = settings;
     this.#queue = new EventQueue(settings.capacity, settings.overflow);
     this.#leases = new Leases(runtime.regionPool());
     this.#dispatcher = new Dispatcher(runtime, this.#queue, this.#leases, settings.inFlight, this);
+    this.#forgetRuntime = runtime.$onDispose?.(() => {
+      this.#stop(new DisposedError("the loop's runtime has been disposed"));
+      if (!this.#turning) this.#advance();
+    });
   }
 
   accept(kind: EventKind, payload: unknown): PostResult {
@@ -182,9 +190,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {
-    if (this.#closing?.requested) return this.#closing.done.promise;
     try {
       const { mode, deadline } = closingOf(options);
+      if (this.#closing?.requested) return this.#closing.done.promise;
       const closing = this.#beginClosing(mode === "discard");
       closing.requested = true;
       if (deadline !== undefined && this.#phase !== "closed") {
@@ -226,7 +234,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
 
   landed(): void {
     if (this.#phase === "closed") this.#releaseMemory();
-    else if (!this.#hopping) this.#advance(); // else the turn that comes will
+    // A turn under way will advance; but a close waits for no turn in which there is nothing left to do.
+    else if (!this.#hopping || this.#closing !== undefined) this.#advance();
   }
 
   failed(error: unknown, event: FailedEvent): void {
@@ -240,6 +249,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       const answer = onError(error, event);
       if (isThenable(answer)) {
         Promise.resolve(answer).then(undefined, (fault) => {
+          // After the close nobody is left to be told: then it is for the host's handler of stray rejections.
+          if (this.#phase === "closed") throw causedBy(fault, error);
           stop(fault);
           this.#advance();
         });
@@ -295,6 +306,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Settles everything that has been promised. */
   #finish(closing: Closing): void {
     this.#phase = "closed";
+    this.#forgetRuntime?.();
     this.#releaseMemory();
     closing.cancelDeadline?.();
     const { processed, abandoned } = this.#dispatcher;

@@ -1,5 +1,6 @@
-import type { Runtime } from "../runtime.js";
-import { EventLoop } from "./eventLoop.js";
+import { describe } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import { EventLoop, type LoopRuntime } from "./eventLoop.js";
 import type { Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
 import type { LoopStatistics } from "./statistics.js";
@@ -87,7 +88,7 @@ export interface Loop {
 /**
  * Makes an event loop on a runtime. Nothing runs before `run()`, `runUntilIdle()` or `close()`; posts are queued.
  *
- * @throws {InvalidArgumentError} if an option is out of range
+ * @throws {InvalidArgumentError} if the runtime is none, or an option is out of range
  * @throws {DisposedError} if the runtime has been disposed
  *
  * @example
@@ -97,9 +98,9 @@ export interface Loop {
  * await loop.runUntilIdle();
  * await loop.close();
  */
-export function createLoop(
-  runtime: Pick<Runtime, "debug" | "disposed" | "regionPool">,
-  options: LoopOptions = {},
-): Loop {
+export function createLoop(runtime: LoopRuntime, options: LoopOptions = {}): Loop {
+  if (typeof runtime?.regionPool !== "function") {
+    throw new InvalidArgumentError(`createLoop takes a runtime, but was given ${describe(runtime)}`);
+  }
   return new EventLoop(runtime, settingsOf(options));
 }

@@ -110,6 +110,7 @@ export class EventQueue<Kind extends object> {
   /** Removes everything. Returns how many events that were. */
   clear(): number {
     const length = this.length;
+    if (length === 0) return 0;
     this.#kinds.fill(undefined);
     this.#payloads.fill(undefined);
     this.#overflow.clear();

@@ -2,7 +2,10 @@ const nativeThen = Promise.prototype.then;
 
 /** Whether `value` is something to wait for. Reads its `then`, which may throw if that is an accessor. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  return (
+    ((typeof value === "object" && value !== null) || typeof value === "function") &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
 }
 
 /**

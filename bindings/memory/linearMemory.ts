@@ -8,7 +8,7 @@ import {
   StaleReferenceError,
   type TidemarkError,
 } from "../errors.js";
-import { type ModuleExports, PAGE_SIZE } from "./module.js";
+import { type ModuleExports, PAGE_SIZE, ROOT } from "./module.js";
 import { Status } from "./status.js";
 
 /**
@@ -30,6 +30,10 @@ export class LinearMemory {
   u64!: BigUint64Array;
   i64!: BigInt64Array;
   disposed = false;
+  /** The layout layer's cursor classes for this memory, by struct; kept here, so that no struct keeps a memory. */
+  readonly cursorClasses = new Map<object, unknown>();
+  /** Whoever has to know when the memory is let go of. */
+  readonly #disposeListeners = new Set<() => void>();
   /** Set by {@link attach}; before that nothing may be called. */
   exports!: ModuleExports;
 
@@ -55,10 +59,19 @@ export class LinearMemory {
    */
   dispose(): void {
     if (this.disposed) return;
+    this.recover();
+    this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
     this.disposed = true;
     this.refresh();
     this.raw = undefined as never;
     this.exports = withoutModule(this.exports);
+    for (const listener of [...this.#disposeListeners]) listener();
+  }
+
+  /** Has `listener`, which must not throw, called after {@link dispose}. Returns a function that takes it off again. */
+  onDispose(listener: () => void): () => void {
+    this.#disposeListeners.add(listener);
+    return () => this.#disposeListeners.delete(listener);
   }
 
   #view(buffer: ArrayBufferLike): void {

@@ -24,7 +24,7 @@ export interface ModuleExports {
   markArena(arena: Address): Address;
   rewindArena(arena: Address, mark: Address, serial: number): number;
   reserveArena(arena: Address, bytes: number): number;
-  resetClaimed(arena: Address, cursor: Address): number;
+  resetClaimed(arena: Address, cursor: Address, limit: Address): number;
   validateArena(arena: Address): number;
   copyGraph(target: Address, source: Address, type: Address): Address;
 
@@ -39,7 +39,6 @@ export interface ModuleExports {
   sortedMapCompare(map: Address, address: Address, key: number): number;
   validateSortedMap(map: Address): number;
 
-  readonly MAGIC: Constant;
   readonly LAYOUT_VERSION: Constant;
   readonly PAGE_LIMIT: Constant;
   readonly ROOT: Constant;
@@ -51,10 +50,14 @@ export interface ModuleExports {
 export const ARENA_CURSOR = 0;
 export const ARENA_LIMIT = 4;
 export const ARENA_GUARD = 8;
-export const ARENA_BLOCKS = 12;
+export const ARENA_PIECES = 12;
 
 /** The size of the arena's header, in bytes, behind which its content begins. */
 export const ARENA_SIZE = 104;
+
+/** Where the root block lies, and the word that it begins with. */
+export const ROOT = 1024;
+export const MAGIC = 0x4544_4954;
 
 /** The layout version that this package speaks. */
 export const LAYOUT_VERSION = 1;
@@ -68,18 +71,20 @@ export const SIZE_LIMIT = 0xffff_0000 - PAGE_SIZE;
 export const ALIGNMENT_LIMIT = 4096;
 
 /**
- * Makes sure that an instantiated module is one of this package's.
+ * Makes sure that an instantiated module is one of this package's, by the constants that it exports.
  *
- * @throws {InvalidModuleError} if an export is missing, or a layout differs from what this package was compiled for
+ * @throws {InvalidModuleError} if one is missing, or another than this package was compiled for
  */
 export function verifyModule(exports: ModuleExports): void {
   const expected: Record<string, number> = {
+    ROOT,
+    MAGIC,
     LAYOUT_VERSION,
     PAGE_LIMIT,
     ARENA_CURSOR,
     ARENA_LIMIT,
     ARENA_GUARD,
-    ARENA_BLOCKS,
+    ARENA_PIECES,
     ARENA_SIZE,
   };
   for (const [name, value] of Object.entries(expected)) {

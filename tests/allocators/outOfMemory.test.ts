@@ -324,3 +324,22 @@ test("a sealed runtime refuses what it would need from the host, and goes on wit
     runtime.arena().bytes(4 * PAGE);
     expect(runtime.stats()).toMatchObject({ growths: 0, committedBytes: 8 * PAGE });
   }));
+
+test("what was reserved before a seal can be had in one piece, however scattered the free pages were", () =>
+  withRuntime({ initialBytes: 40 * PAGE, maximumBytes: 200 * PAGE }, (runtime) => {
+    const { exports } = runtime.$memory;
+    const runs: number[] = [];
+    while (runtime.stats().freeBytes >= 3 * PAGE) runs.push(exports.allocatePages(3, Owner.SCRATCH) >>> 0);
+    for (let index = 0; index < runs.length; index += 2) exports.freePages(runs[index]!, Owner.SCRATCH);
+    expect(runtime.stats().freeBytes).toBeGreaterThan(15 * PAGE);
+    runtime.reserve(15 * PAGE);
+    const { committedBytes } = runtime.stats();
+    runtime.reserve(15 * PAGE); // it is there: nothing more is taken
+    expect(runtime.stats().committedBytes).toBe(committedBytes);
+    runtime.seal();
+    const arena = runtime.arena();
+    const bytes = arena.bytes(15 * PAGE - 100);
+    bytes.set(15 * PAGE - 101, 1);
+    expect(runtime.stats()).toMatchObject({ committedBytes, sealed: true });
+    runtime.validate();
+  }));

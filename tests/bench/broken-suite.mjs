@@ -4,20 +4,7 @@ import { defineSuite, measuredCase, timedCase } from "../../build/bench/harness/
 
 const right = () => ({ run: () => 42 });
 
-const compared = (name, broken) =>
-  timedCase({
-    name,
-    title: name,
-    unit: "answer",
-    operations: 1,
-    metric: "time",
-    baseline: "right",
-    subjects: { right, broken },
-    expected: () => 42,
-    targets: [{ subject: "broken", ratio: { atMost: 1 } }],
-  });
-
-const timed = (name, broken) =>
+const timed = (name, broken, changes) =>
   timedCase({
     name,
     title: name,
@@ -27,7 +14,14 @@ const timed = (name, broken) =>
     baseline: "broken",
     subjects: { broken },
     expected: () => 42,
-    timeoutSeconds: 2,
+    ...changes,
+  });
+
+const compared = (name, broken) =>
+  timed(name, broken, {
+    baseline: "right",
+    subjects: { right, broken },
+    targets: [{ subject: "broken", ratio: { atMost: 1 } }],
   });
 
 const measured = (name, broken) =>
@@ -69,9 +63,13 @@ export default defineSuite({
     timed("leaves quietly", () => process.exit(0)),
     timed("aborts", () => process.abort()),
     timed("never settles", () => new Promise(() => {})),
-    timed("hangs", () => {
-      for (;;);
-    }),
+    timed(
+      "hangs",
+      () => {
+        for (;;);
+      },
+      { timeoutSeconds: 2 },
+    ),
     measured("wrong result", () => ({ metrics: { speed: 1 }, result: 41 })),
     measured("undeclared metric", () => ({ metrics: { speed: 1, colour: 2 }, result: 42 })),
     measured("no number", () => ({ metrics: { speed: Number.NaN }, result: 42 })),

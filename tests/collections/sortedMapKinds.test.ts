@@ -272,6 +272,87 @@ describe("keys of structs and texts", () => {
     }
     expect(map.size).toBe(0);
   });
+
+  test("that lack a field of a struct in an array are refused, and get nothing of the key before", () => {
+    const Inner = struct("Inner", { x: u8, y: u8 });
+    const Middle = struct("Middle", { pair: array(Inner, 2), id: u8 });
+    const Keys = struct("Keys", { points: array(Inner, 2), middles: array(Middle, 2) });
+    const inner = (x: number) => ({ x, y: 7 });
+    const middle = (id: number) => ({ pair: [inner(id), inner(id)], id });
+    const whole = { points: [inner(1), inner(1)], middles: [middle(1), middle(1)] };
+    using map = runtime.sortedMap(Keys, u32);
+    map.set(whole, 1);
+    const bad = [
+      { ...whole, points: [{ x: 2 }, { x: 3 }] },
+      { ...whole, points: [inner(2), { y: 3 }] },
+      { ...whole, points: [inner(2), {}] },
+      { ...whole, middles: [middle(2), { id: 2 }] },
+      { ...whole, middles: [middle(2), { pair: [inner(2), { x: 2 }], id: 2 }] },
+      { ...whole, middles: [{ pair: middle(2).pair }, middle(2)] },
+    ];
+    for (const key of bad as (typeof whole)[]) {
+      for (const use of [() => map.set(key, 2), () => map.get(key), () => map.has(key), () => map.delete(key)]) {
+        expect(use).toThrow(InvalidArgumentError);
+      }
+    }
+    expect(Array.from(map, ({ key }) => key.toObject())).toEqual([whole]);
+    expect([map.get(whole), map.size]).toEqual([1, 1]);
+    // What is whole is taken, as objects and as cursors alike.
+    using arena = runtime.arena();
+    const points = [arena.new(Inner).assign(inner(2)), arena.new(Inner).assign(inner(3))];
+    expect(map.set({ ...whole, points } as never, 2)).toBe(true);
+    expect(map.last()?.key.toObject()).toEqual({ ...whole, points: [inner(2), inner(3)] });
+    map.validate();
+  });
+
+  test("cannot be referred to through the cursor that shows them, which the next one overwrites", () => {
+    const Holder = struct("Holder", { point: ref(Point), points: array(ref(Point), 2) });
+    using arena = runtime.arena();
+    using map = runtime.sortedMap(Point, u32);
+    map.set({ x: 1, y: 1 }, 10);
+    map.set({ x: 2, y: 2 }, 20);
+    const holder = arena.new(Holder);
+    const refs = arena.array(ref(Point), 1);
+    const own = arena.new(Point).assign({ x: 9, y: 9 });
+    const cursor = runtime.cursor(Point).moveTo(own);
+    const uses: Record<string, (key: typeof cursor) => unknown> = {
+      ref: (key) => key.ref(),
+      moveTo: (key) => cursor.moveTo(key),
+      "a ref field": (key) => {
+        holder.point = key;
+      },
+      assign: (key) => holder.assign({ point: key }),
+      "refs in a record": (key) => holder.points.set(0, key),
+      "refs in an array": (key) => refs.set(0, key),
+    };
+    const refused = new Set<string>();
+    const refuseAll = (key: typeof cursor) => {
+      for (const [name, use] of Object.entries(uses)) {
+        expect(() => use(key), name).toThrow(InvalidArgumentError);
+        refused.add(name);
+      }
+    };
+    refuseAll(map.first()!.key);
+    for (const { key } of map) refuseAll(key);
+    expect(refused.size).toBe(6);
+    expect([holder.point, holder.points.at(0), refs.at(0), cursor.x]).toEqual([null, null, null, 9]);
+    // Its values can be had.
+    const kept = Array.from(
+      map,
+      ({ key }) => [key.toObject(), key.copyTo(arena), arena.new(Point).assign(key)] as const,
+    );
+    expect(kept.map(([object]) => object)).toEqual([
+      { x: 1, y: 1 },
+      { x: 2, y: 2 },
+    ]);
+    expect(kept.map(([, copy, assigned]) => [copy.x, assigned.x])).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    holder.point = kept[1]![1];
+    expect(holder.point?.x).toBe(2);
+    expect(map.get(map.last()!.key)).toBe(20);
+  });
 });
 
 describe("the types of a map", () => {

@@ -141,6 +141,37 @@ describe("a ref field", () => {
     }
     expectRefusal(() => lazy.copyTo(arena), "ERR_TIDEMARK_INVALID_STRUCT");
   });
+
+  test("whose function throws takes no memory, however often a copy is refused for it", async () => {
+    using own = await createRuntime({ maximumBytes: 16 << 20 });
+    let isReady = false;
+    const Late = struct("Late", {
+      value: f64,
+      level: ref((): typeof Level => {
+        if (!isReady) throw new ReferenceError("not yet");
+        return Level;
+      }),
+    });
+    const Top = struct("Top", { first: ref(Late), second: ref(Level), value: f64 });
+    const top = own.arena().new(Top);
+    top.value = 5;
+    const target = own.arena();
+    expectRefusal(() => top.copyTo(target), "ERR_TIDEMARK_INVALID_STRUCT");
+    const before = [own.stats(), target.stats()];
+    let refusals = 0;
+    for (let attempt = 0; attempt < 50_000; attempt++) {
+      try {
+        top.copyTo(target);
+      } catch {
+        refusals++;
+      }
+    }
+    expect(refusals).toBe(50_000);
+    expect([own.stats(), target.stats()]).toEqual(before);
+    isReady = true;
+    expect(top.copyTo(target).value).toBe(5);
+    own.validate();
+  });
 });
 
 describe("follow", () => {

@@ -23,7 +23,12 @@ const program = `
     if (wasteful) kept = { price, quantity: total[0] };
   });
 
+  // Other kinds, as programs have them: the place that calls handlers then knows many, and does not compile this one into
+  // itself, where it may run out of V8's budget for that, and a number be boxed.
+  const others = [() => 1, () => 2, () => 3, () => 4].map((handler, index) => loop.on("other" + index, handler));
+
   async function play(events) {
+    for (const other of others) other.post();
     for (let event = 0; event < events; ) {
       while (event < events && kind.post(event & 1023) !== "rejected") event++;
       await loop.runUntilIdle();
@@ -59,7 +64,7 @@ test("a million synchronous events with a region and a record each cause no coll
   expect(collections).toBe(0);
   expect(heapBytes).toBeLessThan(1_000_000); // the host's hops and clock readings; the smallest object has 12 bytes
   expect(after).toEqual(before);
-  expect(counts).toMatchObject({ processed: 1_300_000, regionsLeased: 1_300_000, regionsLive: 0 });
+  expect(counts).toMatchObject({ processed: 1_300_008, regionsLeased: 1_300_000, regionsLive: 0 });
   expect(counts.bytesReset).toBeGreaterThanOrEqual(1_300_000 * 16);
   expect(counts.spilled).toBeGreaterThan(0);
 });

@@ -141,6 +141,54 @@ describe("createRuntime", () => {
     }
   });
 
+  test("refuses a memory given that is larger than the maximum, and leaves every byte of it as it was", async () => {
+    const memory = new WebAssembly.Memory({ initial: 100, maximum: 200 });
+    new Uint8Array(memory.buffer).fill(7);
+    for (const maximumBytes of [50 * PAGE, 99 * PAGE, 100 * PAGE - 1]) {
+      await expect(createRuntime({ memory, maximumBytes })).rejects.toThrow(InvalidArgumentError);
+    }
+    expect(memory.buffer.byteLength).toBe(100 * PAGE);
+    expect(new Uint8Array(memory.buffer).every((byte) => byte === 7)).toBe(true);
+    await withRuntime({ memory, maximumBytes: 100 * PAGE }, (runtime) => runtime.validate());
+  });
+
+  test("refuses the memory of a runtime that lives, which goes on as if nothing had been asked", async () => {
+    for (const debug of [false, true]) {
+      await withRuntime({}, async (runtime) => {
+        const map = runtime.sortedMap(f64, f64);
+        for (let key = 0; key < 1000; key++) map.set(key, key * 2);
+        const arena = runtime.arena();
+        const cell = arena.new(Cell);
+        cell.value = 5;
+        const { memory } = runtime;
+        const before = runtime.stats();
+        for (const options of [{}, { initialBytes: 50 * PAGE }, { maximumBytes: 100 * PAGE }]) {
+          await expect(createRuntime({ ...options, memory, debug })).rejects.toThrow(InvalidArgumentError);
+        }
+        expect(runtime.stats()).toEqual(before);
+        expect([cell.value, map.size, map.get(999)]).toEqual([5, 1000, 1998]);
+        map.validate();
+        validate(runtime, arena);
+        map.set(1000.5, 1);
+        arena.array(Cell, 1000).at(999).value = 1;
+        validate(runtime, arena);
+      });
+    }
+  });
+
+  test("gives a memory to one runtime only, also when two ask for it at once", async () => {
+    const memory = new WebAssembly.Memory({ initial: 20, maximum: 100 });
+    const results = await Promise.allSettled([1, 2, 3].map(() => createRuntime({ memory, maximumBytes: 100 * PAGE })));
+    const made = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    const refusals = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+    expect([made.length, refusals.length]).toEqual([1, 2]);
+    for (const refusal of refusals) expect(refusal).toBeInstanceOf(InvalidArgumentError);
+    const arena = made[0]!.arena();
+    arena.bytes(10 * PAGE);
+    validate(made[0]!, arena);
+    made[0]!.dispose();
+  });
+
   test("can use a memory again whose runtime has been disposed", async () => {
     const memory = new WebAssembly.Memory({ initial: 16, maximum: 100 });
     for (let turn = 0; turn < 5; turn++) {
@@ -192,12 +240,91 @@ describe.each(modules)("runtimes side by side, $name module", ({ debug }) => {
     const arena = runtime.arena();
     const child = arena.arena();
     const cell = child.new(Cell);
+    expect([arena.destroyed, child.destroyed]).toEqual([false, false]);
     runtime.dispose();
     expect(runtime.$memory.u8.length).toBe(0);
+    expect([arena.destroyed, child.destroyed]).toEqual([true, true]);
     child.destroy();
     arena[Symbol.dispose]();
     arena.destroy();
     expect(cell.isLive()).toBe(false);
     expect(() => arena.new(Cell)).toThrow(code("DISPOSED"));
+  });
+});
+
+const table = (count: number) => Array.from({ length: count }, (_, index) => (index * 7 + 1) & 0xff).join(", ");
+const tableGuest = (count: number) =>
+  `const bytes = memory.data<u8>([${table(count)}]); export function first(): u8 { return load<u8>(bytes); }`;
+/** Guests whose static data lies over what the runtime has there, with their memoryBase. */
+const misplaced: [string, string, number][] = [
+  ["a text at 1,024, where no memoryBase was given", 'export function word(): string { return "tidemark"; }', 1024],
+  ["a table at 1,024", tableGuest(64), 1024],
+  ["a large table at 1,024", tableGuest(8000), 1024],
+  ["a table that runs into the page bitmap", tableGuest(30_000), 4096],
+  ["a table that runs into the page owners", tableGuest(300), 40_900],
+  ["a table over the figures of owners", tableGuest(64), 4032],
+  ["a table between what the root block says", tableGuest(40), 1072],
+  ["a table in the heap", tableGuest(3000), 65_536],
+  ["a table among the heap's last pages", tableGuest(3), 1_200_000],
+];
+
+describe.each(modules)("a guest with static data, $name module", ({ debug }) => {
+  test.each(misplaced)("that is %s is refused, and the runtime goes on", async (_name, source, memoryBase) => {
+    const wasm = new Uint8Array(await compileGuest(source, debug, memoryBase));
+    await withRuntime({ debug, initialBytes: 20 * PAGE }, async (runtime) => {
+      const arena = runtime.arena();
+      const map = runtime.sortedMap(f64, f64);
+      const cells = arena.array(Cell);
+      for (let index = 0; index < 5000; index++) {
+        cells.push({ value: index });
+        map.set(index, index);
+      }
+      const before = runtime.stats();
+      const offset = new Uint8Array(wasm.length + 9);
+      offset.set(wasm, 5);
+      const ways = [wasm, wasm.buffer, offset.subarray(5, -4), Promise.resolve(wasm), new Response(wasm)];
+      for (const given of ways) {
+        await expect(runtime.instantiate(given)).rejects.toEqual(code("INVALID_MODULE"));
+        expect(runtime.stats()).toEqual(before);
+        validate(runtime, arena);
+        map.validate();
+      }
+      expect(cells.toArray().every(({ value }, index) => value === index)).toBe(true);
+      for (let index = 0; index < 5000; index++) cells.push({ value: index });
+      runtime.arena().arena();
+      runtime.arena().bytes(5 * PAGE);
+      map.clear();
+      arena.reset();
+      validate(runtime, arena);
+    });
+  });
+
+  test("that is where it should be is taken, and reads what it was compiled with", async () => {
+    const source = `const bytes = memory.data<u8>([${table(20_000)}]);
+      export function byte(index: u32): u8 { return load<u8>(bytes + index); }`;
+    const wasm = new Uint8Array(await compileGuest(source, debug));
+    await withRuntime({ debug }, async (runtime) => {
+      const before = runtime.stats();
+      const guest = await runtime.instantiate<{ byte(index: number): number }>(wasm);
+      expect([guest.byte(0), guest.byte(19_999)]).toEqual([1, (19_999 * 7 + 1) & 0xff]);
+      expect(runtime.stats()).toEqual(before);
+      const arena = runtime.arena();
+      for (let index = 0; index < 5000; index++) arena.new(Cell).value = index;
+      expect([guest.byte(0), guest.byte(19_999)]).toEqual([1, (19_999 * 7 + 1) & 0xff]);
+      validate(runtime, arena);
+    });
+  });
+
+  test("whose start works on the heap is taken, with all that it has made", async () => {
+    const source = `import { createArena } from "./assembly/allocators/arena";
+      const arena = createArena(0, 0, u32.MAX_VALUE);
+      export function made(): usize { return arena; }`;
+    const wasm = new Uint8Array(await compileGuest(source, debug));
+    await withRuntime({ debug }, async (runtime) => {
+      const guest = await runtime.instantiate<{ made(): number }>(wasm);
+      expect(runtime.$memory.exports.validateArena(guest.made())).toBe(0);
+      expect(runtime.stats().bytesByOwner.smallBlocks).toBe(PAGE);
+      runtime.validate();
+    });
   });
 });

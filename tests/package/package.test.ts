@@ -158,17 +158,23 @@ describe("installed in another project, without any build,", () => {
     expect(used).toBe(true);
   });
 
-  test("a module that is missing is a typed error", () => {
+  test("a module that is missing is a typed error, and is found once it is there", () => {
     const path = join(consumer, "node_modules/tidemark/build/tidemark.wasm");
     const bytes = readFileSync(path);
     rmSync(path);
+    writeFileSync(join(consumer, "absent.wasm"), bytes);
     try {
-      const code = runModule(
+      const codes = runModule(
         "missing.js",
-        `import { createRuntime } from "tidemark";
-         console.log(JSON.stringify(await createRuntime().catch((error) => error.code)));`,
+        `import { copyFile } from "node:fs/promises";
+         import { createRuntime } from "tidemark";
+         const create = () => createRuntime().then((runtime) => runtime.debug, (error) => error.code);
+         const codes = [await create(), await create()];
+         await copyFile("absent.wasm", ${JSON.stringify(path)});
+         codes.push(await create());
+         console.log(JSON.stringify(codes));`,
       );
-      expect(code).toBe("ERR_TIDEMARK_INVALID_MODULE");
+      expect(codes).toEqual(["ERR_TIDEMARK_INVALID_MODULE", "ERR_TIDEMARK_INVALID_MODULE", false]);
     } finally {
       writeFileSync(path, bytes);
     }

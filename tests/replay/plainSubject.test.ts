@@ -109,6 +109,16 @@ describe.each(Object.keys(subjects) as SubjectName[])("the %s subject", (name) =
     expect(book.ticker).toEqual([5, 6, 7, 8]);
   });
 
+  test("starts its clock before it reads what was delivered", async () => {
+    const recording = feed(trade("1", "0.25"));
+    const later = feed(trade("1", "0.75"));
+    const subject = await subjects[name](recording);
+    const observer = { begin: () => void later.bytes.copy(recording.bytes), end: () => {} };
+    await playClosed(recording, subject, observer);
+    expect(subject.book().counters.tradedQuantity).toBe(0.75);
+    subject.dispose();
+  });
+
   test("comes to the same end in every pass", async () => {
     const recording = feed(
       update(1, 8, [["95", "1"]], []),

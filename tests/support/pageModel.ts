@@ -50,10 +50,7 @@ export class PageModel {
     if (count > PAGE_LIMIT) return this.#fail(PageStatus.MAXIMUM_REACHED);
     let start = this.#firstFit(count);
     if (start < 0) {
-      let trailing = 0;
-      while (this.pages[this.pages.length - 1 - trailing] === undefined && trailing < this.pages.length) trailing++;
-      if (this.memoryPages !== this.pages.length) trailing = 0;
-      if (!this.#grow(count - trailing)) return -1;
+      if (!this.#grow(count - this.#trailing())) return -1;
       start = this.#firstFit(count);
     }
     this.#take(start, count, owner);
@@ -72,7 +69,18 @@ export class PageModel {
   }
 
   reserve(count: number): boolean {
-    return count <= this.free || this.#grow(count - this.free);
+    if (count === 0) {
+      this.#fail(PageStatus.INVALID_SIZE);
+      return false;
+    }
+    return this.#firstFit(count) >= 0 || this.#grow(count - this.#trailing());
+  }
+
+  /** Free pages at the end of memory, unless a host has grown it behind them. */
+  #trailing(): number {
+    let trailing = 0;
+    while (this.pages[this.pages.length - 1 - trailing] === undefined && trailing < this.pages.length) trailing++;
+    return this.memoryPages === this.pages.length ? trailing : 0;
   }
 
   #firstFit(count: number): number {

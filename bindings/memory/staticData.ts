@@ -1,0 +1,58 @@
+/** A range of addresses, in bytes; `end` does not belong to it. */
+export interface DataRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where guests' static data may lie; see the drawing in assembly/memory/root.ts. */
+export const GUEST_DATA: DataRange = { start: 4096, end: 32_768 };
+
+const PREAMBLE_BYTES = 8;
+const DATA_SECTION = 11;
+const PASSIVE = 1;
+const EXPLICIT_MEMORY = 2;
+const I32_CONST = 0x41;
+
+/**
+ * Where the active data segments of a wasm module lie, as far as their places are constants. O(sections and segments).
+ *
+ * Source: WebAssembly Core Specification 2.0, 5.5.14 "Data Section".
+ *
+ * @param bytes a module that the engine has compiled, so it is well-formed
+ */
+export function staticDataOf(bytes: Uint8Array): DataRange[] {
+  let position = PREAMBLE_BYTES;
+  const readInteger = (signed = false): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[position++]!;
+      value |= (byte & 0x7f) << shift;
+      if (byte >= 0x80) continue;
+      const negative = signed && shift + 7 < 32 && (byte & 0x40) !== 0;
+      return negative ? value | (-1 << (shift + 7)) : value;
+    }
+  };
+  const ranges: DataRange[] = [];
+  while (position < bytes.length) {
+    const section = bytes[position++];
+    const size = readInteger() >>> 0;
+    if (section !== DATA_SECTION) {
+      position += size;
+      continue;
+    }
+    for (let left = readInteger(); left > 0; left--) {
+      const flags = readInteger();
+      if (flags === EXPLICIT_MEMORY) readInteger();
+      let start: number | undefined;
+      if (flags !== PASSIVE) {
+        if (bytes[position++] !== I32_CONST) return ranges; // an address that is only known to the host
+        start = readInteger(true) >>> 0; // a signed constant that means an address
+        position++; // the end of the expression
+      }
+      const length = readInteger() >>> 0;
+      position += length;
+      if (start !== undefined && length > 0) ranges.push({ start, end: start + length });
+    }
+  }
+  return ranges;
+}
