@@ -1,5 +1,4 @@
 // The benchmarks' guest module: the feed decoder, and the allocation loops that are timed inside wasm.
 
 export { arenaRounds } from "./arenaRounds";
-export { toFloat } from "./decimal";
 export { decodeMessage } from "./decoder";
