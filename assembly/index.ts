@@ -6,13 +6,12 @@ export {
   arenaContains,
   createArena,
   destroyArena,
-  markArena,
   reserveArena,
   resetClaimed,
-  rewindArena,
   usedBytes as arenaUsed,
-  validateArena,
 } from "./allocators/arena";
+export { markArena, rewindArena } from "./allocators/arenaMark";
+export { validateArena } from "./allocators/arenaValidate";
 export { copyGraph } from "./allocators/copy";
 export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
 export { deleteKey as sortedMapDelete } from "./collections/sortedMapDelete";
@@ -26,7 +25,8 @@ export { validateSortedMap } from "./collections/sortedMapValidate";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, ROOT } from "./memory/root";
 
-import { Arena, Mark } from "./allocators/arena";
+import { Arena } from "./allocators/arena";
+import { Mark } from "./allocators/arenaMark";
 import { Root } from "./memory/root";
 
 // Offsets of the fields that TypeScript reads or writes in place.

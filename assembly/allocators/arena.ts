@@ -12,9 +12,10 @@
 //             │ cursor ──────────────────────────────────────────────────▲                  ▲
 //             │ limit  ─────────────────────────────────────────────────────────────────────┘
 //
-// TypeScript does the fast path itself, on `cursor` and `limit` (see bindings/allocators/space.ts): a call would cost
-// more than the work. That is the one piece of logic that exists twice, and a property test holds the two together. In
-// the debug module `limit` stays below `cursor`, so that every allocation comes here.
+// TypeScript does the fast paths itself (see bindings/allocators/claim.ts): it claims what is left of a block and hands it
+// out, and it resets an arena that has seen next to nothing, since a call would cost more than the work. That logic exists
+// twice, and property tests hold the two together. In the debug module `limit` is 0, so that nothing can be claimed and
+// everything comes here.
 //
 // Source: the doubling block chain of obstacks and of Hanson, "Fast allocation and deallocation of memory based on
 // object lifetimes" (1990); marks after Ross, "The AED free storage package" (1967).
@@ -25,6 +26,7 @@ import { advanceGuard, allocateGuard, freeGuard, Guard, generationOf, RETIRED } 
 import { fail, IS_DEBUG } from "../memory/root";
 import { SMALL_BLOCK_SIZE } from "../memory/smallBlock";
 import { Status } from "../memory/status";
+import { dropMarks, outermostGuard } from "./arenaMark";
 import { allocateBlock, BLOCK_HEADER, Block, freeBlock } from "./block";
 
 /** Blocks double up to here; larger ones would waste more at their ends than they save in calls. */
@@ -100,20 +102,6 @@ export class Arena {
 export const ARENA_SIZE: u32 = offsetof<Arena>();
 if (ARENA_SIZE % GRAIN != 0) ERROR("the first allocation must be aligned");
 if (BLOCK_HEADER + ARENA_SIZE > SMALL_BLOCK_SIZE / 4) ERROR("an arena must leave most of its first block free");
-
-/** A place in an arena to which it can go back. It lies in the arena itself, below the place that it marks. */
-@unmanaged
-export class Mark {
-  previous: Address;
-  /** The guard of the frame below. */
-  guard: Address;
-  block: Address;
-  cursor: Address;
-  oversize: Address;
-  usedBefore: u32;
-  serial: f64;
-}
-const MARK_SIZE: u32 = offsetof<Mark>();
 
 // ── allocating ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,12 +211,12 @@ function insertAfter(arena: Arena, address: Address): void {
   arena.pieces++;
 }
 
-function firstBlockOf(arena: Arena): Address {
+export function firstBlockOf(arena: Arena): Address {
   return changetype<Address>(arena) - BLOCK_HEADER;
 }
 
 /** Where the content of a block begins: in the first block, behind the arena itself. */
-function contentOf(arena: Arena, block: Address): Address {
+export function contentOf(arena: Arena, block: Address): Address {
   return block + BLOCK_HEADER + (block == firstBlockOf(arena) ? <usize>ARENA_SIZE : 0);
 }
 
@@ -327,7 +315,7 @@ function orphan(child: Arena): void {
 }
 
 /** Destroys the children made after `serial`; they are the first in the list. */
-function destroyChildrenSince(arena: Arena, serial: f64): void {
+export function destroyChildrenSince(arena: Arena, serial: f64): void {
   while (arena.firstChild && changetype<Arena>(arena.firstChild).birth > serial) {
     destroyArena(changetype<Arena>(arena.firstChild));
   }
@@ -356,7 +344,7 @@ export function resetArena(arena: Arena): u32 {
 }
 
 /**
- * Resets an arena for a claimant (see `Space` in bindings/allocators/space.ts), who has claimed up to `limit` (0: has no
+ * Resets an arena for a claimant (see bindings/allocators/claim.ts), who has claimed up to `limit` (0: has no
  * claim) and come to `cursor`; afterwards everything from the first byte of content up to the arena's limit is claimed.
  * Returns what `resetArena` does; where it fails, nothing is claimed.
  */
@@ -462,51 +450,7 @@ export function reserveArena(arena: Arena, bytes: u32): u32 {
   return 1;
 }
 
-// ── marking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Marks the present place. Returns the mark's address, or 0 with a status. O(1). */
-export function markArena(arena: Arena): Address {
-  const guard = allocateGuard();
-  if (!guard) return 0;
-  const address = arena.allocate(MARK_SIZE);
-  if (!address) {
-    freeGuard(guard);
-    return 0;
-  }
-  const mark = changetype<Mark>(address);
-  mark.previous = arena.mark;
-  mark.guard = arena.guard;
-  mark.block = arena.block;
-  mark.cursor = arena.cursor;
-  mark.oversize = arena.oversize;
-  mark.usedBefore = arena.usedBefore;
-  mark.serial = ++arena.serial;
-  arena.mark = address;
-  arena.guard = guard;
-  arena.depth++;
-  return address;
-}
-
-/**
- * Goes back to a mark: what was allocated since is cleared and its refs end, children made since are destroyed, marks
- * made since are gone; the mark itself stays. Returns 1, or 0 with a status when the mark is none of this arena's.
- * O(marks and blocks since).
- */
-export function rewindArena(arena: Arena, address: Address, serial: f64): u32 {
-  let found = arena.mark;
-  while (found && found != address) found = changetype<Mark>(found).previous;
-  if (!found || changetype<Mark>(found).serial != serial) return <u32>fail(Status.STALE_MARK, <u32>address);
-  const mark = changetype<Mark>(found);
-  const frame = frameGuard(arena, found);
-  const advanced = advanceGuard(frame);
-  if (!advanced) return 0;
-  arena.highWater = max(arena.highWater, usedBytes(arena));
-  destroyChildrenSince(arena, serial);
-  dropMarks(arena, found);
-  arena.guard = advanced;
-  rollBack(arena, mark.block, mark.cursor, mark.oversize, mark.usedBefore);
-  return 1;
-}
+// ── undoing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Puts the place to allocate from back to an earlier one, as `arena` showed it then. No guard moves. */
 export function rollBack(arena: Arena, block: Address, cursor: Address, oversize: Address, usedBefore: u32): void {
@@ -520,32 +464,6 @@ export function rollBack(arena: Arena, block: Address, cursor: Address, oversize
 export function undo(arena: Arena, block: Address, cursor: Address, oversize: Address, usedBefore: u32): void {
   rollBack(arena, block, cursor, oversize, usedBefore);
   if (arena.reserved > arena.peak) trim(arena);
-}
-
-/** The guard of the frame that `mark` opened: its own, kept by the mark above it or by the arena. */
-function frameGuard(arena: Arena, mark: Address): Address {
-  let guard = arena.guard;
-  for (let above = arena.mark; above != mark; above = changetype<Mark>(above).previous) {
-    guard = changetype<Mark>(above).guard;
-  }
-  return guard;
-}
-
-function outermostGuard(arena: Arena): Address {
-  let mark = arena.mark;
-  while (changetype<Mark>(mark).previous) mark = changetype<Mark>(mark).previous;
-  return changetype<Mark>(mark).guard;
-}
-
-/** Drops the marks above `until` (0 = all) with the guards of their frames; `arena.guard` is that of `until`'s frame. */
-function dropMarks(arena: Arena, until: Address): void {
-  while (arena.mark != until) {
-    const mark = changetype<Mark>(arena.mark);
-    freeGuard(arena.guard);
-    arena.guard = mark.guard;
-    arena.mark = mark.previous;
-    arena.depth--;
-  }
 }
 
 // ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -566,56 +484,4 @@ export function arenaContains(arena: Arena, address: Address, bytes: u32): bool 
 /** Written without a sum that could overflow. */
 function isInside(address: Address, bytes: u32, start: Address, length: u32): bool {
   return address >= start && bytes <= length && <u32>(address - start) <= length - bytes;
-}
-
-/**
- * Checks the arena's invariants; O(bytes reserved). Returns 0, or the number of the first one broken: 1 the cursor is in
- * its block, 2 the blocks are chained both ways, 3 their sizes add up, 4 their uses add up, 5 what is unused is zero,
- * 6 the guard is alive, 7 the children know their parent.
- */
-export function validateArena(arena: Arena): u32 {
-  if (arena.cursor < contentOf(arena, arena.block) || arena.cursor > arena.end) return 1;
-  let reserved: u32 = 0;
-  let blocks: u32 = 0;
-  let used: u32 = 0;
-  let passed = false;
-  let previous: Address = 0;
-  for (let block = firstBlockOf(arena); block; block = changetype<Block>(block).next) {
-    const header = changetype<Block>(block);
-    if (header.previous != previous) return 2;
-    reserved += header.bytes;
-    blocks++;
-    if (block == arena.block) {
-      passed = true;
-      if (!isZero(arena.cursor, block + header.bytes)) return 5;
-    } else if (passed) {
-      if (!isZero(contentOf(arena, block), block + header.bytes)) return 5;
-    } else {
-      used += header.used;
-      if (!isZero(contentOf(arena, block) + header.used, block + header.bytes)) return 5;
-    }
-    previous = block;
-  }
-  if (!passed) return 2;
-  for (let block = arena.oversize; block; block = changetype<Block>(block).previous) {
-    reserved += changetype<Block>(block).bytes;
-    used += changetype<Block>(block).used;
-    blocks++;
-  }
-  if (reserved != arena.reserved || blocks != arena.blocks) return 3;
-  if (used != arena.usedBefore || usedBytes(arena) > arena.maximumBytes) return 4;
-  if (generationOf(arena.guard) == RETIRED) return 6;
-  let children: u32 = 0;
-  for (let child = arena.firstChild; child; child = changetype<Arena>(child).nextSibling) {
-    if (changetype<Arena>(child).parent != changetype<Address>(arena)) return 7;
-    children++;
-  }
-  return children == arena.childCount && blocks + children == arena.pieces ? 0 : 7;
-}
-
-/** In the debug module the unused part of a block is poisoned instead, and cleared when it is handed out. */
-function isZero(start: Address, end: Address): bool {
-  if (IS_DEBUG) return true;
-  for (; start < end; start += 8) if (load<u64>(start)) return false;
-  return true;
 }

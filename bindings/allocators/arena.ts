@@ -2,7 +2,8 @@ import { checkInteger, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
-import { type ArenaOptions, type ArenaStats, FAILED, Space } from "./space.js";
+import { FAILED } from "./claim.js";
+import { type ArenaOptions, type ArenaStats, Space } from "./space.js";
 
 /** What wasm takes for "no limit". */
 const NO_LIMIT = 0xffff_ffff;
@@ -76,6 +77,7 @@ export class Arena extends Space {
     this.$assertAlive("reset");
     const used = this.$reset();
     if (used === FAILED) throw this.$memory.failure("resetting an arena");
+    this.$endChildren(-1);
     return used;
   }
 

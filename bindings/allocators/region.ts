@@ -3,7 +3,8 @@ import { DisposedError, InvalidArgumentError, RegionEndedError, type TidemarkErr
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Arena, checkArenaOptions } from "./arena.js";
-import { type ArenaOptions, FAILED, Space } from "./space.js";
+import { FAILED } from "./claim.js";
+import { type ArenaOptions, Space } from "./space.js";
 
 /** More than any hint can say. */
 const HINT_LIMIT = 0xffff_ffff;
@@ -164,6 +165,7 @@ export class RegionPool {
     if (this.#memory.disposed) return this.#forget(region);
     const small = region.$resetSmall();
     const used = small < 0 ? region.$reset() : small;
+    if (region.$children !== undefined) region.$endChildren(-1);
     if (used === FAILED || this.#disposed) {
       this.#memory.exports.destroyArena(lease.header * 4);
       this.#forget(region);

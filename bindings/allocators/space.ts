@@ -16,31 +16,8 @@ import { assertSameMemory, isLive, Location, place } from "../layout/location.js
 import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import {
-  type Address,
-  ALIGNMENT_LIMIT,
-  ARENA_CURSOR,
-  ARENA_GUARD,
-  ARENA_LIMIT,
-  ARENA_PIECES,
-  ARENA_SIZE,
-  SIZE_LIMIT,
-} from "../memory/module.js";
-
-const CURSOR = ARENA_CURSOR / 4;
-const LIMIT = ARENA_LIMIT / 4;
-const GUARD = ARENA_GUARD / 4;
-
-const PIECES = ARENA_PIECES / 4;
-
-/** Up to here, in bytes, clearing in TypeScript costs less than the call. */
-const SMALL_RESET = 256;
-
-/** The generation of a guard that is no longer used, signed: 2^32 − 1. */
-const RETIRED = -1;
-
-/** What a reset returns when it could not be made. */
-export const FAILED = 0xffff_ffff;
+import { type Address, ALIGNMENT_LIMIT, SIZE_LIMIT } from "../memory/module.js";
+import { Claimant } from "./claim.js";
 
 /** A place in an arena or region to which it can go back. */
 export interface ArenaMark {
@@ -82,35 +59,12 @@ export interface ArenaOptions {
  *
  * Records, arrays and bytes are zero when they are new. They are never freed alone; they end together, at a reset, a
  * rewind or a destroy, and every cursor, ref, array and view of them then fails its check.
- *
- * The fast path makes no call and does not even touch the arena's header in linear memory: {@link $claim} takes all that
- * is left of the present block at once, by moving the header's cursor to its limit, and hands it out from `$cursor` and
- * `$limit` here. {@link $yield} puts the header's cursor to where the fast path has come, before wasm has a look at the
- * arena. In between a guest module that allocates in the same arena finds a full block and takes another, so that the
- * two never hand out the same bytes. Without a claim `$limit` is 0 and every allocation takes the slow path. It is the
- * same logic as `allocate` in assembly/allocators/arena.ts. The debug module has no limit to claim up to: there
- * everything is a call.
  */
-export abstract class Space implements CopyTarget, SegmentSource {
-  readonly $memory: LinearMemory;
-  /** The index of the arena's header in `memory.u32`; 0 when there is none (any more). */
-  $header = 0;
-  /** The next free byte, and the end, of what is claimed; both 0 if nothing is. */
-  $cursor = 0;
-  $limit = 0;
-  /** Where the claim began, if it was made of an empty arena and has been kept since; else 0. */
-  $start = 0;
-  /** The guard of records that are made now, as its index in `memory.i32`, and its generation. */
-  $guard = 0;
-  $generation = 0;
+export abstract class Space extends Claimant implements CopyTarget, SegmentSource {
   /** Arenas made by {@link arena}, for their end with this one. */
   $children: Set<Space> | undefined = undefined;
   /** The serial that wasm gave this arena among its parent's marks and children. */
   $birth = 0;
-
-  constructor(memory: LinearMemory) {
-    this.$memory = memory;
-  }
 
   /** The error for any use of a space whose arena is gone. */
   abstract $ended(operation: string): TidemarkError;
@@ -381,89 +335,10 @@ export abstract class Space implements CopyTarget, SegmentSource {
     if (this.$header === 0) throw this.$ended(operation);
   }
 
-  /** Takes what is left of the present block for the fast path. */
-  $claim(): void {
-    const { u32 } = this.$memory;
-    const header = this.$header;
-    const cursor = u32[header + CURSOR]!;
-    const limit = u32[header + LIMIT]!;
-    this.#readGuard();
-    if (limit <= cursor) return;
-    this.$cursor = cursor;
-    this.$limit = limit;
-    u32[header + CURSOR] = limit;
-  }
-
-  /** Gives back what the fast path has not used, unless a guest has gone on to another block since. */
-  $yield(): void {
-    const limit = this.$limit;
-    if (limit === 0) return;
-    const { u32 } = this.$memory;
-    const cursor = this.$header + CURSOR;
-    if (u32[cursor] === limit) u32[cursor] = this.$cursor;
-    this.$cursor = 0;
-    this.$limit = 0;
-    this.$start = 0;
-  }
-
-  /**
-   * Resets an arena that has seen no more than one claim and {@link SMALL_RESET} bytes, which is what most events come
-   * to, without a call (benchmark case loop/synchronous: 8 ns an event). It does what `resetArena` in wasm does for such
-   * an arena. A mark cannot be there: making one gives the claim back, or takes a second block.
-   *
-   * @returns the bytes that were in use, or −1 if {@link $reset} has to do it
-   */
-  $resetSmall(): number {
-    const start = this.$start;
-    const cursor = this.$cursor;
-    const used = cursor - start;
-    if (start === 0 || used > SMALL_RESET) return -1;
-    const { u32, i32, f64 } = this.$memory;
-    const generation = (this.$generation + 1) | 0;
-    const header = this.$header;
-    // A guard that is about to retire has to be replaced. Blocks that are kept from larger rounds have to go some day. And
-    // a guest that has kept the arena's address may have made pieces, or gone on from the claim.
-    if (generation === RETIRED || u32[header + PIECES] !== 1 || u32[header + CURSOR] !== this.$limit) return -1;
-    for (let index = start >>> 3; index < cursor >>> 3; index++) f64[index] = 0;
-    i32[this.$guard] = generation;
-    this.$generation = generation;
-    this.$cursor = start;
-    return used;
-  }
-
-  /** Ends everything in the arena, the children included. Returns the bytes that were in use, or {@link FAILED}. */
-  $reset(): number {
-    const header = this.$header;
-    const memory = this.$memory;
-    // A host may have grown memory, which detaches the views, while the arena was in use.
-    if (memory.u32.length === 0) memory.recover();
-    const used = memory.exports.resetClaimed(header * 4, this.$cursor, this.$limit) >>> 0;
-    this.$cursor = 0;
-    this.$limit = 0;
-    this.$start = 0;
-    if (used === FAILED) return FAILED;
-    const { u32 } = memory;
-    const limit = u32[header + LIMIT]!;
-    if (limit !== 0) {
-      this.$cursor = header * 4 + ARENA_SIZE;
-      this.$limit = limit;
-      this.$start = this.$cursor;
-    }
-    this.#readGuard();
-    if (this.$children !== undefined) this.$endChildren(-1);
-    return used;
-  }
-
   /** Makes `$guard` and `$generation` those of the present frame. */
   #refreshGuard(operation: string): void {
     this.$assertAlive(operation);
-    if (this.$limit === 0) this.#readGuard();
-  }
-
-  #readGuard(): void {
-    const { u32, i32 } = this.$memory;
-    this.$guard = u32[this.$header + GUARD]! >>> 2;
-    this.$generation = i32[this.$guard]!;
+    if (this.$limit === 0) this.$readGuard();
   }
 
   $segment(bytes: number, guard: number, generation: number): Address {
@@ -487,23 +362,8 @@ export abstract class Space implements CopyTarget, SegmentSource {
     const descriptor = descriptorOf(memory, source.$struct);
     const address = memory.exports.copyGraph(arena, source.$address, descriptor) >>> 0;
     if (address === 0) throw memory.failure(`copying a ${source.$struct.name} graph`);
-    this.#readGuard();
+    this.$readGuard();
     place(into, address, this.$guard, this.$generation);
-  }
-
-  /** Takes up the arena at `address`, which is new. */
-  $take(address: Address): void {
-    this.$header = address >>> 2;
-    this.$claim();
-    this.$start = this.$cursor;
-  }
-
-  /** Lets go of the arena, which is gone or will be. */
-  $drop(): void {
-    this.$header = 0;
-    this.$cursor = 0;
-    this.$limit = 0;
-    this.$start = 0;
   }
 
   /** Ends the children made after `serial`, whose arenas wasm has destroyed already. Not recursive: arenas nest deeply. */
