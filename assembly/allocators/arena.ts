@@ -20,7 +20,16 @@
 // Source: the doubling block chain of obstacks and of Hanson, "Fast allocation and deallocation of memory based on
 // object lifetimes" (1990); marks after Ross, "The AED free storage package" (1967).
 
-import { Address, ALIGNMENT_LIMIT, alignUp, GRAIN, isPowerOfTwo, PAGE_SIZE, SIZE_LIMIT } from "../memory/alignment";
+import {
+  Address,
+  ALIGNMENT_LIMIT,
+  alignUp,
+  GRAIN,
+  isPowerOfTwo,
+  PAGE_SIZE,
+  pagesFor,
+  SIZE_LIMIT,
+} from "../memory/alignment";
 import { clear, poison } from "../memory/clear";
 import { advanceGuard, allocateGuard, freeGuard, Guard, generationOf, RETIRED } from "../memory/guard";
 import { fail, IS_DEBUG } from "../memory/root";
@@ -179,7 +188,8 @@ function roomOf(arena: Arena): u32 {
 
 /** Without a limit of its own, what an arena cannot pass is the memory's: its bytes in use are counted in 32 bits. */
 function failLimit(arena: Arena, bytes: u32): Address {
-  return fail(arena.maximumBytes == u32.MAX_VALUE ? Status.MAXIMUM_REACHED : Status.BYTE_LIMIT, bytes);
+  if (arena.maximumBytes == u32.MAX_VALUE) return fail(Status.MAXIMUM_REACHED, pagesFor(bytes));
+  return fail(Status.BYTE_LIMIT, bytes);
 }
 
 /** Makes `block`, which follows the present one, the block to allocate from. */
