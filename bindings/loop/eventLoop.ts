@@ -21,7 +21,7 @@ import type { LoopStatistics } from "./statistics.js";
 import { isThenable } from "./thenable.js";
 
 /** The most events between two readings of the clock, which costs as much as one or two events. */
-const CLOCK_BATCH = 64;
+const CLOCK_BATCH = 256;
 
 /** What a loop needs of its runtime. */
 export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool"> & Partial<Pick<Runtime, "$onDispose">>;

@@ -21,7 +21,7 @@ export interface LoopOptions {
     /** Events in one turn, from 1; 4,096 if not given. */
     readonly events?: number;
     /**
-     * Milliseconds, fractions included; 4 if not given. The clock is read after 1, 2, 4, … up to 64 events, so a turn
+     * Milliseconds, fractions included; 4 if not given. The clock is read after 1, 2, 4, … up to 256 events, so a turn
      * of equally long handlers overruns by at most what it has already taken plus one handler.
      */
     readonly milliseconds?: number;
