@@ -18,7 +18,7 @@ export interface Walkable<K extends FieldType<unknown>, V extends FieldType<unkn
 /** A key of the map's type, outside of the map. */
 class KeptKey {
   /** The key itself, if keys are passed as a parameter. */
-  #number = 0;
+  number = 0;
   /** Its bytes otherwise. */
   readonly #bytes: Uint8Array;
   readonly #format: KeyFormat;
@@ -32,15 +32,14 @@ class KeptKey {
   give(map: Pick<Walkable<never, never>, "$memory" | "$open">, key: unknown): this {
     const checked = this.#format.check(map.$memory, key);
     const slot = map.$open("entries") + Layout.KEY_SLOT;
-    this.#number = this.#format.write(map.$memory, slot, checked);
+    this.number = this.#format.write(map.$memory, slot, checked);
     if (!this.#format.passed) this.#copy(map.$memory, slot);
     return this;
   }
 
   /** Takes the key that lies at `address`. */
   take(memory: LinearMemory, address: Address): void {
-    if (this.#format.kind === FieldKind.F64) this.#number = memory.f64[address >>> 3]!;
-    else if (this.#format.passed) this.#number = this.#format.type.$codec.read(memory, address) as number;
+    if (this.#format.passed) this.number = this.#format.type.$codec.read(memory, address) as number;
     else this.#copy(memory, address);
   }
 
@@ -48,7 +47,7 @@ class KeptKey {
   pass(memory: LinearMemory, slot: Address): number {
     const bytes = this.#bytes;
     for (let index = 0; index < bytes.length; index++) memory.u8[slot + index] = bytes[index]!;
-    return this.#number;
+    return this.number;
   }
 
   #copy(memory: LinearMemory, address: Address): void {
@@ -72,8 +71,11 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   readonly #memory: LinearMemory;
   readonly #entry: Entry<K, V>;
   readonly #descending: boolean;
-  /** The last key shown. */
+  readonly #direction: 1 | -1;
+  /** The last key shown; in an array of its own if keys are f64, as a number in a field may be boxed anew each time. */
   readonly #last: KeptKey;
+  readonly #keyIsF64: boolean;
+  readonly #lastNumber = new Float64Array(1);
   #started = false;
   /** Bounds in the order of the map: the first key is included, the last is not. */
   #from: KeptKey | undefined;
@@ -81,6 +83,8 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   /** Where the last entry shown lies, and where `to` would, as long as the guard shows the generation. */
   #leaf: Address = 0;
   #index = 0;
+  /** Entries that follow in the same leaf, up to the bound. */
+  #left = 0;
   #endLeaf: Address = 0;
   #endIndex = 0;
   #guard = 0;
@@ -92,7 +96,9 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     this.#memory = map.$memory;
     this.#entry = map.$entry;
     this.#descending = map.$descending;
+    this.#direction = map.$descending ? -1 : 1;
     this.#last = new KeptKey(map.$format);
+    this.#keyIsF64 = map.$format.kind === FieldKind.F64;
   }
 
   [Symbol.iterator](): this {
@@ -106,49 +112,61 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     this.#from = from === undefined ? undefined : new KeptKey(map.$format).give(map, from);
     this.#to = to === undefined ? undefined : new KeptKey(map.$format).give(map, to);
     this.#started = false;
+    this.#left = 0;
     this.#endLeaf = 0;
     this.#guard = 0;
     this.#generation = 1;
+    this.#result.done = false;
     this.idle = false;
     return this;
   }
 
   next(): IteratorResult<Entry<K, V>> {
-    if (this.idle) return this.return();
+    // Short, so that it is compiled into the loop, with room left for what the loop does with the entry.
     const memory = this.#memory;
-    const found = memory.i32[this.#guard] === this.#generation ? this.#step() : this.#seek();
-    if (!found) return this.return();
+    if (this.#left > 0 && memory.i32[this.#guard] === this.#generation) {
+      this.#left--;
+      this.#index += this.#direction;
+    } else if (!this.#advance()) {
+      return this.return();
+    }
     const entry = this.#entry.$move(this.#leaf, this.#index, this.#guard, this.#generation);
-    this.#last.take(memory, entry.$address);
+    if (this.#keyIsF64) this.#lastNumber[0] = memory.f64[entry.$address >>> 3]!;
+    else this.#last.take(memory, entry.$address);
     const result = this.#result;
     result.value = entry;
-    result.done = false;
     return result as IteratorResult<Entry<K, V>>;
   }
 
   return(): IteratorResult<Entry<K, V>> {
     this.idle = true;
+    this.#left = 0;
     this.#result.done = true;
     this.#result.value = undefined;
     return this.#result as IteratorResult<Entry<K, V>>;
   }
 
-  /** Moves to the next entry of a map that has not changed. False at the end. */
-  #step(): boolean {
+  /** Moves on where the next entry does not follow in the same leaf, or the map has changed. False at the end. */
+  #advance(): boolean {
+    if (this.idle) return false;
     const i32 = this.#memory.i32;
-    if (this.#descending) {
-      if (this.#index === 0) {
-        this.#leaf = i32[(this.#leaf + Layout.NODE_PREVIOUS) >>> 2]! >>> 0;
-        if (this.#leaf === 0) return false;
-        this.#index = i32[(this.#leaf + Layout.NODE_COUNT) >>> 2]!;
-      }
-      this.#index--;
-    } else if (++this.#index === i32[(this.#leaf + Layout.NODE_COUNT) >>> 2]) {
-      this.#leaf = i32[(this.#leaf + Layout.NODE_NEXT) >>> 2]! >>> 0;
-      if (this.#leaf === 0) return false;
-      this.#index = 0;
-    }
-    return this.#leaf !== this.#endLeaf || this.#index !== this.#endIndex;
+    if (i32[this.#guard] !== this.#generation) return this.#seek();
+    if (this.#leaf === this.#endLeaf) return false;
+    const link = this.#descending ? Layout.NODE_PREVIOUS : Layout.NODE_NEXT;
+    const leaf = i32[(this.#leaf + link) >>> 2]! >>> 0;
+    return leaf !== 0 && this.#enter(leaf, this.#descending ? i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0);
+  }
+
+  /** Moves to entry `index` of `leaf`. False if that is where to end. */
+  #enter(leaf: Address, index: number): boolean {
+    this.#leaf = leaf;
+    this.#index = index;
+    const descending = this.#descending;
+    const count = this.#memory.i32[(leaf + Layout.NODE_COUNT) >>> 2]!;
+    const bounded = leaf === this.#endLeaf;
+    const end = bounded ? this.#endIndex : descending ? -1 : count;
+    this.#left = (end - index) * this.#direction - 1;
+    return this.#left >= 0;
   }
 
   /** Finds the first entry, or the one after the last key shown, in the map as it is now. False if there is none. */
@@ -156,27 +174,31 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     const memory = this.#memory;
     const map = this.#map.$open("next");
     const descending = this.#descending;
+    if (this.#keyIsF64) this.#last.number = this.#lastNumber[0]!;
     const after = this.#started ? this.#last : this.#from;
     const inclusive = descending ? Neighbour.AT_OR_BELOW : Neighbour.AT_OR_ABOVE;
     const exclusive = descending ? Neighbour.BELOW : Neighbour.ABOVE;
     this.#guard = memory.i32[(map + Layout.GUARD) >>> 2]! >>> 2;
     this.#generation = memory.i32[(map + Layout.GENERATION) >>> 2]!;
+    let leaf: Address;
+    let index: number;
     if (after === undefined) {
-      this.#leaf = memory.i32[(map + (descending ? Layout.LAST : Layout.FIRST)) >>> 2]! >>> 0;
-      this.#index = descending && this.#leaf !== 0 ? memory.i32[(this.#leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0;
+      leaf = memory.i32[(map + (descending ? Layout.LAST : Layout.FIRST)) >>> 2]! >>> 0;
+      index = descending && leaf !== 0 ? memory.i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0;
     } else {
-      this.#leaf = this.#search(map, after, this.#started ? exclusive : inclusive);
-      this.#index = memory.i32[(map + Layout.INDEX) >>> 2]!;
+      leaf = this.#search(map, after, this.#started ? exclusive : inclusive);
+      index = memory.i32[(map + Layout.INDEX) >>> 2]!;
     }
     this.#started = true;
-    return this.#leaf !== 0 && (this.#to === undefined || this.#bound(map, this.#to, inclusive));
+    if (leaf === 0 || (this.#to !== undefined && !this.#bound(map, leaf, index, this.#to, inclusive))) return false;
+    return this.#enter(leaf, index);
   }
 
-  /** Finds where to end. False if that comes before the present entry already. */
-  #bound(map: Address, to: KeptKey, inclusive: Neighbour): boolean {
+  /** Finds where to end. False if that comes before entry `index` of `leaf` already. */
+  #bound(map: Address, leaf: Address, index: number, to: KeptKey, inclusive: Neighbour): boolean {
     const memory = this.#memory;
     const { type } = this.#map.$format;
-    const key = this.#leaf + Layout.NODE_HEADER + this.#index * type.size;
+    const key = leaf + Layout.NODE_HEADER + index * type.size;
     const order = memory.exports.sortedMapCompare(map, key, to.pass(memory, map + Layout.KEY_SLOT));
     if (this.#descending ? order <= 0 : order >= 0) return false;
     this.#endLeaf = this.#search(map, to, inclusive);
