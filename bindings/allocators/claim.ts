@@ -4,7 +4,6 @@ import { type Address, ARENA_CURSOR, ARENA_GUARD, ARENA_LIMIT, ARENA_PIECES, ARE
 const CURSOR = ARENA_CURSOR / 4;
 const LIMIT = ARENA_LIMIT / 4;
 const GUARD = ARENA_GUARD / 4;
-
 const PIECES = ARENA_PIECES / 4;
 
 /** Up to here, in bytes, clearing in TypeScript costs less than the call. */

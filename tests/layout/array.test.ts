@@ -1,27 +1,8 @@
 import fc from "fast-check";
-import { type Arena, array, bool, createRuntime, f64, type Runtime, struct, text, u8, u32 } from "tidemark";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { array, bool, createRuntime, f64, struct, text, u8, u32 } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { arena, Level, levelsUpTo, runtime } from "./arenas.js";
 import { expectRefusal, HOSTILE_COUNTS, HOSTILE_OBJECTS } from "./hostile.js";
-
-const Level = struct("Level", { price: f64, quantity: f64 });
-
-let runtime: Runtime;
-let arena: Arena;
-beforeAll(async () => {
-  runtime = await createRuntime({ maximumBytes: 256 << 20 });
-});
-afterAll(() => runtime.dispose());
-beforeEach(() => {
-  arena = runtime.arena();
-});
-afterEach(() => arena.destroy());
-
-/** A growable array with prices 0, 1, …. */
-const levelsUpTo = (count: number) => {
-  const levels = arena.array(Level);
-  for (let price = 0; price < count; price++) levels.push().price = price;
-  return levels;
-};
 
 describe("a growable array", () => {
   test("agrees with a plain one over random pushes, cuts, writes and reads", () => {

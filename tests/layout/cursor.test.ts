@@ -1,46 +1,7 @@
-import {
-  type Arena,
-  array,
-  bool,
-  type Cursor,
-  createRuntime,
-  f64,
-  type Runtime,
-  ref,
-  struct,
-  text,
-  u8,
-  u32,
-} from "tidemark";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Arena, type Cursor, createRuntime, f64, ref, struct, u8 } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { arena, Book, Level, level, other, runtime, Side } from "./arenas.js";
 import { expectRefusal, HOSTILE_OBJECTS } from "./hostile.js";
-
-const Level = struct("Level", { price: f64, quantity: f64 });
-const Side = struct("Side", { name: text(4), best: Level, levels: array(Level, 3), counts: array(u32, 2) });
-const Book = struct("Book", { bids: Side, asks: Side, open: bool, last: ref(Level) });
-
-let runtime: Runtime;
-let other: Runtime;
-let arena: Arena;
-beforeAll(async () => {
-  runtime = await createRuntime({ maximumBytes: 64 << 20 });
-  other = await createRuntime({ maximumBytes: 64 << 20 });
-});
-afterAll(() => {
-  runtime.dispose();
-  other.dispose();
-});
-beforeEach(() => {
-  arena = runtime.arena();
-});
-afterEach(() => arena.destroy());
-
-const level = (price: number, quantity: number) => {
-  const cursor = arena.new(Level);
-  cursor.price = price;
-  cursor.quantity = quantity;
-  return cursor;
-};
 
 describe("a cursor", () => {
   test("that has not been moved to a record refuses every use", () => {

@@ -1,26 +1,7 @@
-import { type Arena, createRuntime, f64, type Runtime, struct, u64 } from "tidemark";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { u64 } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { arena, Level, levelsUpTo, runtime } from "./arenas.js";
 import { expectRefusal } from "./hostile.js";
-
-const Level = struct("Level", { price: f64, quantity: f64 });
-
-let runtime: Runtime;
-let arena: Arena;
-beforeAll(async () => {
-  runtime = await createRuntime({ maximumBytes: 256 << 20 });
-});
-afterAll(() => runtime.dispose());
-beforeEach(() => {
-  arena = runtime.arena();
-});
-afterEach(() => arena.destroy());
-
-/** A growable array with prices 0, 1, …. */
-const levelsUpTo = (count: number) => {
-  const levels = arena.array(Level);
-  for (let price = 0; price < count; price++) levels.push().price = price;
-  return levels;
-};
 
 describe("iteration", () => {
   test("gives the same cursor at each turn, on one element after another", () => {
