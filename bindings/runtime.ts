@@ -250,9 +250,10 @@ export type ModuleLoader = (debug: boolean) => Promise<WebAssembly.Module>;
 /**
  * Makes the `createRuntime` of one platform.
  *
- * @param load finds the release or the debug module, compiled
+ * @param find finds the release or the debug module, and compiles it; called once for each
  */
-export function runtimeFactory(load: ModuleLoader): (options?: RuntimeOptions) => Promise<Runtime> {
+export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) => Promise<Runtime> {
+  const load = loadOnce(find);
   return async (options = {}) => {
     const { initialPages, maximumPages } = checkOptions(options);
     if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
@@ -275,6 +276,20 @@ export function runtimeFactory(load: ModuleLoader): (options?: RuntimeOptions) =
       memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
     }
     return new Runtime(memory);
+  };
+}
+
+/** Keeps what `find` has found. */
+function loadOnce(find: ModuleLoader): ModuleLoader {
+  const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
+  return (debug) => {
+    let module = compiled.get(debug);
+    if (module === undefined) {
+      module = find(debug);
+      compiled.set(debug, module);
+      module.catch(() => compiled.delete(debug)); // what failed once (no network, say) may succeed next time
+    }
+    return module;
   };
 }
 
