@@ -28,6 +28,7 @@ export {
   type Fields,
   type ObjectOf,
   type SequenceOf,
+  type StructOptions,
   StructType,
   struct,
   type ValuesOf,

@@ -95,7 +95,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
       return this.#newSlow(type, into);
     }
     const address = this.$cursor;
-    const end = address + type.$rounded;
+    const end = address + type.$fast;
     if (end > this.$limit || this.$memory.disposed === true) return this.#newSlow(type, into);
     this.$cursor = end;
     into.$address = address;
