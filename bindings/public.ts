@@ -34,5 +34,6 @@ export {
   type ValuesOf,
 } from "./layout/struct.js";
 export * from "./loop/index.js";
+export type { Leak, LeakKind } from "./memory/allocationSites.js";
 export type { Address } from "./memory/module.js";
 export { type OwnerName, Runtime, type RuntimeOptions, type RuntimeStats, type WasmSource } from "./runtime.js";

@@ -23,4 +23,6 @@ export namespace Status {
   export const STALE_REFERENCE: u32 = 9;
   /** A key that has no place in the order: NaN. */
   export const INVALID_KEY: u32 = 10;
+  /** A record that has a destroy hook, where a copy of it was asked for. */
+  export const DESTROY_HOOK: u32 = 11;
 }

@@ -9,6 +9,7 @@ import {
   StaleReferenceError,
   type TidemarkError,
 } from "../errors.js";
+import type { AllocationSites } from "./allocationSites.js";
 import { DestroySweep } from "./destroySweep.js";
 import { type ModuleExports, PAGE_SIZE, ROOT } from "./module.js";
 import { Status } from "./status.js";
@@ -48,6 +49,8 @@ export class LinearMemory {
    * what finds the records, rather than an object that a program may drop and that should then be found out as a leak.
    */
   readonly hookOwners = new Set<HookOwner>();
+  /** Who has made what is alive; in the debug runtime only. */
+  sites: AllocationSites | undefined = undefined;
   /** The layout layer's cursor classes for this memory, by struct; kept here, so that no struct keeps a memory. */
   readonly cursorClasses = new Map<object, unknown>();
   /** Whoever has to know when the memory is let go of. */
@@ -90,6 +93,7 @@ export class LinearMemory {
     const sweep = DestroySweep.begin(this);
     for (const owner of [...this.hookOwners].reverse()) owner.$beforeDispose(sweep);
     this.hookOwners.clear();
+    this.sites?.clear();
     this.recover(); // a hook may have had the host grow memory
     this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
     this.raw = undefined as never;
@@ -175,6 +179,10 @@ export class LinearMemory {
         return new StaleMarkError(`${operation}: the mark at ${requested} is not, or no longer, one of this arena's`);
       case Status.STALE_REFERENCE:
         return new StaleReferenceError(`${operation}: the record at ${requested} has been reset or freed`);
+      case Status.DESTROY_HOOK:
+        return new InvalidArgumentError(
+          `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,
+        );
       default:
         return new InvalidArgumentError(`${operation}: ${requested} is out of range`);
     }

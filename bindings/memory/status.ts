@@ -11,4 +11,5 @@ export const Status = {
   STALE_MARK: 8,
   STALE_REFERENCE: 9,
   INVALID_KEY: 10,
+  DESTROY_HOOK: 11,
 } as const;
