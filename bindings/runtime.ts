@@ -15,7 +15,7 @@ import { Bytes } from "./layout/bytes.js";
 import { newSequence } from "./layout/fields.js";
 import type { FieldType } from "./layout/fieldType.js";
 import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
-import { AllocationSites, type Leak, warnOfLeak } from "./memory/allocationSites.js";
+import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/allocationSites.js";
 import { LinearMemory } from "./memory/linearMemory.js";
 import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_SIZE, ROOT, verifyModule } from "./memory/module.js";
 import { GUEST_DATA, staticDataOf } from "./memory/staticData.js";
@@ -40,8 +40,8 @@ export interface RuntimeOptions {
   /**
    * Told, in the debug runtime, of whatever owns memory (an arena, a region pool, a sorted map, the runtime itself) and is
    * garbage-collected without having been disposed of; by default a warning on the console. The engine collects when it
-   * likes, never while the program runs synchronously, and perhaps not at all before the process ends. A function that
-   * refers to an owner keeps it from being collected.
+   * likes, never while the program runs synchronously, and perhaps not at all before the process ends. A runtime that is
+   * dropped with all that is in it is one leak. A function that refers to an owner keeps it from being collected.
    */
   onLeak?: (leak: Leak) => void;
   /** The module to instantiate, where the package's own way of finding it does not fit (some bundlers, some hosts). */
@@ -288,8 +288,7 @@ export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) =
   return async (options = {}) => {
     const { initialPages, maximumPages } = checkOptions(options);
     if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
-    const sites = new AllocationSites(options.onLeak ?? warnOfLeak);
-    const site = options.debug ? sites.siteOf() : 0; // now, since after an await the stack is another
+    const stack = options.debug ? callerStack() : ""; // now, since after an await it is another
     const raw = options.memory ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
     const { module } = await compile(options.wasm ?? load(options.debug ?? false));
@@ -309,16 +308,9 @@ export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) =
       memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
     }
     const runtime = new Runtime(memory);
-    if (runtime.debug) watch(memory, sites, site);
+    if (runtime.debug) memory.sites = new AllocationSites(memory, options.onLeak ?? warnOfLeak, stack);
     return runtime;
   };
-}
-
-/** Has `memory` know from here on who owns what; and be missed itself, once nothing of the runtime can be reached. */
-function watch(memory: LinearMemory, sites: AllocationSites, site: number): void {
-  const { raw } = memory;
-  sites.register(memory, "runtime", () => raw.buffer.byteLength, site);
-  memory.sites = sites;
 }
 
 /** Keeps what `find` has found. */

@@ -43,7 +43,7 @@ export class Arena extends Space {
     this.$take(address);
     this.#parent = parent;
     if (parent === undefined) {
-      memory.sites?.register(this, "arena", () => memory.exports.arenaReserved(address) >>> 0);
+      memory.sites?.register(this, "arena", ({ exports }) => exports.arenaReserved(address) >>> 0);
     } else {
       this.$birth = memory.f64[(address + memory.exports.ARENA_BIRTH!.value) >>> 3]!;
       parent.$children ??= new Set();

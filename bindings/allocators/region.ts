@@ -90,7 +90,7 @@ export class RegionPool {
   constructor(memory: LinearMemory, options: { maximumBytes?: number } = {}) {
     this.#memory = memory;
     this.#maximumBytes = checkArenaOptions(options).maximumBytes;
-    this.#arenas = memory.sites && watch(this, memory, memory.sites);
+    this.#arenas = memory.sites && watch(this, memory.sites);
   }
 
   /** Regions leased now. */
@@ -245,9 +245,10 @@ export class RegionPool {
 }
 
 /** Has the pool missed when it is dropped without a dispose. Returns the set in which it has to list its arenas. */
-function watch(pool: RegionPool, memory: LinearMemory, sites: AllocationSites): Set<Address> {
+function watch(pool: RegionPool, sites: AllocationSites): Set<Address> {
   const arenas = new Set<Address>();
-  const reserved = (arena: Address): number => memory.exports.arenaReserved(arena) >>> 0;
-  sites.register(pool, "regionPool", () => [...arenas].reduce((bytes, arena) => bytes + reserved(arena), 0));
+  sites.register(pool, "regionPool", ({ exports }) =>
+    [...arenas].reduce((bytes, arena) => bytes + (exports.arenaReserved(arena) >>> 0), 0),
+  );
   return arenas;
 }

@@ -111,7 +111,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     this.#address = address;
     format.describe(memory, address + Layout.KEY_FIELDS);
     this.$entry = new Entry(memory, keyType, valueType, address);
-    memory.sites?.register(this, "sortedMap", () => bytesOf(memory, address));
+    memory.sites?.register(this, "sortedMap", (own) => bytesOf(own, address));
   }
 
   /** How many entries there are. O(1). */

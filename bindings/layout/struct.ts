@@ -98,8 +98,8 @@ export interface StructOptions<F extends Fields> {
 /** Names that fields cannot have: they would hide a cursor's methods, or make it look like a promise. */
 const RESERVED: ReadonlySet<string> = new Set([...Object.getOwnPropertyNames(Cursor.prototype), "then", "__proto__"]);
 
-/** More bytes than any block has, and a small integer in every engine. */
-const FITS_NOWHERE = 0x3fff_ffff;
+/** More bytes than any block has, and still a small integer to engines when an address is added. */
+const FITS_NOWHERE = 1 << 24;
 
 /** The largest struct, in bytes; what is larger should be several records. */
 const SIZE_LIMIT = 0x10_0000;

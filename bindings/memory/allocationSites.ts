@@ -1,3 +1,5 @@
+import type { LinearMemory } from "./linearMemory.js";
+
 /** What can be left behind: owners of memory, and the pieces that some of them hand out one by one. */
 export type LeakKind =
   | "runtime"
@@ -29,12 +31,19 @@ export interface LiveMemory {
   readonly bytes: number;
 }
 
-/** What is known of an owner. It keeps neither the owner nor the other owners of the runtime alive. */
+/** What the owner takes now, in bytes. */
+type BytesOf = (memory: LinearMemory) => number;
+
+/**
+ * What is known of an owner. It keeps neither the owner nor the runtime alive: the registry below holds on to it until the
+ * owner is collected.
+ */
 interface OwnerRecord {
   readonly kind: LeakKind;
   readonly site: number;
   readonly stack: string;
-  readonly bytes: () => number;
+  readonly memory: WeakRef<LinearMemory>;
+  readonly bytes: BytesOf;
   readonly onLeak: (leak: Leak) => void;
 }
 
@@ -49,13 +58,15 @@ const OWN_FILE = "memory/allocationSites.js";
  * source, and lists them with their sites when asked.
  *
  * Owners that the garbage collector takes before they were disposed of are reported. The engine does that when it likes,
- * in a task of its own, and never while a program runs synchronously; at the end of a process it may not do it at all.
+ * in a task of its own, and never while a program runs synchronously; at the end of a process it may not do it at all. A
+ * runtime that is dropped with all that is in it is reported as one.
  *
  * @example
- * memory.sites?.register(this, "arena", () => memory.exports.arenaReserved(address) >>> 0); // in the constructor
+ * memory.sites?.register(this, "arena", ({ exports }) => exports.arenaReserved(address) >>> 0); // in the constructor
  * memory.sites?.unregister(this); // in destroy
  */
 export class AllocationSites {
+  readonly #memory: LinearMemory;
   readonly #onLeak: (leak: Leak) => void;
   readonly #stacks: string[] = ["(not known)"];
   readonly #numbers = new Map<string, number>();
@@ -64,9 +75,18 @@ export class AllocationSites {
   readonly #records = new WeakMap<object, OwnerRecord>();
   readonly #sources = new Set<() => Iterable<LiveMemory>>();
 
-  /** @param onLeak told of each owner that is collected without having been disposed of */
-  constructor(onLeak: (leak: Leak) => void) {
+  /** What is told of the runtime itself. */
+  readonly #runtime: RuntimeRecord;
+
+  /**
+   * @param onLeak told of each owner that is collected without having been disposed of, and of the runtime
+   * @param stack where the runtime was made
+   */
+  constructor(memory: LinearMemory, onLeak: (leak: Leak) => void, stack: string) {
+    this.#memory = memory;
     this.#onLeak = onLeak;
+    this.#runtime = { kind: "runtime", stack, raw: memory.raw, onLeak };
+    dropped().register(memory, this.#runtime, this.#runtime);
   }
 
   /** The number of the place in the program that is calling into Tidemark now: 1 or more, the same for the same stack. */
@@ -87,12 +107,13 @@ export class AllocationSites {
   /**
    * Takes note of an owner that is being made.
    *
-   * @param bytes what the owner takes now; it must not refer to the owner, which could then never be collected, and is
-   *   still asked when the owner is gone
-   * @param site where it was made, if that is not here and now
+   * @param bytes what the owner takes now. It must refer neither to the owner nor to the memory, which could then never be
+   *   collected; it is asked too when the owner is gone
    */
-  register(owner: object, kind: LeakKind, bytes: () => number, site = this.siteOf()): void {
-    const record: OwnerRecord = { kind, site, stack: this.stackOf(site), bytes, onLeak: this.#onLeak };
+  register(owner: object, kind: LeakKind, bytes: BytesOf): void {
+    const site = this.siteOf();
+    const memory = new WeakRef(this.#memory);
+    const record: OwnerRecord = { kind, site, stack: this.stackOf(site), memory, bytes, onLeak: this.#onLeak };
     this.#records.set(owner, record);
     this.#owners.add(record);
     dropped().register(owner, record, record);
@@ -126,7 +147,7 @@ export class AllocationSites {
       group.bytes += bytes;
       found.set(key, group);
     };
-    for (const { kind, site, bytes } of this.#owners) if (kind !== "runtime") add(kind, site, bytes());
+    for (const { kind, site, bytes } of this.#owners) add(kind, site, bytes(this.#memory));
     for (const source of this.#sources) for (const { kind, site, bytes } of source()) add(kind, site, bytes);
     return [...found.values()].sort((one, other) => other.bytes - one.bytes);
   }
@@ -135,6 +156,7 @@ export class AllocationSites {
   clear(): void {
     for (const record of this.#owners) this.#forget(record);
     this.#sources.clear();
+    dropped().unregister(this.#runtime);
   }
 
   #forget(record: OwnerRecord): void {
@@ -143,19 +165,36 @@ export class AllocationSites {
   }
 }
 
-let registry: FinalizationRegistry<OwnerRecord> | undefined;
+/** What is known of a runtime. */
+interface RuntimeRecord {
+  readonly kind: "runtime";
+  readonly stack: string;
+  readonly raw: WebAssembly.Memory;
+  readonly onLeak: (leak: Leak) => void;
+}
+
+let registry: FinalizationRegistry<OwnerRecord | RuntimeRecord> | undefined;
 
 /** One for all runtimes, since the registry of a runtime that is dropped as a whole would be dropped with it. */
-function dropped(): FinalizationRegistry<OwnerRecord> {
-  registry ??= new FinalizationRegistry(({ kind, stack, bytes, onLeak }) => {
-    onLeak({ kind, count: 1, bytes: bytes(), stack });
-  });
+function dropped(): FinalizationRegistry<OwnerRecord | RuntimeRecord> {
+  registry ??= new FinalizationRegistry(report);
   return registry;
 }
 
-/** The stack of whoever has called into the package. */
-function callerStack(): string {
-  const lines = (new Error().stack ?? "").split("\n").filter((line) => /:\d+:\d+/.test(line));
+function report(record: OwnerRecord | RuntimeRecord): void {
+  const { kind, stack, onLeak } = record;
+  if ("raw" in record) {
+    onLeak({ kind, count: 1, bytes: record.raw.buffer.byteLength, stack });
+    return;
+  }
+  const memory = record.memory.deref();
+  if (memory !== undefined) onLeak({ kind, count: 1, bytes: record.bytes(memory), stack });
+}
+
+/** The stack of whoever is calling into the package. */
+export function callerStack(): string {
+  // A string, unless the program has set `Error.prepareStackTrace`.
+  const lines = String(new Error().stack ?? "").split("\n").filter((line) => /:\d+:\d+/.test(line));
   // The top line is this function's own, and says where the package lies; in a bundle it lies where the program does.
   const end = lines[0]?.indexOf(OWN_FILE) ?? -1;
   const folder = end < 0 ? undefined : lines[0]!.slice(lines[0]!.search(/(?:[a-z-]+:\/\/|\/|[A-Z]:\\)/), end);
