@@ -23,7 +23,7 @@ export {
   seekNeighbour as sortedMapSeek,
 } from "./collections/sortedMapSearch";
 export { validateSortedMap } from "./collections/sortedMapValidate";
-export { freeGuard } from "./memory/guard";
+export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, ROOT } from "./memory/root";
 

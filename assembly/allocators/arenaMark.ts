@@ -78,7 +78,7 @@ const NO_GUARD_NEEDED: Address = 1;
 /**
  * Makes sure that the rewind to a mark, or with `address` 0 the reset, will not fail, whatever is allocated elsewhere
  * before it comes: for those who must know beforehand. Returns 1; or, when the rewind will have to replace a guard, a
- * guard to give back by `freeGuard` immediately before it; or 0 with a status when it would fail now.
+ * guard to give back by `returnGuard` immediately before it; or 0 with a status when it would fail now.
  */
 export function setGuardAside(arena: Arena, address: Address, serial: f64): Address {
   let guard = arena.guard;

@@ -89,7 +89,7 @@ function setGuardAside(space: Space, operation: string, since: number, mark: Add
 }
 
 function giveBack(space: Space, guard: Address): void {
-  if (guard !== NO_GUARD_NEEDED) space.$memory.exports.freeGuard(guard);
+  if (guard !== NO_GUARD_NEEDED) space.$memory.exports.returnGuard(guard);
 }
 
 /** Has every call that would change the space fail: the fast paths too, which without a claim have nothing to hand out. */

@@ -194,7 +194,9 @@ function report(record: OwnerRecord | RuntimeRecord): void {
 /** The stack of whoever is calling into the package. */
 export function callerStack(): string {
   // A string, unless the program has set `Error.prepareStackTrace`.
-  const lines = String(new Error().stack ?? "").split("\n").filter((line) => /:\d+:\d+/.test(line));
+  const lines = String(new Error().stack ?? "")
+    .split("\n")
+    .filter((line) => /:\d+:\d+/.test(line));
   // The top line is this function's own, and says where the package lies; in a bundle it lies where the program does.
   const end = lines[0]?.indexOf(OWN_FILE) ?? -1;
   const folder = end < 0 ? undefined : lines[0]!.slice(lines[0]!.search(/(?:[a-z-]+:\/\/|\/|[A-Z]:\\)/), end);

@@ -25,7 +25,7 @@ export interface ModuleExports {
   markArena(arena: Address): Address;
   rewindArena(arena: Address, mark: Address, serial: number): number;
   setGuardAside(arena: Address, mark: Address, serial: number): Address;
-  freeGuard(guard: Address): void;
+  returnGuard(guard: Address): void;
   reserveArena(arena: Address, bytes: number): number;
   resetClaimed(arena: Address, cursor: Address, limit: Address): number;
   validateArena(arena: Address): number;
