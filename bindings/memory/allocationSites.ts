@@ -47,8 +47,8 @@ interface OwnerRecord {
   readonly onLeak: (leak: Leak) => void;
 }
 
-/** The way from this file's place to the folder that all of the package's files are below. */
-const OWN_FILE = "memory/allocationSites.js";
+/** A frame of this very file, compiled or mapped to its source, and the folder that all of the package's files are below. */
+const OWN_FRAME = /((?:[a-z-]+:\/\/|[A-Z]:|\/).*[\\/])memory[\\/]allocationSites\.[jt]s:/;
 
 /**
  * Who has made what is alive, for the debug runtime: `memory.sites`, which the release runtime does not have.
@@ -198,8 +198,7 @@ export function callerStack(): string {
     .split("\n")
     .filter((line) => /:\d+:\d+/.test(line));
   // The top line is this function's own, and says where the package lies; in a bundle it lies where the program does.
-  const end = lines[0]?.indexOf(OWN_FILE) ?? -1;
-  const folder = end < 0 ? undefined : lines[0]!.slice(lines[0]!.search(/(?:[a-z-]+:\/\/|\/|[A-Z]:\\)/), end);
+  const folder = OWN_FRAME.exec(lines[0] ?? "")?.[1];
   const first = folder === undefined ? 1 : lines.findIndex((line) => !line.includes(folder));
   return lines.slice(Math.max(first, 0)).join("\n") || "(the engine shows no stack)";
 }
