@@ -35,7 +35,16 @@ export {
   setGuestHeap,
 } from "./allocators/cMemory";
 export { copyGraph } from "./allocators/copy";
-export { clearPool, createPool, destroyPool, nextCell as poolNext, poolAllocate, poolFree } from "./allocators/pool";
+export { allocateFindings, freeFindings } from "./allocators/findings";
+export {
+  clearPool,
+  createPool,
+  destroyPool,
+  nextCell as poolNext,
+  poolAllocate,
+  poolFree,
+  poolGuard,
+} from "./allocators/pool";
 export { validatePool } from "./allocators/poolValidate";
 export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
 export { deleteKey as sortedMapDelete } from "./collections/sortedMapDelete";
@@ -46,9 +55,9 @@ export {
   seekNeighbour as sortedMapSeek,
 } from "./collections/sortedMapSearch";
 export { validateSortedMap } from "./collections/sortedMapValidate";
-export { returnGuard } from "./memory/guard";
+export { allocateGuard, freeGuard, returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
-export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, ROOT } from "./memory/root";
+export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, PAGE_OWNERS, ROOT } from "./memory/root";
 
 import { Arena } from "./allocators/arena";
 import { Mark } from "./allocators/arenaMark";
@@ -56,6 +65,7 @@ import { ByteHeap } from "./allocators/byteHeap";
 import { Findings } from "./allocators/findings";
 import { Pool } from "./allocators/pool";
 import { FreeCell, Slab } from "./allocators/slab";
+import { Owner } from "./memory/pageHeap";
 import { Root } from "./memory/root";
 
 // Offsets of the fields that TypeScript reads or writes in place.
@@ -83,6 +93,7 @@ export const POOL_CAPACITY: u32 = offsetof<Pool>("capacity");
 export const POOL_RETIRED: u32 = offsetof<Pool>("retired");
 export const POOL_GUARD: u32 = offsetof<Pool>("guard");
 export const POOL_DAMAGED: u32 = offsetof<Pool>("damaged");
+export const POOL_OWNER: u32 = Owner.POOL;
 export const SLAB_POOL: u32 = offsetof<Slab>("pool");
 export const SLAB_FREE: u32 = offsetof<Slab>("free");
 export const SLAB_USED: u32 = offsetof<Slab>("used");
@@ -113,6 +124,7 @@ export const ROOT_GROWTHS: u32 = offsetof<Root>("growths");
 export const ROOT_FIRST_UNTOUCHED: u32 = offsetof<Root>("firstUntouched");
 export const ROOT_GUARDS_LIVE: u32 = offsetof<Root>("guardsLive");
 export const ROOT_GUEST_HEAP: u32 = offsetof<Root>("guestHeap");
+export const ROOT_STEPS: u32 = offsetof<Root>("steps");
 export const ROOT_REFUSE_AFTER: u32 = offsetof<Root>("refuseAfter");
 
 import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";

@@ -14,6 +14,7 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_LIMIT_EXCEEDED"
   | "ERR_TIDEMARK_STALE_REFERENCE"
   | "ERR_TIDEMARK_STALE_MARK"
+  | "ERR_TIDEMARK_INVALID_ADDRESS"
   | "ERR_TIDEMARK_OUT_OF_BOUNDS"
   | "ERR_TIDEMARK_DISPOSED"
   | "ERR_TIDEMARK_REGION_ENDED"
@@ -58,7 +59,7 @@ export class SealedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_SEALED";
 }
 
-/** A limit that the program itself has set (an arena's bytes, a queue's capacity) is reached. */
+/** A limit that the program itself has set (an arena's bytes, a queue's or a pool's capacity) is reached. */
 export class LimitExceededError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_LIMIT_EXCEEDED";
 }
@@ -71,6 +72,14 @@ export class StaleReferenceError extends TidemarkError {
 /** A mark has been rewound past, or its arena reset since, or it is a mark of another arena. */
 export class StaleMarkError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_STALE_MARK";
+}
+
+/**
+ * An address at which no block in use begins: it has been freed already, lies inside a block, or belongs to someone else.
+ * Nothing has been freed or moved.
+ */
+export class InvalidAddressError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_INVALID_ADDRESS";
 }
 
 /** An index lies outside an array, or a byte range outside its bytes. */
@@ -98,7 +107,10 @@ export class InvalidModuleError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_MODULE";
 }
 
-/** `validate()` found memory that breaks an invariant; the message names the first violation. */
+/**
+ * Memory breaks an invariant; the message names the first violation. `validate()` finds it, or an operation on a block whose
+ * surroundings have been written over; the debug runtime finds far more of them, and may do so after the operation is done.
+ */
 export class CorruptionError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_CORRUPTION";
 }

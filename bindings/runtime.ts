@@ -1,5 +1,8 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import { Arena } from "./allocators/arena.js";
+import { ByteHeap } from "./allocators/byteHeap.js";
+import { FramePool, type FramePoolOptions } from "./allocators/framePool.js";
+import { Pool, type PoolOptions } from "./allocators/pool.js";
 import { RegionPool } from "./allocators/region.js";
 import type { ArenaOptions } from "./allocators/space.js";
 import { checkInteger, describe } from "./arguments.js";
@@ -71,7 +74,19 @@ export interface RuntimeStats {
 }
 
 /** In the order of the numbers in assembly/memory/pageHeap.ts. */
-const OWNERS = ["free", "metadata", "host", "guards", "smallBlocks", "arenas", "sortedMaps", "scratch", "pools", "heapSpans", "heapAreas"] as const;
+const OWNERS = [
+  "free",
+  "metadata",
+  "host",
+  "guards",
+  "smallBlocks",
+  "arenas",
+  "sortedMaps",
+  "scratch",
+  "pools",
+  "heapSpans",
+  "heapAreas",
+] as const;
 
 /** Who owns pages. */
 export type OwnerName = Exclude<(typeof OWNERS)[number], "free">;
@@ -144,6 +159,21 @@ export class Runtime {
   bytes(): Bytes {
     this.$memory.assertUsable("bytes");
     return new Bytes(this.$memory);
+  }
+
+  /** Makes a pool of records of `type`. Errors as in {@link Pool}. */
+  pool<F extends Fields>(type: StructType<F>, options?: PoolOptions<F>): Pool<F> {
+    return new Pool(this.$memory, type, options);
+  }
+
+  /** Makes a byte heap: `malloc` and `free`. Errors as in {@link ByteHeap}. */
+  byteHeap(): ByteHeap {
+    return new ByteHeap(this.$memory);
+  }
+
+  /** Makes a pool of frames in three sizes. Errors as in {@link FramePool}. */
+  framePool(options?: FramePoolOptions): FramePool {
+    return new FramePool(this.$memory, options);
   }
 
   /** Makes a sorted map. Errors as in {@link SortedMap}. */

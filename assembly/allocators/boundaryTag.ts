@@ -18,6 +18,7 @@
 // memory allocator for real-time systems" (2004).
 
 import { Address } from "../memory/alignment";
+import { countStep } from "../memory/work";
 
 /** Sizes, headers included, are multiples of this. */
 export const BLOCK_GRAIN: u32 = 16;
@@ -139,12 +140,14 @@ export class Bins {
     let bits = load<u32>(this.row(row)) & ((<u32>-2) << (own & (SECOND_COUNT - 1)));
     while (true) {
       while (bits) {
+        countStep();
         const bin = (row << SECOND_SHIFT) + <u32>ctz(bits);
         const block = load<Address>(this.head(bin));
         if (block) return block;
         bits &= bits - 1;
         this.forget(bin);
       }
+      countStep();
       const rows = this.rows & ((<u32>-2) << row);
       if (!rows) break;
       row = <u32>ctz(rows);

@@ -17,6 +17,7 @@ import { fail, IS_DEBUG } from "../memory/root";
 import { CLASS_COUNT, classBytes, GRANULE, SMALL_LIMIT, sizeClassOf } from "../memory/sizeClass";
 import { allocateSmallBlock, freeSmallBlock, SMALL_BLOCK_SIZE } from "../memory/smallBlock";
 import { Status } from "../memory/status";
+import { countStep } from "../memory/work";
 import { Areas, freeAllAreas, trimAreas } from "./area";
 import { BINS_SIZE, Bins, blockSizeFor, TaggedBlock } from "./boundaryTag";
 import {
@@ -239,9 +240,13 @@ const CLASSES: u32 = BINS + BINS_SIZE - CLASS_SIZE;
 const HEAP_SIZE: u32 = CLASSES + (CLASS_COUNT + 1) * CLASS_SIZE;
 if (HEAP_SIZE > SMALL_BLOCK_SIZE) ERROR("a heap must fit into a small block");
 
+/** Spans that have become full in their ring are taken out where they are met, but no more than this in one operation. */
+const LOOK_LIMIT: u32 = 16;
+
 /** Takes a block from the bitmaps. There are no warm ones, so that every bit means what it says. */
 function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
-  while (sizeClass.ring) {
+  for (let looked: u32 = 0; sizeClass.ring && looked < LOOK_LIMIT; looked++) {
+    countStep();
     const span = changetype<Span>(sizeClass.ring);
     if (!span.isFull) return span.takeLowest();
     unlist(sizeClass, span);

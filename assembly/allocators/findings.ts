@@ -1,6 +1,7 @@
 // What a walk over a pool or a heap finds.
 
 import { Address } from "../memory/alignment";
+import { allocateSmallBlock, freeSmallBlock } from "../memory/smallBlock";
 
 /** What a walk has found, in the order in which it looks; numbered for both sides of the boundary. */
 export namespace Violation {
@@ -44,4 +45,13 @@ export function found(findings: Findings, violation: u32, address: Address): boo
   findings.violation = violation;
   findings.address = address;
   return false;
+}
+
+/** Room for findings, or 0 with a status. */
+export function allocateFindings(): Address {
+  return allocateSmallBlock();
+}
+
+export function freeFindings(findings: Address): void {
+  freeSmallBlock(findings);
 }

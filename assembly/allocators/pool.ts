@@ -298,6 +298,11 @@ export function poolAllocate(pool: Pool): Address {
   return cell;
 }
 
+/** As {@link Pool.guardOf}. */
+export function poolGuard(pool: Pool, address: Address): Address {
+  return pool.guardOf(address);
+}
+
 /** As {@link Pool.free}. */
 export function poolFree(pool: Pool, address: Address): u32 {
   return pool.free(address);

@@ -20,6 +20,7 @@ import { allocateGuardRun, freeGuardRun, RETIRED_CELL } from "../memory/guardRun
 import { allocatePages, freePages, isRunStart, Owner, ownerByte } from "../memory/pageHeap";
 import { RingMember } from "../memory/ring";
 import { IS_DEBUG, root } from "../memory/root";
+import { countStep } from "../memory/work";
 
 /** Its ring is the pool's: every slab that has a free cell, and some that have become full. */
 @unmanaged
@@ -119,7 +120,9 @@ export function freeSlab(slab: Slab, stride: u32): void {
 
 /** Ends every ref into the slab, and makes it as if no cell had ever been used. */
 export function endCells(slab: Slab, stride: u32): void {
-  for (let index: u32 = 0; index < slab.threaded; index++) {
+  // Of an empty slab, which a single free may have made, there is nothing to end.
+  for (let index: u32 = 0; slab.usedCount && index < slab.threaded; index++) {
+    countStep();
     const guard = slab.guardAt(index);
     const generation = load<u32>(guard);
     if (generation & 1) store<u32>(guard, generation + 1);
@@ -135,6 +138,7 @@ export function threadCells(slab: Slab, stride: u32): void {
     const first = slab.threaded;
     const end = min(first + THREAD_LIMIT, slab.cells);
     for (let index = end; index-- > first; ) {
+      countStep();
       const guard = slab.guardAt(index);
       if (load<u32>(guard) == RETIRED_CELL) continue;
       const cell = changetype<FreeCell>(slab.cellAt(index, stride));

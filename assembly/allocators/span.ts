@@ -22,6 +22,7 @@ import { Address, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
 import { allocatePages, freePages, Owner, ownerByte } from "../memory/pageHeap";
 import { RingMember } from "../memory/ring";
 import { GRANULE, GRANULE_SHIFT, RECIPROCAL_SHIFT, reciprocalOf, SMALL_LIMIT } from "../memory/sizeClass";
+import { countStep } from "../memory/work";
 
 const SPAN_SIZE: u32 = 4096;
 const SPAN_MASK: u32 = SPAN_SIZE - 1;
@@ -104,7 +105,10 @@ export class Span extends RingMember {
   /** Takes the lowest free block. There must be one. */
   takeLowest(): Address {
     let word: u32 = 0;
-    while (!load<u64>(changetype<Address>(this) + (word << 3), BITMAP)) word++;
+    while (!load<u64>(changetype<Address>(this) + (word << 3), BITMAP)) {
+      countStep();
+      word++;
+    }
     const index = (word << 6) + <u32>ctz(load<u64>(changetype<Address>(this) + (word << 3), BITMAP));
     this.take(index);
     return this.blockAt(index);
@@ -199,7 +203,10 @@ export function allocateSpan(pages: SpanPages, heap: Address, sizeClass: Address
   if (!page || stateOf(page).freeSpans == 0) {
     page = allocatePages(1, Owner.HEAP_SPANS);
     if (!page) return 0;
-    for (let number: u32 = 0; number < SPANS_IN_PAGE; number++) spanAt(page, number).heap = 0;
+    for (let number: u32 = 0; number < SPANS_IN_PAGE; number++) {
+      countStep();
+      spanAt(page, number).heap = 0;
+    }
     stateOf(page).freeSpans = ALL_SPANS;
     linkFirst(pages, page);
     pages.count++;
@@ -229,6 +236,7 @@ function prepare(span: Span, blockBytes: u32): void {
   span.used = UNLISTED;
   const bitmap = changetype<Address>(span) + BITMAP;
   for (let word: u32 = 0; word < BITMAP_WORDS; word++) {
+    countStep();
     const bits = max(<i32>blocks - <i32>(word << 6), 0);
     store<u64>(bitmap + (word << 3), bits >= 64 ? u64.MAX_VALUE : ((<u64>1) << bits) - 1);
   }

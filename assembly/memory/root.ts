@@ -84,6 +84,8 @@ export class Root {
   /** The byte heap that malloc and its kin take from; 0 while there is none. */
   guestHeap: Address;
 
+  /** Debug only: steps of loops, see work.ts. */
+  steps: u32;
   /** Debug only: which page request, counted from now, is refused: 1 = the next one; 0 = none. */
   refuseAfter: u32;
 }

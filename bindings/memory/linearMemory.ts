@@ -1,5 +1,7 @@
 import {
+  CorruptionError,
   DisposedError,
+  InvalidAddressError,
   InvalidArgumentError,
   LimitExceededError,
   OutOfMemoryError,
@@ -179,6 +181,20 @@ export class LinearMemory {
         return new StaleMarkError(`${operation}: the mark at ${requested} is not, or no longer, one of this arena's`);
       case Status.STALE_REFERENCE:
         return new StaleReferenceError(`${operation}: the record at ${requested} has been reset or freed`);
+      case Status.INVALID_SIZE:
+        return new InvalidArgumentError(`${operation}: a size of ${requested} bytes is out of range`);
+      case Status.FOREIGN_ADDRESS:
+        return new InvalidAddressError(`${operation}: the address ${requested} does not belong here`);
+      case Status.INTERIOR_ADDRESS:
+        return new InvalidAddressError(`${operation}: no block in use begins at the address ${requested}`);
+      case Status.FREED_ADDRESS:
+        return new InvalidAddressError(`${operation}: the block at the address ${requested} has been freed already`);
+      case Status.CORRUPT_BLOCK:
+        return new CorruptionError(
+          `${operation}: what lies beside the block at ${requested} has been written over; it is left as it is`,
+        );
+      case Status.POOL_FULL:
+        return new LimitExceededError(`${operation}: all ${requested} cells of the pool are in use, or retired`);
       case Status.DESTROY_HOOK:
         return new InvalidArgumentError(
           `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,

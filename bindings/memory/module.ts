@@ -31,6 +31,40 @@ export interface ModuleExports {
   validateArena(arena: Address): number;
   copyGraph(target: Address, source: Address, type: Address): Address;
 
+  createPool(cellBytes: number, capacity: number, isFixed: number): Address;
+  destroyPool(pool: Address): void;
+  clearPool(pool: Address): void;
+  poolAllocate(pool: Address): Address;
+  poolFree(pool: Address, cell: Address): number;
+  poolGuard(pool: Address, cell: Address): Address;
+  poolNext(pool: Address, after: Address): Address;
+  validatePool(pool: Address, findings: Address): number;
+
+  createByteHeap(): Address;
+  destroyByteHeap(heap: Address): void;
+  trimByteHeap(heap: Address): void;
+  byteHeapAllocate(heap: Address, size: number, alignment: number): Address;
+  byteHeapFree(heap: Address, address: Address): number;
+  byteHeapReallocate(heap: Address, address: Address, size: number): Address;
+  byteHeapUsableSize(heap: Address, address: Address): number;
+  byteHeapAllocateMany(heap: Address, count: number, size: number, list: Address): number;
+  byteHeapFreeMany(heap: Address, count: number, list: Address): number;
+  byteHeapPages(heap: Address): number;
+  validateByteHeap(heap: Address, findings: Address): number;
+  allocateFindings(): Address;
+  freeFindings(findings: Address): void;
+  allocateGuard(): Address;
+  freeGuard(guard: Address): void;
+
+  malloc(size: number): Address;
+  calloc(count: number, size: number): Address;
+  realloc(address: Address, size: number): Address;
+  free(address: Address): void;
+  aligned_alloc(alignment: number, size: number): Address;
+  posix_memalign(result: Address, alignment: number, size: number): number;
+  malloc_usable_size(address: Address): number;
+  setGuestHeap(heap: Address): void;
+
   createSortedMap(keyKind: number, keyBytes: number, valueKind: number, valueBytes: number, fields: number): Address;
   destroySortedMap(map: Address): void;
   clearSortedMap(map: Address): number;
@@ -46,7 +80,9 @@ export interface ModuleExports {
   readonly PAGE_LIMIT: Constant;
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
-  readonly [constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP"}_${string}`]: Constant;
+  readonly [
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS"}_${string}`
+  ]: Constant;
 }
 
 /** The offsets, in bytes, that the fast paths use as constants of their own; checked against the module at start. */
@@ -58,6 +94,19 @@ export const ARENA_SERIAL = 80;
 
 /** The size of the arena's header, in bytes, behind which its content begins. */
 export const ARENA_SIZE = 104;
+
+/** Words of a pool, a slab and a free cell, in bytes from their beginning, that the fast paths use too. */
+export const POOL_CURRENT = 0;
+export const POOL_COUNT = 4;
+export const SLAB_POOL = 8;
+export const SLAB_FREE = 12;
+export const SLAB_USED = 28;
+export const CELL_NEXT = 0;
+export const CELL_GUARD = 4;
+
+/** The owners' bytes, one for each page, and the byte of a page of pools. */
+export const PAGE_OWNERS = 40_960;
+export const POOL_OWNER = 8;
 
 /** Where the root block lies, and the word that it begins with. */
 export const ROOT = 1024;
@@ -91,6 +140,15 @@ export function verifyModule(exports: ModuleExports): void {
     ARENA_PIECES,
     ARENA_SERIAL,
     ARENA_SIZE,
+    POOL_CURRENT,
+    POOL_COUNT,
+    SLAB_POOL,
+    SLAB_FREE,
+    SLAB_USED,
+    CELL_NEXT,
+    CELL_GUARD,
+    PAGE_OWNERS,
+    POOL_OWNER,
   };
   for (const [name, value] of Object.entries(expected)) {
     const found = (exports as unknown as Record<string, Constant | undefined>)[name]?.value;

@@ -1,0 +1,405 @@
+import { checkInteger, describe } from "../arguments.js";
+import { CorruptionError, DisposedError, InvalidArgumentError, OutOfBoundsError } from "../errors.js";
+import { Bytes } from "../layout/bytes.js";
+import { assertLive, assertSameMemory, place } from "../layout/location.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import { type Address, ALIGNMENT_LIMIT, PAGE_SIZE, SIZE_LIMIT } from "../memory/module.js";
+import { walk } from "./findings.js";
+
+/** The highest address, in bytes. */
+const ADDRESS_LIMIT = 0xffff_ffff;
+
+/** The alignment of every block. */
+const NATURAL_ALIGNMENT = 16;
+
+/** The most blocks of one call. */
+const COUNT_LIMIT = 0x1000_0000;
+
+/** What a single allocation can be told. */
+export interface AllocationOptions {
+  /** A power of two up to 4,096; every block is aligned to 16 at least. */
+  alignment?: number;
+}
+
+/** The figures of a byte heap. */
+export interface ByteHeapStats {
+  /** Blocks in use, and the bytes that can be used of them; held-back ones of the debug runtime included. */
+  readonly blocks: number;
+  readonly usableBytes: number;
+  /** Taken from the page heap. */
+  readonly reservedBytes: number;
+  /** Free blocks, the free bytes of those above 256 bytes, and the largest of these. */
+  readonly freeBlocks: number;
+  readonly freeBytes: number;
+  readonly largestFree: number;
+  /** Calls that were refused since the heap was made, for their addresses. */
+  readonly refusals: number;
+}
+
+/** `malloc` and its kin, as wasm functions to be imported by other modules. */
+export interface MallocFunctions {
+  malloc(size: number): Address;
+  calloc(count: number, size: number): Address;
+  realloc(address: Address, size: number): Address;
+  free(address: Address): void;
+  aligned_alloc(alignment: number, size: number): Address;
+  posix_memalign(result: Address, alignment: number, size: number): number;
+  malloc_usable_size(address: Address): number;
+}
+
+/**
+ * The manual heap: `malloc` and `free` over linear memory, for sizes from 1 byte to 4 GiB.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `allocate`, `free`, `usableSize` | O(1), and the pages that are taken or given back |
+ * | `reallocate` | O(1) in place, O(size) where the block moves |
+ * | `stats`, `validate` | O(blocks) |
+ * | `trim`, `destroy` | O(pages) |
+ *
+ * Blocks up to 256 bytes come from size classes 16 bytes apart, larger ones from a good fit with boundary tags that merges
+ * at once. Every free and reallocation is checked: an address at which no block of this heap, in use, begins is an
+ * {@link InvalidAddressError}. An address alone cannot tell whether the block at it is still the one that it was given for;
+ * {@link bytes} can, and so can the debug runtime for the last 64 blocks freed.
+ *
+ * @example
+ * using heap = runtime.byteHeap();
+ * const address = heap.allocate(100, { alignment: 64 });
+ * const larger = heap.reallocate(address, 1000);
+ * heap.free(larger);
+ */
+export class ByteHeap {
+  readonly $memory: LinearMemory;
+  /** The heap's address; 0 once it has been destroyed. */
+  #address: Address;
+  /** Debug runtime: where the blocks in use were allocated, and their sizes. */
+  readonly #sites: Map<Address, { site: number; bytes: number }> | undefined;
+  readonly #forgetSource: (() => void) | undefined;
+
+  /** Use `runtime.byteHeap()`. */
+  constructor(memory: LinearMemory) {
+    memory.assertUsable("byteHeap");
+    this.$memory = memory;
+    this.#address = memory.exports.createByteHeap() >>> 0;
+    if (this.#address === 0) throw memory.failure("making a byte heap");
+    if (memory.sites === undefined) return;
+    const address = this.#address;
+    memory.sites.register(this, "byteHeap", ({ exports }) => exports.byteHeapPages(address) * PAGE_SIZE);
+    const sites = new Map<Address, { site: number; bytes: number }>();
+    this.#sites = sites;
+    // The source must not keep the heap itself alive, which may be dropped and reported.
+    this.#forgetSource = memory.sites.addSource(function* () {
+      for (const { site, bytes } of sites.values()) yield { kind: "block", site, bytes };
+    });
+  }
+
+  /** The heap's address, for guest modules that import `assembly/allocators/byteHeap`. */
+  get address(): Address {
+    this.#assertAlive("address");
+    return this.#address;
+  }
+
+  #assertAlive(operation: string): void {
+    this.$memory.assertUsable(operation);
+    if (this.#address === 0) throw new DisposedError(`${operation}: the byte heap has been destroyed`);
+  }
+
+  /** True once the heap has been destroyed, alone or with the runtime. */
+  get destroyed(): boolean {
+    return this.#address === 0 || this.$memory.disposed;
+  }
+
+  /**
+   * Allocates a block, not cleared: what lay there before shows.
+   *
+   * @param size in bytes, 1 to about 4 GiB
+   * @returns its address, a multiple of 16 or of `alignment`
+   * @throws {InvalidArgumentError} for another size or alignment
+   * @throws {OutOfMemoryError} or {SealedError}; nothing has changed
+   */
+  allocate(size: number, options?: AllocationOptions): Address {
+    checkInteger("the size of a block", size, 1, SIZE_LIMIT);
+    const alignment = options === undefined ? NATURAL_ALIGNMENT : checkAlignment(options);
+    const address = this.$memory.exports.byteHeapAllocate(this.address, size, alignment) >>> 0;
+    if (address === 0) throw this.$memory.failure(`allocating ${size} bytes aligned to ${alignment}`);
+    this.#note(address, size);
+    return address;
+  }
+
+  /** As {@link allocate}, with zeros in it. O(size) */
+  allocateZeroed(size: number, options?: AllocationOptions): Address {
+    const address = this.allocate(size, options);
+    this.$memory.u8.fill(0, address, address + size);
+    return address;
+  }
+
+  /**
+   * Makes a block hold `size` bytes, in place where that can be, else by moving it; what fits of its content is kept, what
+   * is new is not cleared. A block that has moved is aligned to 16.
+   *
+   * @returns its address from now on
+   * @throws {InvalidAddressError} if no block in use begins at `address`
+   * @throws {InvalidArgumentError} for a size out of range
+   * @throws {OutOfMemoryError} or {SealedError}: the block is as it was
+   */
+  reallocate(address: Address, size: number): Address {
+    checkAddress(address);
+    checkInteger("the size of a block", size, 1, SIZE_LIMIT);
+    const moved = this.$memory.exports.byteHeapReallocate(this.address, address, size) >>> 0;
+    if (moved === 0) throw this.#failure(`reallocating the block at ${address} to ${size} bytes`);
+    this.#sites?.delete(address);
+    this.#note(moved, size);
+    return moved;
+  }
+
+  /**
+   * Frees a block.
+   *
+   * @param block its address, or what {@link bytes} has returned
+   * @throws {InvalidAddressError} if no block in use begins at the address; nothing has changed
+   * @throws {StaleReferenceError} if the bytes have been freed already
+   * @throws {CorruptionError} if what lies beside the block has been written over: it is left as it is
+   */
+  free(block: Address | Bytes): void {
+    if (typeof block === "number") this.#release(block);
+    else this.#freeBytes(block);
+    this.#assertUndamaged();
+  }
+
+  #release(address: Address): void {
+    checkAddress(address);
+    if (this.$memory.exports.byteHeapFree(this.address, address) === 0) throw this.#failure(`freeing ${address}`);
+    this.#sites?.delete(address);
+  }
+
+  /**
+   * Allocates a block with zeros in it, as checked bytes: after {@link free} every use of them is a
+   * {@link StaleReferenceError}, also when the memory has come to someone else. They cost 8 bytes more, for a guard. To be
+   * freed as what they are, not by their address.
+   *
+   * @param size 1 to about 4 GiB
+   * @param into from `runtime.bytes()`, to reuse: no garbage
+   * @throws as {@link allocate}
+   */
+  bytes(size: number, into = new Bytes(this.$memory)): Bytes {
+    assertSameMemory(this.$memory, into, "bytes");
+    if (!(into instanceof Bytes)) throw new InvalidArgumentError("bytes: bytes to reuse were expected");
+    const { exports } = this.$memory;
+    checkInteger("the size of a block", size, 1, SIZE_LIMIT);
+    this.#assertAlive("bytes");
+    const guard = exports.allocateGuard() >>> 0;
+    if (guard === 0) throw this.$memory.failure(`allocating ${size} bytes`);
+    let address: Address;
+    try {
+      address = this.allocateZeroed(size);
+    } catch (error) {
+      exports.returnGuard(guard);
+      throw error;
+    }
+    place(into, address, guard >>> 2, this.$memory.i32[guard >>> 2]!);
+    into.$length = size;
+    return into;
+  }
+
+  #freeBytes(bytes: Bytes): void {
+    assertSameMemory(this.$memory, bytes, "free");
+    if (!(bytes instanceof Bytes))
+      throw new InvalidArgumentError(`free takes an address or bytes, not ${describe(bytes)}`);
+    assertLive(bytes);
+    this.#release(bytes.$address);
+    this.$memory.exports.freeGuard(bytes.$guard << 2);
+  }
+
+  /**
+   * The bytes that can be used of a block: what was asked for, and what its size class or its tags have added.
+   *
+   * @throws {InvalidAddressError} if no block in use begins at `address`
+   */
+  usableSize(address: Address): number {
+    checkAddress(address);
+    const size = this.$memory.exports.byteHeapUsableSize(this.address, address) >>> 0;
+    if (size === 0) throw this.$memory.failure(`the usable size of ${address}`);
+    return size;
+  }
+
+  /**
+   * Allocates a block of `size` bytes for each element of `addresses`, in one call, and writes their addresses there.
+   *
+   * @throws as {@link allocate}; then none is allocated, and `addresses` is as it was
+   */
+  allocateMany(size: number, addresses: Uint32Array): void {
+    checkInteger("the size of a block", size, 1, SIZE_LIMIT);
+    this.#withList(addresses, (list, count) => {
+      const done = this.$memory.exports.byteHeapAllocateMany(this.address, count, size, list);
+      if (done === 0) throw this.$memory.failure(`allocating ${count} blocks of ${size} bytes`);
+      addresses.set(this.$memory.u32.subarray(list >>> 2, (list >>> 2) + count));
+    });
+    if (this.#sites !== undefined) for (const address of addresses) this.#note(address, size);
+  }
+
+  /**
+   * Frees the blocks at all `addresses`, in one call, and sets the elements to 0.
+   *
+   * @throws {InvalidAddressError} at the first that is no block in use: those before it are freed and 0, it and those behind
+   *   it are as they were
+   */
+  freeMany(addresses: Uint32Array): void {
+    this.#withList(addresses, (list, count) => {
+      this.$memory.u32.set(addresses, list >>> 2);
+      const done = this.$memory.exports.byteHeapFreeMany(this.address, count, list);
+      for (let index = 0; index < done; index++) this.#sites?.delete(addresses[index]!);
+      if (done < count) {
+        const error = this.#failure(`freeing ${addresses[done]}, number ${done} of ${count}`);
+        addresses.fill(0, 0, done);
+        throw error;
+      }
+      addresses.fill(0);
+    });
+    this.#assertUndamaged();
+  }
+
+  /** Runs `body` with as many words of linear memory as `addresses` has elements. */
+  #withList(addresses: Uint32Array, body: (list: Address, count: number) => void): void {
+    if (!(addresses instanceof Uint32Array)) {
+      throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
+    }
+    const { exports } = this.$memory;
+    const heap = this.address;
+    if (addresses.length === 0) return;
+    if (addresses.length > COUNT_LIMIT) {
+      throw new OutOfBoundsError(`${addresses.length} blocks are more than ${COUNT_LIMIT}, the most of one call`);
+    }
+    const list = exports.byteHeapAllocate(heap, addresses.length * 4, NATURAL_ALIGNMENT) >>> 0;
+    if (list === 0) throw this.$memory.failure(`a list of ${addresses.length} addresses`);
+    try {
+      body(list, addresses.length);
+    } finally {
+      exports.byteHeapFree(heap, list);
+    }
+  }
+
+  /**
+   * Makes this heap the one that C modules allocate from, and gives the functions to link them with. There is one such heap
+   * in a runtime.
+   *
+   * The contract is C's; what C leaves undefined is refused, and counted in {@link stats}. A size of 0 gives the smallest
+   * block.
+   *
+   * @throws {InvalidArgumentError} if another heap of this runtime is it already
+   *
+   * @example
+   * const heap = runtime.byteHeap();
+   * const guest = await runtime.instantiate(bytes, { env: heap.asMalloc() });
+   */
+  asMalloc(): MallocFunctions {
+    const heap = this.address;
+    const memory = this.$memory;
+    const present = memory.rootWord("ROOT_GUEST_HEAP");
+    if (present !== 0 && present !== heap) {
+      throw new InvalidArgumentError(`asMalloc: guests allocate from the byte heap at ${present} already`);
+    }
+    memory.exports.setGuestHeap(heap);
+    const { malloc, calloc, realloc, free, aligned_alloc, posix_memalign, malloc_usable_size } = memory.exports;
+    return { malloc, calloc, realloc, free, aligned_alloc, posix_memalign, malloc_usable_size };
+  }
+
+  /** Gives back to the page heap what is kept for the next allocations, and lets go of the blocks held back for debugging. */
+  trim(): void {
+    this.$memory.exports.trimByteHeap(this.address);
+    this.#assertUndamaged();
+  }
+
+  /**
+   * The heap's figures, by a walk over it. O(blocks)
+   *
+   * @throws {CorruptionError} if the walk meets a violation
+   */
+  stats(): ByteHeapStats {
+    const heap = this.address;
+    const { memory, counted } = this.#walk();
+    return {
+      blocks: counted.blocks,
+      usableBytes: counted.bytes,
+      reservedBytes: memory.exports.byteHeapPages(heap) * PAGE_SIZE,
+      freeBlocks: counted.freeBlocks,
+      freeBytes: counted.freeBytes,
+      largestFree: counted.largestFree,
+      refusals: memory.u32[(heap + memory.exports.BYTE_HEAP_REFUSALS!.value) >>> 2]!,
+    };
+  }
+
+  /**
+   * Checks every invariant; in the debug runtime the surroundings of every block too, and the content of those that are held
+   * back. O(blocks)
+   *
+   * @throws {CorruptionError} naming the first that is broken
+   */
+  validate(): void {
+    this.#walk();
+  }
+
+  #walk() {
+    const heap = this.address;
+    const memory = this.$memory;
+    const counted = walk(memory, "byte heap", (findings) => memory.exports.validateByteHeap(heap, findings));
+    return { memory, counted };
+  }
+
+  /** Gives all memory back, whatever is in use. Addresses mean nothing afterwards. A second call does nothing. */
+  destroy(): void {
+    if (this.destroyed) return;
+    const memory = this.$memory;
+    if (memory.rootWord("ROOT_GUEST_HEAP") === this.#address) memory.exports.setGuestHeap(0);
+    memory.sites?.unregister(this);
+    this.#forgetSource?.();
+    memory.exports.destroyByteHeap(this.#address);
+    this.#address = 0;
+  }
+
+  /** As {@link destroy}. */
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  #note(address: Address, bytes: number): void {
+    this.#sites?.set(address, { site: this.$memory.sites!.siteOf(), bytes });
+  }
+
+  /** The error of a call that may have been refused because a block was damaged, which is told once. */
+  #failure(operation: string): Error {
+    const error = this.$memory.failure(operation);
+    if (error instanceof CorruptionError) this.#takeDamaged();
+    return error;
+  }
+
+  /** Debug runtime: tells of a write to a block that was free. */
+  #assertUndamaged(): void {
+    const damaged = this.#takeDamaged();
+    if (damaged === 0) return;
+    throw new CorruptionError(`the block at ${damaged} was written to after its free, or past its end`);
+  }
+
+  #takeDamaged(): Address {
+    const memory = this.$memory;
+    const word = (this.#address + memory.exports.BYTE_HEAP_DAMAGED!.value) >>> 2;
+    const damaged = memory.u32[word]!;
+    if (damaged !== 0) memory.u32[word] = 0;
+    return damaged;
+  }
+}
+
+function checkAddress(address: Address): void {
+  checkInteger("an address", address, 0, ADDRESS_LIMIT);
+}
+
+function checkAlignment(options: AllocationOptions): number {
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(`allocate takes an object of options, but was given ${describe(options)}`);
+  }
+  const { alignment = NATURAL_ALIGNMENT } = options;
+  checkInteger("an alignment", alignment, 1, ALIGNMENT_LIMIT);
+  if ((alignment & (alignment - 1)) !== 0) {
+    throw new InvalidArgumentError(`an alignment must be a power of two, but is ${alignment}`);
+  }
+  return Math.max(alignment, NATURAL_ALIGNMENT);
+}

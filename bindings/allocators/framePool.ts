@@ -1,0 +1,163 @@
+import { checkInteger, describe } from "../arguments.js";
+import { DisposedError, InvalidArgumentError } from "../errors.js";
+import { Bytes } from "../layout/bytes.js";
+import { assertLive, assertSameMemory } from "../layout/location.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
+import { Cells, poolBytes } from "./cells.js";
+
+/** The sizes of frames, by name. */
+export type FrameSize = "small" | "medium" | "large";
+
+const SIZES: readonly FrameSize[] = ["small", "medium", "large"];
+const DEFAULT_BYTES: Readonly<Record<FrameSize, number>> = { small: 1024, medium: 4096, large: 16_384 };
+
+/** The largest frame, in bytes. */
+const BYTES_LIMIT = 1 << 20;
+
+/** Options of {@link FramePool}s: the bytes of each size, 8 to 1 MiB. Default 1, 4 and 16 KiB. */
+export type FramePoolOptions = Partial<Record<FrameSize, number>>;
+
+/** The figures of a frame pool. */
+export interface FramePoolStats {
+  /** Frames in use, and all that there are, by size. */
+  readonly inUse: Readonly<Record<FrameSize, number>>;
+  readonly capacity: Readonly<Record<FrameSize, number>>;
+  /** Taken from the page heap, in bytes. */
+  readonly reservedBytes: number;
+}
+
+/**
+ * Blocks of three sizes for whoever runs for a while and then ends: the frames of fibers. They are taken when they are first
+ * needed, and kept on a free list when they are given back, so that a program which has reached its peak takes no more.
+ *
+ * `acquire` and `release` are O(1), apart from clearing the frame. A size that nobody asks for takes no memory.
+ *
+ * @example
+ * using frames = runtime.framePool({ small: 512 });
+ * const frame = frames.acquire("small");
+ * frame.set(0, 1);
+ * frames.release(frame);
+ */
+export class FramePool {
+  readonly $memory: LinearMemory;
+  readonly #bytes: Readonly<Record<FrameSize, number>>;
+  /** The pools that have been needed so far. */
+  readonly #pools: Partial<Record<FrameSize, Cells>> = {};
+  /** Where they lie. */
+  readonly #addresses: Address[] = [];
+  #destroyed = false;
+
+  /** Use `runtime.framePool()`. */
+  constructor(memory: LinearMemory, options: FramePoolOptions = {}) {
+    memory.assertUsable("framePool");
+    this.$memory = memory;
+    this.#bytes = checkOptions(options);
+    const addresses = this.#addresses;
+    memory.sites?.register(this, "framePool", (alive) => reservedBytes(alive, addresses));
+  }
+
+  /**
+   * Takes a frame, cleared.
+   *
+   * @param into from `runtime.bytes()`, to reuse: no garbage
+   * @throws {InvalidArgumentError} for another size
+   * @throws {OutOfMemoryError} or {SealedError}; nothing has changed
+   */
+  acquire(size: FrameSize, into = new Bytes(this.$memory)): Bytes {
+    this.#assertAlive("acquire");
+    if (!SIZES.includes(size)) {
+      throw new InvalidArgumentError(`a frame is "small", "medium" or "large", not ${describe(size)}`);
+    }
+    assertSameMemory(this.$memory, into, "acquire");
+    if (!(into instanceof Bytes)) throw new InvalidArgumentError("acquire: bytes to reuse were expected");
+    const pool = this.#pools[size] ?? this.#open(size);
+    pool.allocate(into, `acquiring a ${size} frame of ${this.#bytes[size]} bytes`);
+    into.$length = this.#bytes[size];
+    return into;
+  }
+
+  #open(size: FrameSize): Cells {
+    const cellBytes = this.#bytes[size];
+    const pool = new Cells(this.$memory, { kind: "framePool", cellBytes, capacity: 0, fixed: false });
+    this.#pools[size] = pool;
+    this.#addresses.push(pool.address("acquire"));
+    return pool;
+  }
+
+  /**
+   * Gives a frame back; every use of it is a {@link StaleReferenceError} from then on.
+   *
+   * @throws {StaleReferenceError} if it has been given back already
+   * @throws {InvalidArgumentError} if it is no frame of this pool
+   */
+  release(frame: Bytes): void {
+    this.#assertAlive("release");
+    assertSameMemory(this.$memory, frame, "release");
+    assertLive(frame);
+    for (const size of SIZES) {
+      const pool = this.#pools[size];
+      if (!pool?.owns(frame)) continue;
+      pool.free(frame, `releasing a ${size} frame`);
+      return;
+    }
+    throw new InvalidArgumentError(`release: the bytes at ${frame.$address} are no frame of this pool`);
+  }
+
+  /** The pool's figures. */
+  stats(): FramePoolStats {
+    this.#assertAlive("stats");
+    const figures = (name: "POOL_COUNT" | "POOL_CAPACITY") =>
+      Object.fromEntries(SIZES.map((size) => [size, this.#pools[size]?.word(name) ?? 0])) as Record<FrameSize, number>;
+    return {
+      inUse: figures("POOL_COUNT"),
+      capacity: figures("POOL_CAPACITY"),
+      reservedBytes: reservedBytes(this.$memory, this.#addresses),
+    };
+  }
+
+  /** Checks every invariant. @throws {CorruptionError} naming the first that is broken */
+  validate(): void {
+    this.#assertAlive("validate");
+    for (const size of SIZES) this.#pools[size]?.validate();
+  }
+
+  /** Ends all frames and gives their memory back. A second call does nothing. */
+  destroy(): void {
+    if (this.destroyed) return;
+    this.#destroyed = true;
+    this.$memory.sites?.unregister(this);
+    for (const size of SIZES) this.#pools[size]?.destroy();
+  }
+
+  /** As {@link destroy}. */
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  /** True once the pool has been destroyed, alone or with the runtime. */
+  get destroyed(): boolean {
+    return this.#destroyed || this.$memory.disposed;
+  }
+
+  #assertAlive(operation: string): void {
+    this.$memory.assertUsable(operation);
+    if (this.#destroyed) throw new DisposedError(`${operation}: the frame pool has been destroyed`);
+  }
+}
+
+function reservedBytes(memory: LinearMemory, pools: readonly Address[]): number {
+  return pools.reduce((sum, pool) => sum + poolBytes(pool)(memory), 0);
+}
+
+function checkOptions(options: FramePoolOptions): Record<FrameSize, number> {
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(`frame pools take an object of options, but were given ${describe(options)}`);
+  }
+  const bytes = { ...DEFAULT_BYTES };
+  for (const size of SIZES) {
+    const given = options[size];
+    if (given !== undefined) bytes[size] = checkInteger(`the bytes of ${size} frames`, given, 8, BYTES_LIMIT);
+  }
+  return bytes;
+}
