@@ -37,6 +37,7 @@ export {
 export { copyGraph } from "./allocators/copy";
 export { allocateFindings, freeFindings } from "./allocators/findings";
 export {
+  claimCells,
   clearPool,
   createPool,
   destroyPool,
@@ -44,6 +45,7 @@ export {
   poolAllocate,
   poolFree,
   poolGuard,
+  returnCells,
 } from "./allocators/pool";
 export { validatePool } from "./allocators/poolValidate";
 export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
@@ -84,7 +86,6 @@ export const ARENA_SERIAL: u32 = offsetof<Arena>("serial");
 export const ARENA_BIRTH: u32 = offsetof<Arena>("birth");
 export const MARK_SERIAL: u32 = offsetof<Mark>("serial");
 
-export const POOL_CURRENT: u32 = offsetof<Pool>("current");
 export const POOL_COUNT: u32 = offsetof<Pool>("count");
 export const POOL_STRIDE: u32 = offsetof<Pool>("stride");
 export const POOL_SLABS: u32 = offsetof<Pool>("slabs");
@@ -95,8 +96,6 @@ export const POOL_GUARD: u32 = offsetof<Pool>("guard");
 export const POOL_DAMAGED: u32 = offsetof<Pool>("damaged");
 export const POOL_OWNER: u32 = Owner.POOL;
 export const SLAB_POOL: u32 = offsetof<Slab>("pool");
-export const SLAB_FREE: u32 = offsetof<Slab>("free");
-export const SLAB_USED: u32 = offsetof<Slab>("used");
 export const CELL_NEXT: u32 = offsetof<FreeCell>("next");
 export const CELL_GUARD: u32 = offsetof<FreeCell>("guard");
 export const BYTE_HEAP_DAMAGED: u32 = offsetof<ByteHeap>("damaged");

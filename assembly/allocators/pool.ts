@@ -3,8 +3,8 @@
 // A cell is known by its address and the generation of its guard, which is odd while the cell is in use (guardRun.ts).
 // Every free is checked; a cell's generation does not wrap: after 2^31 uses the cell is retired.
 //
-// TypeScript does the fast paths itself, on the same words (bindings/allocators/pool.ts), for cells up to 1 KiB of slabs of
-// one page: `current`, and of the slab `free`, `used`, and the cell's `next` and `guard`. In the debug module it calls.
+// TypeScript claims free cells a few at a time and hands them out itself (bindings/allocators/warmCells.ts); in the debug
+// module, and for large cells, everything is a call.
 
 import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
 import { clear, isPoisoned, poison } from "../memory/clear";
@@ -13,6 +13,7 @@ import { Owner, ownerOf } from "../memory/pageHeap";
 import { joinRing, leaveRing } from "../memory/ring";
 import { fail, IS_DEBUG } from "../memory/root";
 import { Status } from "../memory/status";
+import { countStep } from "../memory/work";
 import {
   allocateSlab,
   cellsIn,
@@ -129,15 +130,21 @@ export class Pool {
 if (SLAB_HEADER + offsetof<Pool>() > FIRST_CELL) ERROR("a pool must fit before the first cell");
 
 function allocateSlow(pool: Pool): Address {
+  const slab = slabWithRoom(pool);
+  return slab ? pool.take(changetype<Slab>(slab), changetype<Slab>(slab).free) : 0;
+}
+
+/** A slab that has a free cell threaded, or 0 with a status. */
+function slabWithRoom(pool: Pool): Address {
   while (pool.current) {
+    countStep();
     const slab = changetype<Slab>(pool.current);
     threadCells(slab, pool.stride);
-    if (slab.free) return pool.take(slab, slab.free);
+    if (slab.free) return changetype<Address>(slab);
     unlist(pool, slab);
   }
   if (pool.isFixed) return fail(Status.POOL_FULL, pool.capacity);
-  if (!addSlab(pool, pool.slabCells)) return 0;
-  return allocateSlow(pool);
+  return addSlab(pool, pool.slabCells) ? slabWithRoom(pool) : 0;
 }
 
 function addSlab(pool: Pool, cells: u32): bool {
@@ -296,6 +303,45 @@ export function poolAllocate(pool: Pool): Address {
   if (IS_DEBUG) arm(pool, cell);
   clear(cell, cell + alignUp(pool.cellBytes, GRAIN));
   return cell;
+}
+
+/**
+ * Takes up to `limit` free cells of one slab off its list, for TypeScript to hand out. They count as in use from here on, but
+ * their generations stay even. Returns the first; they hang together. 0 with a status if there is none to be had.
+ */
+export function claimCells(pool: Pool, limit: u32): Address {
+  const address = slabWithRoom(pool);
+  if (!address) return 0;
+  const slab = changetype<Slab>(address);
+  const first = slab.free;
+  let last = changetype<FreeCell>(first);
+  let count: u32 = 1;
+  while (count < limit && last.next) {
+    countStep();
+    last = changetype<FreeCell>(last.next);
+    count++;
+  }
+  slab.free = last.next;
+  last.next = 0;
+  slab.used += count;
+  pool.count += count;
+  return first;
+}
+
+/** Takes back claimed cells, which hang together, each with its guard. */
+export function returnCells(pool: Pool, first: Address): void {
+  for (let cell = first; cell; ) {
+    countStep();
+    const next = changetype<FreeCell>(cell).next;
+    const slab = slabOf(cell);
+    const free = slab.free;
+    changetype<FreeCell>(cell).next = free;
+    slab.free = cell;
+    pool.count--;
+    const used = --slab.used;
+    cell = next;
+    if (!free || !used) settle(pool, slab);
+  }
 }
 
 /** As {@link Pool.guardOf}. */

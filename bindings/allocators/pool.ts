@@ -4,30 +4,13 @@ import { type Cursor, describeRecord, Ref } from "../layout/cursor.js";
 import { assertLive, assertSameMemory, isLive } from "../layout/location.js";
 import { type AnyStruct, type CursorOf, type Fields, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import {
-  type Address,
-  CELL_GUARD,
-  CELL_NEXT,
-  PAGE_OWNERS,
-  POOL_COUNT,
-  POOL_CURRENT,
-  POOL_OWNER,
-  SLAB_FREE,
-  SLAB_POOL,
-  SLAB_USED,
-} from "../memory/module.js";
 import { Cells, poolBytes } from "./cells.js";
 import { type HookFunction, PoolHooks } from "./poolHooks.js";
 import { PoolIterator } from "./poolIterator.js";
-
-/** Cells up to this size, in bytes, are taken without a call: clearing more costs as much as the call. */
-const FAST_LIMIT = 128;
+import { type NewFunction, WARM_CELL_LIMIT, type WarmCells, warmCells } from "./warmCells.js";
 
 /** The most cells that can be asked for at once. */
 const CAPACITY_LIMIT = 0x2000_0000;
-
-/** What a generation becomes when a cell is retired, signed: 2^32 − 2. */
-const RETIRED = -2;
 
 /** Options of {@link Pool}s. */
 export interface PoolOptions<F extends Fields> {
@@ -87,30 +70,9 @@ export class Pool<F extends Fields> {
   readonly #cells: Cells;
   /** What runs the destroy hook; undefined without one. */
   readonly #hooks: PoolHooks | undefined;
-  /**
-   * The indices in `memory.u32` of the pool's word for the slab to allocate from, and for the count. The first is 0, where a
-   * word 0 leads to the slow path, when that is the only one: in the debug runtime, with a hook, for large records.
-   */
-  #current = 0;
-  readonly #address: Address;
-  /** The 8-byte words of a record. */
-  readonly #words: number;
-
-  /** Use `runtime.pool()`. */
-  constructor(memory: LinearMemory, type: StructType<F>, options: PoolOptions<F> = {}) {
-    memory.assertUsable("pool");
-    if (!(type instanceof StructType)) throw new InvalidArgumentError(`pool takes a struct, not ${describe(type)}`);
-    const { capacity, fixed, destroy } = checkOptions(type, options);
-    this.$memory = memory;
-    this.type = type;
-    this.#words = type.$rounded / 8;
-    this.#cells = new Cells(memory, { kind: "pool", cellBytes: type.$rounded, capacity, fixed });
-    this.#address = this.#cells.address("pool");
-    memory.sites?.register(this, "pool", poolBytes(this.#address));
-    if (destroy !== undefined) this.#hooks = new PoolHooks(this.#cells, type as AnyStruct, destroy as HookFunction);
-    const hasFastPath = destroy === undefined && memory.sites === undefined && type.$rounded <= FAST_LIMIT;
-    if (hasFastPath) this.#current = (this.#address + POOL_CURRENT) >>> 2;
-  }
+  /** The fast paths; undefined where every call goes into wasm: in the debug runtime, with a hook, for large records. */
+  readonly #warm: WarmCells<F> | undefined;
+  readonly #stopListening: (() => void) | undefined;
 
   /**
    * Allocates a record, zero.
@@ -121,47 +83,7 @@ export class Pool<F extends Fields> {
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
    * @throws {DisposedError} if the pool has been destroyed
    */
-  new(): Ref<F>;
-  new(into: CursorOf<F>): CursorOf<F>;
-  new(into?: CursorOf<F>): CursorOf<F> | Ref<F> {
-    const memory = this.$memory;
-    if (into == null || into.$struct !== (this.type as AnyStruct) || into.$memory !== memory)
-      return this.#newSlow(into);
-    const { u32, i32, f64 } = memory;
-    const slab = u32[this.#current]! >>> 2;
-    const cell = u32[slab + SLAB_FREE / 4]!;
-    if (!cell) return this.#newSlow(into);
-    const word = cell >>> 2;
-    const guard = u32[word + CELL_GUARD / 4]! >>> 2;
-    const generation = (i32[guard]! + 1) | 0;
-    i32[guard] = generation;
-    u32[slab + SLAB_FREE / 4] = u32[word + CELL_NEXT / 4]!;
-    u32[slab + SLAB_USED / 4]!++;
-    u32[this.#current + (POOL_COUNT - POOL_CURRENT) / 4]!++;
-    const end = (cell >>> 3) + this.#words;
-    for (let index = cell >>> 3; index < end; index++) f64[index] = 0;
-    into.$address = cell;
-    into.$guard = guard;
-    into.$generation = generation;
-    return into;
-  }
-
-  #newSlow(into: CursorOf<F> | undefined): CursorOf<F> | Ref<F> {
-    const { type, $memory: memory } = this;
-    this.#cells.address("new");
-    this.#hooks?.assertOpen("new");
-    if (into === undefined) {
-      const ref = new Ref(type, memory, 0, 0, 1);
-      this.#cells.allocate(ref, `new ${type.name}`);
-      return ref;
-    }
-    assertSameMemory(memory, into, "new");
-    if (into.$struct !== (type as AnyStruct)) {
-      throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
-    }
-    this.#cells.allocate(into, `new ${type.name}`);
-    return into;
-  }
+  readonly new: NewFunction<F>;
 
   /**
    * Runs the destroy hook, if there is one, and takes the record's cell back. O(1).
@@ -177,44 +99,52 @@ export class Pool<F extends Fields> {
    * @throws {ReentrantCallError} in a hook, for a record whose hook is running or waiting; nothing has changed
    * @throws {DestroyHookError} if a hook has thrown
    */
-  free(record: Cursor<F> | Ref<F>): void {
-    const memory = this.$memory;
-    const { u32, i32, u8 } = memory;
-    if (record == null || record.$struct !== this.type || record.$memory !== memory || this.#current === 0) {
-      this.#freeSlow(record);
-      return;
+  readonly free: (record: Cursor<F> | Ref<F>) => void;
+
+  /** Use `runtime.pool()`. */
+  constructor(memory: LinearMemory, type: StructType<F>, options: PoolOptions<F> = {}) {
+    memory.assertUsable("pool");
+    if (!(type instanceof StructType)) throw new InvalidArgumentError(`pool takes a struct, not ${describe(type)}`);
+    const { capacity, fixed, destroy } = checkOptions(type, options);
+    this.$memory = memory;
+    this.type = type;
+    this.#cells = new Cells(memory, { kind: "pool", cellBytes: type.$rounded, capacity, fixed });
+    const address = this.#cells.address("pool");
+    memory.sites?.register(this, "pool", poolBytes(address));
+    const newSlow = (into?: CursorOf<F>) => this.#newSlow(into);
+    const freeSlow = (record: Cursor<F> | Ref<F>) => this.#freeSlow(record);
+    if (destroy !== undefined) this.#hooks = new PoolHooks(this.#cells, type as AnyStruct, destroy as HookFunction);
+    else if (memory.sites === undefined && type.$rounded <= WARM_CELL_LIMIT) {
+      this.#warm = warmCells(memory, type, address, newSlow, freeSlow);
+      this.#stopListening = memory.onClose(this.#warm.close);
     }
-    const address = record.$address;
-    const guard = record.$guard;
-    const generation = (record.$generation + 1) | 0;
-    const page = address >>> 16;
-    const slab = page << 14;
-    const free = u32[slab + SLAB_FREE / 4]!;
-    const used = u32[slab + SLAB_USED / 4]!;
-    if (
-      i32[guard] !== record.$generation ||
-      u8[PAGE_OWNERS + page] !== POOL_OWNER ||
-      u32[slab + SLAB_POOL / 4] !== this.#address ||
-      free === 0 ||
-      used === 1 ||
-      generation === RETIRED
-    ) {
-      this.#freeSlow(record);
-      return;
+    this.new = (this.#warm?.new ?? newSlow) as NewFunction<F>;
+    this.free = this.#warm?.free ?? freeSlow;
+  }
+
+  #newSlow(into: CursorOf<F> | undefined): CursorOf<F> | Ref<F> {
+    const { type, $memory: memory } = this;
+    this.#cells.address("new");
+    this.#hooks?.assertOpen("new");
+    if (into === undefined) {
+      const ref = new Ref(type, memory, 0, 0, 1);
+      this.#cells.allocate(ref, `new ${type.name}`);
+      return ref;
     }
-    i32[guard] = generation;
-    const word = address >>> 2;
-    u32[word + CELL_NEXT / 4] = free;
-    u32[word + CELL_GUARD / 4] = guard << 2;
-    u32[slab + SLAB_FREE / 4] = address;
-    u32[slab + SLAB_USED / 4] = used - 1;
-    u32[this.#current + (POOL_COUNT - POOL_CURRENT) / 4]!--;
+    assertSameMemory(memory, into, "new");
+    if (into.$struct !== (type as AnyStruct)) {
+      throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
+    }
+    if (this.#warm?.claim()) return this.new(into);
+    this.#cells.allocate(into, `new ${type.name}`);
+    return into;
   }
 
   #freeSlow(record: Cursor<F> | Ref<F>): void {
     this.#cells.address("free");
     this.$assertOwn(record, "free");
-    if (this.#hooks === undefined) this.#cells.free(record, `freeing a ${this.type.name}`);
+    if (this.#warm?.makeRoom()) this.free(record);
+    else if (this.#hooks === undefined) this.#cells.free(record, `freeing a ${this.type.name}`);
     else this.#hooks.free(record);
   }
 
@@ -244,7 +174,12 @@ export class Pool<F extends Fields> {
   /** The records in use. */
   get count(): number {
     this.#cells.address("count");
-    return this.#cells.word("POOL_COUNT");
+    return this.#inUse();
+  }
+
+  /** Cells that are claimed count as in use to wasm. */
+  #inUse(): number {
+    return this.#cells.word("POOL_COUNT") - (this.#warm?.claimed() ?? 0);
   }
 
   /** The cells there are, in use or not. */
@@ -270,6 +205,7 @@ export class Pool<F extends Fields> {
   clear(): void {
     this.#cells.address("clear");
     const sweep = this.#hooks?.endAll("clear");
+    this.#warm?.forget();
     this.#cells.clear();
     sweep?.finish("clear");
   }
@@ -278,7 +214,8 @@ export class Pool<F extends Fields> {
   destroy(): void {
     if (this.#cells.destroyed) return;
     const sweep = this.#hooks?.endAll("destroy");
-    this.#current = 0;
+    this.#warm?.close();
+    this.#stopListening?.();
     this.$memory.sites?.unregister(this);
     this.#hooks?.unregister();
     this.#cells.destroy();
@@ -299,7 +236,7 @@ export class Pool<F extends Fields> {
   stats(): PoolStats {
     this.#cells.address("stats");
     return {
-      count: this.#cells.word("POOL_COUNT"),
+      count: this.#inUse(),
       capacity: this.#cells.word("POOL_CAPACITY"),
       fixed: this.#cells.options.fixed,
       retired: this.#cells.word("POOL_RETIRED"),
@@ -314,6 +251,8 @@ export class Pool<F extends Fields> {
    * @throws {CorruptionError} naming the first that is broken
    */
   validate(): void {
+    this.#cells.address("validate");
+    this.#warm?.yield();
     this.#cells.validate();
   }
 }

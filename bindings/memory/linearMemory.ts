@@ -55,7 +55,8 @@ export class LinearMemory {
   sites: AllocationSites | undefined = undefined;
   /** The layout layer's cursor classes for this memory, by struct; kept here, so that no struct keeps a memory. */
   readonly cursorClasses = new Map<object, unknown>();
-  /** Whoever has to know when the memory is let go of. */
+  /** Whoever has to know when the memory is about to be let go of, and when it has been. */
+  readonly #closeListeners = new Set<() => void>();
   readonly #disposeListeners = new Set<() => void>();
   /** Set by {@link attach}; before that nothing may be called. */
   exports!: ModuleExports;
@@ -92,6 +93,7 @@ export class LinearMemory {
     }
     this.recover();
     this.disposed = true;
+    for (const listener of this.#closeListeners) listener();
     const sweep = DestroySweep.begin(this);
     for (const owner of [...this.hookOwners].reverse()) owner.$beforeDispose(sweep);
     this.hookOwners.clear();
@@ -103,6 +105,12 @@ export class LinearMemory {
     this.exports = withoutModule(this.exports);
     for (const listener of [...this.#disposeListeners]) listener();
     sweep.finish("dispose");
+  }
+
+  /** Has `listener`, which must not throw, called as {@link dispose} begins. Returns a function that takes it off again. */
+  onClose(listener: () => void): () => void {
+    this.#closeListeners.add(listener);
+    return () => this.#closeListeners.delete(listener);
   }
 
   /** Has `listener`, which must not throw, called after {@link dispose}. Returns a function that takes it off again. */

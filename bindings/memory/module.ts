@@ -36,6 +36,8 @@ export interface ModuleExports {
   clearPool(pool: Address): void;
   poolAllocate(pool: Address): Address;
   poolFree(pool: Address, cell: Address): number;
+  claimCells(pool: Address, limit: number): Address;
+  returnCells(pool: Address, first: Address): void;
   poolGuard(pool: Address, cell: Address): Address;
   poolNext(pool: Address, after: Address): Address;
   validatePool(pool: Address, findings: Address): number;
@@ -95,12 +97,8 @@ export const ARENA_SERIAL = 80;
 /** The size of the arena's header, in bytes, behind which its content begins. */
 export const ARENA_SIZE = 104;
 
-/** Words of a pool, a slab and a free cell, in bytes from their beginning, that the fast paths use too. */
-export const POOL_CURRENT = 0;
-export const POOL_COUNT = 4;
+/** Words of a slab and a free cell, in bytes from their beginning, that the fast paths use too. */
 export const SLAB_POOL = 8;
-export const SLAB_FREE = 12;
-export const SLAB_USED = 28;
 export const CELL_NEXT = 0;
 export const CELL_GUARD = 4;
 
@@ -140,11 +138,7 @@ export function verifyModule(exports: ModuleExports): void {
     ARENA_PIECES,
     ARENA_SERIAL,
     ARENA_SIZE,
-    POOL_CURRENT,
-    POOL_COUNT,
     SLAB_POOL,
-    SLAB_FREE,
-    SLAB_USED,
     CELL_NEXT,
     CELL_GUARD,
     PAGE_OWNERS,
