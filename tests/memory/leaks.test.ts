@@ -61,6 +61,24 @@ describe("what is alive in a debug runtime", () => {
       expect(summary(runtime)).toEqual([["arena", 2, 2 * SMALL_BLOCK]]);
     }));
 
+  test("follows a region pool as it gives arenas back that it no longer needs", () =>
+    withRuntime({ debug: true }, (runtime) => {
+      const pool = runtime.regionPool();
+      const regions = [1, 2, 3].map(() => pool.createRegion());
+      for (const region of regions) pool.lease(region, 0);
+      for (const region of regions) pool.end(region);
+      expect(summary(runtime)).toEqual([["regionPool", 1, 3 * SMALL_BLOCK]]);
+      while (pool.size > 1) {
+        pool.lease(regions[0]!, 0);
+        pool.end(regions[0]!);
+      }
+      runtime.sortedMap(f64, f64).set(1, 2); // lies where an arena lay
+      expect(summary(runtime)).toEqual([
+        ["regionPool", 1, SMALL_BLOCK],
+        ["sortedMap", 1, SMALL_BLOCK],
+      ]);
+    }));
+
   test("tells the places in the program, and none of the package's own", () =>
     withRuntime({ debug: true }, (runtime) => {
       const makeHere = () => runtime.arena();
