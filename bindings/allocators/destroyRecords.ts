@@ -28,8 +28,8 @@ export function destroyRecords(
   mark: Address = FOR_GOOD,
 ): DestroySweep | undefined {
   const memory = space.$memory;
-  if (memory.hookOwners.size === 0 && memory.hooksRunning === 0) return undefined; // no record ever had a hook
-  if (memory.disposed) return undefined; // the dispose has run them, or is about to
+  // No record has ever had a hook; or the runtime's dispose has run them all.
+  if (memory.hookOwners.size === 0 && memory.hooksRunning === 0) return undefined;
   if (space.$sweeping) throw reentrant(operation);
   memory.recover();
   if (space.$children !== undefined && space.$children.size > 0) return sweepTree(space, operation, since, mark);
@@ -72,8 +72,9 @@ function sweepTree(space: Space, operation: string, since: number, mark: Address
     close(each);
     if (each !== space) each.$newest = 0;
   }
-  while (space.$newest !== 0 && records.isSince(space.$newest, since))
+  while (space.$newest !== 0 && records.isSince(space.$newest, since)) {
     space.$newest = records.previousOf(space.$newest);
+  }
   for (const header of headers) records.end(header, sweep);
   for (const each of ending) each.$sweeping = false;
   giveBack(space, guard);

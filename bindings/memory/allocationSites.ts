@@ -147,7 +147,10 @@ export class AllocationSites {
       group.bytes += bytes;
       found.set(key, group);
     };
-    for (const { kind, site, bytes } of this.#owners) add(kind, site, bytes(this.#memory));
+    for (const { kind, site, bytes } of this.#owners) {
+      const owned = bytes(this.#memory);
+      if (owned > 0) add(kind, site, owned); // a region pool may have nothing yet
+    }
     for (const source of this.#sources) for (const { kind, site, bytes } of source()) add(kind, site, bytes);
     return [...found.values()].sort((one, other) => other.bytes - one.bytes);
   }
@@ -188,7 +191,10 @@ function report(record: OwnerRecord | RuntimeRecord): void {
     return;
   }
   const memory = record.memory.deref();
-  if (memory !== undefined) onLeak({ kind, count: 1, bytes: record.bytes(memory), stack });
+  if (memory === undefined) return; // gone with its runtime, which is reported
+  memory.recover();
+  const bytes = record.bytes(memory);
+  if (bytes > 0) onLeak({ kind, count: 1, bytes, stack });
 }
 
 /** The stack of whoever is calling into the package. */
@@ -205,7 +211,5 @@ export function callerStack(): string {
 
 /** What `onLeak` does by default. */
 export function warnOfLeak({ kind, bytes, stack }: Leak): void {
-  console.warn(
-    `tidemark: a ${kind} of ${bytes} bytes has leaked: dropped, and never disposed of. It was made\n${stack}`,
-  );
+  console.warn(`tidemark: leaked: ${kind} of ${bytes} bytes, dropped without having been disposed of. Made\n${stack}`);
 }

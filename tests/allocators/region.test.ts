@@ -234,6 +234,24 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
       }),
     ));
 
+  test("gives all back when it is disposed of, what is leased when that ends, small as it may be", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.regionPool();
+      const [idle, small, large] = [pool.createRegion(), pool.createRegion(), pool.createRegion()];
+      for (const region of [idle, small, large]) pool.lease(region, 0);
+      pool.end(idle);
+      small.new(Cell).value = 1;
+      large.bytes(PAGE);
+      pool[Symbol.dispose]();
+      pool.dispose();
+      expect([pool.leased, pool.size]).toEqual([2, 2]);
+      expect([pool.end(small), pool.end(large)]).toEqual([8, PAGE]);
+      expect([pool.leased, pool.size]).toEqual([0, 0]);
+      expect(runtime.$memory.rootWord("ROOT_GUARDS_LIVE")).toBe(0);
+      expect(runtime.stats().bytesByOwner.arenas).toBe(0);
+      runtime.validate();
+    }));
+
   test("keeps to the byte limit that its regions were given", () =>
     withRuntime({ debug }, (runtime) => {
       const pool = runtime.regionPool({ maximumBytes: 1000 });

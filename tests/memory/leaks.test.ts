@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { createLoop, createRuntime, f64, type Leak, type Runtime, struct, u32 } from "tidemark";
+import { createRuntime, f64, type Leak, type Runtime, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { PAGE, withRuntime } from "../support/runtimes.js";
 
@@ -61,12 +61,31 @@ describe("what is alive in a debug runtime", () => {
       expect(summary(runtime)).toEqual([["arena", 2, 2 * SMALL_BLOCK]]);
     }));
 
+  test("follows a region pool as it gives arenas back that it no longer needs", () =>
+    withRuntime({ debug: true }, (runtime) => {
+      const pool = runtime.regionPool();
+      const regions = [1, 2, 3].map(() => pool.createRegion());
+      for (const region of regions) pool.lease(region, 0);
+      for (const region of regions) pool.end(region);
+      expect(summary(runtime)).toEqual([["regionPool", 1, 3 * SMALL_BLOCK]]);
+      while (pool.size > 1) {
+        pool.lease(regions[0]!, 0);
+        pool.end(regions[0]!);
+      }
+      runtime.sortedMap(f64, f64).set(1, 2); // lies where an arena lay
+      expect(summary(runtime)).toEqual([
+        ["regionPool", 1, SMALL_BLOCK],
+        ["sortedMap", 1, SMALL_BLOCK],
+      ]);
+    }));
+
   test("tells the places in the program, and none of the package's own", () =>
     withRuntime({ debug: true }, (runtime) => {
       const makeHere = () => runtime.arena();
       makeHere();
       runtime.arena();
-      createLoop(runtime);
+      runtime.sortedMap(f64, f64);
+      runtime.regionPool(); // has nothing yet
       const stacks = runtime.leaks().map(({ stack }) => stack.split("\n"));
       expect(stacks).toHaveLength(3);
       for (const [top] of stacks) expect(top).toMatch(/leaks\.test\.ts:\d+:\d+/);
@@ -171,6 +190,7 @@ describe("what is dropped without having been disposed of", () => {
       function dropArena() { runtime.arena().arena().bytes(100); }
       function dropMap() { runtime.sortedMap(f64, f64).set(1, 2); }
       function dropPool() { const pool = runtime.regionPool(); pool.lease(pool.createRegion(), 0); }
+      function dropEmptyPool() { runtime.regionPool(); }
       function dropHooked() { runtime.arena().new(Hooked); }
       function giveBack() {
         runtime.arena().destroy();
@@ -180,7 +200,7 @@ describe("what is dropped without having been disposed of", () => {
       }
       const kept = runtime.arena();
       let child = kept.arena();
-      dropArena(); dropMap(); dropPool(); dropHooked(); giveBack();
+      dropArena(); dropMap(); dropPool(); dropEmptyPool(); dropHooked(); giveBack();
       child = undefined;
       await collect();
       await collect();
@@ -231,6 +251,6 @@ describe("what is dropped without having been disposed of", () => {
       await collect();
     `);
     expect(warnings.match(/tidemark: /g)).toHaveLength(1);
-    expect(warnings).toMatch(/an? arena of 4352 bytes.*\n +at drop /);
+    expect(warnings).toMatch(/leaked: arena of 4352 bytes.*\n +at drop /);
   });
 });

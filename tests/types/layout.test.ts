@@ -238,6 +238,21 @@ describe("a struct type", () => {
     });
   });
 
+  test("calls its destroy hook with a cursor of itself", () => {
+    compiled(() => {
+      const hooked = struct(
+        "Hooked",
+        { value: f64, next: ref("Hooked") },
+        { destroy: (record) => expectTypeOf(record.next!.value).toEqualTypeOf<number>() },
+      );
+      expectTypeOf(arena.new(hooked)).toEqualTypeOf<CursorOf<typeof hooked.fields>>();
+      // @ts-expect-error: no such field
+      struct("Bad", { value: f64 }, { destroy: (record) => record.valeu });
+      // @ts-expect-error: no function
+      struct("Bad", { value: f64 }, { destroy: 5 });
+    });
+  });
+
   test("gives cursors and records of itself", () => {
     compiled(async () => {
       const runtime = await createRuntime();
