@@ -1,0 +1,63 @@
+// The drivers for each strategy over Tidemark's own memory: a guest module. `<strategy>Create` takes a place for the
+// strategy's own state, 64 bytes of zeros, and returns it, or 0 with a status; the other functions take it as returned.
+
+import { Address } from "../../assembly/memory/alignment";
+import { Churn, churn } from "./drivers/churn";
+import { checkReplay } from "./drivers/integrity";
+import { Replace, replace } from "./drivers/replace";
+import { Replay, release, replay, Sampler, Unwatched } from "./drivers/replay";
+import { ArenaStrategy, createArenaStrategy } from "./strategies/arena";
+import { Bump, createBump } from "./strategies/bump";
+import { createIntrusiveList, IntrusiveList } from "./strategies/intrusiveList";
+
+export { sampleNothing } from "./drivers/replay";
+
+/** The run of pages that the bump strategy has: enough for what any case makes between two resets. */
+const BUMP_PAGES: u32 = 4096;
+
+// ── bump ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function bumpCreate(place: Address): Address {
+  return createBump(place, BUMP_PAGES);
+}
+
+export function bumpChurn(bump: Bump, record: Churn): f64 {
+  return churn<Bump>(bump, record);
+}
+
+// ── arena ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function arenaCreate(place: Address): Address {
+  return createArenaStrategy(place);
+}
+
+export function arenaChurn(arena: ArenaStrategy, record: Churn): f64 {
+  return churn<ArenaStrategy>(arena, record);
+}
+
+export function arenaCheckReplay(arena: ArenaStrategy, record: Replay): u32 {
+  return checkReplay<ArenaStrategy>(arena, record);
+}
+
+export function arenaReplay(arena: ArenaStrategy, record: Replay, unwatched: Unwatched): f64 {
+  return replay<ArenaStrategy, Unwatched>(arena, record, unwatched);
+}
+
+export function arenaSampleReplay(arena: ArenaStrategy, record: Replay, sampler: Sampler): f64 {
+  sampler.start(record);
+  return replay<ArenaStrategy, Sampler>(arena, record, sampler);
+}
+
+export function arenaRelease(arena: ArenaStrategy, record: Replay): u32 {
+  return release<ArenaStrategy>(arena, record);
+}
+
+// ── intrusive list ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function intrusiveListCreate(place: Address): Address {
+  return createIntrusiveList(place);
+}
+
+export function intrusiveListReplace(list: IntrusiveList, record: Replace): f64 {
+  return replace<IntrusiveList>(list, record);
+}

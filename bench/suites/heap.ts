@@ -1,0 +1,79 @@
+/** Allocating and freeing inside wasm: Tidemark's allocators beside those that a wasm program would take otherwise. */
+
+import type { Mix } from "../drivers/churn.js";
+import type { Replacement } from "../drivers/replace.js";
+import { defineSuite, timedCase } from "../harness/case.js";
+import { churnCase } from "./churn.js";
+
+const PEERS = { "AssemblyScript's TLSF": "tlsf", dlmalloc: "dlmalloc" } as const;
+
+/** What moves a cursor and frees nothing: no allocator can be faster. Not where it would take a gigabyte. */
+const BOUND = { "bump, frees nothing": "bump" } as const;
+
+/** Long enough for the fill and the last frees not to count, and for sizes of 10,000 B to fill many pages. */
+const OPERATIONS = 400_000;
+
+const mixOf = (minimumLive: number, maximumSize: number, reallocates = false): Mix => ({
+  seed: 1,
+  minimumLive,
+  maximumSize,
+  operations: OPERATIONS,
+  reallocates,
+});
+
+const CELLS: Replacement = { seed: 1, live: 4096, cellBytes: 32, operations: 400_000 };
+
+async function replacing(strategy: "intrusiveList") {
+  const { createWorkbench } = await import("../drivers/workbench.js");
+  const { prepareReplace } = await import("../drivers/replace.js");
+  const workbench = await createWorkbench(strategy);
+  return { run: prepareReplace(workbench, CELLS), dispose: workbench.dispose };
+}
+
+export default defineSuite({
+  name: "heap",
+  title: "allocating and freeing inside wasm",
+  cases: [
+    churnCase({
+      name: "small",
+      title: "blocks of 1–256 B in random order, at least 2,000 live",
+      mix: mixOf(2_000, 256),
+      strategies: { ...PEERS, ...BOUND },
+      targets: [],
+    }),
+    churnCase({
+      name: "tiny",
+      title: "blocks of 1–64 B in random order, at least 20,000 live",
+      mix: mixOf(20_000, 64),
+      strategies: { ...PEERS, ...BOUND },
+      targets: [],
+    }),
+    churnCase({
+      name: "mixed",
+      title: "blocks of 1–10,000 B in random order, at least 50 live",
+      mix: mixOf(50, 10_000),
+      strategies: PEERS,
+      targets: [],
+    }),
+    churnCase({
+      name: "reallocating",
+      title: "the same, and every third step gives a random block another size",
+      mix: mixOf(50, 10_000, true),
+      strategies: PEERS,
+      targets: [],
+    }),
+    timedCase({
+      name: "cells",
+      title: "replace a random one of 4,096 cells of 32 B",
+      unit: "cell",
+      operations: CELLS.operations,
+      metric: "time",
+      baseline: "unchecked free list",
+      subjects: { "unchecked free list": () => replacing("intrusiveList") },
+      expected: async () => {
+        const { replacePlainly } = await import("../drivers/replace.js");
+        return replacePlainly(CELLS);
+      },
+    }),
+  ],
+});
