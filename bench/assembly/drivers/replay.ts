@@ -20,7 +20,7 @@ export const REALLOCATE: u32 = 1;
 /** A block of the table, by its id: its address, 0 if it is not live, and its size. */
 export const BLOCK_SHIFT: u32 = 3;
 
-/** What the host asks for, and what it is told; the words of bench/drivers/replay.ts, in their order. */
+/** What the host asks for, and what it is told; the words of bench/traces/traceReplay.ts, in their order. */
 @unmanaged
 export class Replay {
   operations: usize;
