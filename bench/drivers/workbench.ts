@@ -40,19 +40,22 @@ type Drivers = Readonly<Record<string, (...parameters: number[]) => number>>;
 export class Workbench {
   readonly #drivers: Drivers;
   readonly #strategy: number;
+  /** What the allocator's memory may still grow by; with the little that is there already, the most that it can take. */
+  readonly limitBytes: number;
 
   /**
    * @param reserve finds bytes, zeros, that the strategy's allocator neither uses nor counts
    * @throws {Error} if the strategy cannot be made
    */
   constructor(
-    readonly name: StrategyName,
+    readonly name: string,
     readonly memory: WebAssembly.Memory,
     drivers: object,
     private readonly reserve: (bytes: number) => number,
     readonly dispose: () => void,
   ) {
     this.#drivers = drivers as Drivers;
+    this.limitBytes = MEMORY_LIMIT_BYTES - memory.buffer.byteLength;
     this.#strategy = this.#drivers[`${name}Create`]!(this.place(PLACE_BYTES / WORD_BYTES)) >>> 0;
     if (this.#strategy === 0) throw new Error(`the strategy ${name} could not be made: memory is out`);
   }

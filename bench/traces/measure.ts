@@ -1,5 +1,5 @@
 import { medianSorted } from "simple-statistics";
-import { createWorkbench, MEMORY_LIMIT_BYTES, type StrategyName } from "../drivers/workbench.js";
+import { createWorkbench, type StrategyName } from "../drivers/workbench.js";
 import { nearestRank } from "../replay/latency.js";
 import { describeOperation, OPERATION_WORDS, type Trace } from "./trace.js";
 import { type Check, replayPlainly, TraceReplay } from "./traceReplay.js";
@@ -59,7 +59,7 @@ export async function measureTrace(
   try {
     const replay = new TraceReplay(workbench, trace, SAMPLE_EVERY);
     const check = replay.check(integrity);
-    const fault = describeFault(trace, check);
+    const fault = describeFault(trace, check, workbench.limitBytes);
     const figures = describeMemory(check);
     if (fault !== null) {
       const intact = check.fault === "out of memory" ? null : false;
@@ -90,7 +90,7 @@ function describeMemory({ live, taken, peakLive, peakTaken }: Check) {
   };
 }
 
-function describeFault(trace: Trace, check: Check): string | null {
+function describeFault(trace: Trace, check: Check, limit: number): string | null {
   const { at, id, position, expected, found, live, taken } = check;
   const ended = at * OPERATION_WORDS === trace.operations.length;
   const place = ended ? `${trace.name}: at the end` : describeOperation(trace, at);
@@ -101,7 +101,7 @@ function describeFault(trace: Trace, check: Check): string | null {
       const size = trace.operations[at * OPERATION_WORDS + 1]!;
       return (
         `${place}: this cannot fit: ${size} bytes are asked for while ${live} are live and ${taken} taken, ` +
-        `and a memory has at most ${MEMORY_LIMIT_BYTES}`
+        `and there is room for ${limit}`
       );
     }
     case "misaligned":
@@ -109,7 +109,7 @@ function describeFault(trace: Trace, check: Check): string | null {
     case "changed":
       return `${place}: byte ${position} of block ${id} holds ${found} instead of ${expected}`;
     case "trap":
-      return `${place}: the allocator stopped (${check.trap}) while ${live} bytes were live and ${taken} of at most ${MEMORY_LIMIT_BYTES} taken`;
+      return `${place}: the allocator stopped (${check.trap}) while ${live} bytes were live and ${taken} of ${limit} taken`;
   }
 }
 

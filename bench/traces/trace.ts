@@ -26,10 +26,10 @@ export const OPERATION_WORDS = 2;
 /** What the header's lines are, in their order. */
 const HEADER = ["weight", "number of ids", "number of operations", "most bytes live at once"] as const;
 
-/** So many fit the peers' room for tables, operations and samples. */
-const OPERATIONS_LIMIT = 1 << 24;
+/** So many ids and operations fit the peers' room for tables, operations and samples. */
+const TRACE_LIMIT = 1 << 24;
 
-/** More than {@link OPERATIONS_LIMIT} lines need; below the longest text that the engine can hold. */
+/** More than {@link TRACE_LIMIT} lines need; below the longest text that the engine can hold. */
 const TEXT_LIMIT = 1 << 28;
 
 const EXCERPT_CHARACTERS = 60;
@@ -108,16 +108,17 @@ class Parser {
     return this.#number(this.#text, `the header's ${what}`);
   }
 
+  /** What is reserved by the header's word must be within reason. */
   #checkHeader(ids: number, count: number): void {
-    if (count > OPERATIONS_LIMIT) {
-      throw new TraceError(
-        `${this.name}:3: ${count} operations are more than the ${OPERATIONS_LIMIT} that can be replayed`,
-      );
-    }
-    if (ids > count) {
-      throw new TraceError(
-        `${this.name}:2: ${ids} ids cannot be: the header says ${count} operations, and each id needs one`,
-      );
+    for (const [line, value, what] of [
+      [2, ids, "ids"],
+      [3, count, "operations"],
+    ] as const) {
+      if (value > TRACE_LIMIT) {
+        throw new TraceError(
+          `${this.name}:${line}: ${value} ${what} are more than the ${TRACE_LIMIT} that can be replayed`,
+        );
+      }
     }
   }
 
