@@ -134,7 +134,11 @@ test("a malformed trace is refused with file, line and text and makes the status
 });
 
 test("an allocation of 36 GB is refused as what cannot fit, with line, bytes and limit", async () => {
-  const { status, out, error } = await run(file("huge.rep", traceOf(["a 0 8", "a 1 36000000000", "f 0"])));
+  const { status, out, error } = await run(
+    file("huge.rep", traceOf(["a 0 8", "a 1 36000000000", "f 0"])),
+    "--allocator",
+    "arena",
+  );
   expect(error).toMatch(
     /refused: huge\.rep:6: this cannot fit: 36000000000 bytes are asked for, and a memory has at most 4294901760/,
   );
