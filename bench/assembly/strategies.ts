@@ -1,5 +1,5 @@
 // The drivers for each strategy over Tidemark's own memory: a guest module. `<strategy>Create` takes a place for the
-// strategy's own state, 64 bytes of zeros, and returns it, or 0 with a status; the other functions take it as returned.
+// strategy's own state, 256 bytes of zeros, and returns it, or 0 with a status; the other functions take it as returned.
 
 import { Address } from "../../assembly/memory/alignment";
 import { Churn, churn } from "./drivers/churn";

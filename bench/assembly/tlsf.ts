@@ -18,8 +18,9 @@ export class Tlsf {
   }
 
   @inline
-  free(address: usize, _size: u32): void {
+  free(address: usize, _size: u32): u32 {
     __free(address);
+    return 1;
   }
 
   @inline

@@ -15,7 +15,7 @@ type PeerName = (typeof PEERS)[number];
 export const MEMORY_LIMIT_BYTES = 65_535 * 65_536;
 
 /** A strategy's own state takes at most as much. */
-const PLACE_BYTES = 64;
+const PLACE_BYTES = 256;
 
 const WORD_BYTES = 4;
 

@@ -27,7 +27,7 @@ const BLOCK_WORDS = 2;
 const FLOAT_WORDS = 2;
 
 /** The integrity driver's answers, in the order of bench/assembly/drivers/integrity.ts. */
-const FAULTS = ["none", "out of memory", "misaligned", "changed"] as const;
+const FAULTS = ["none", "out of memory", "misaligned", "changed", "refused"] as const;
 
 /** What the integrity driver has found, with the figures of the moment at which it ended. */
 export interface Check {
@@ -41,7 +41,7 @@ export interface Check {
   readonly taken: number;
   readonly peakLive: number;
   readonly peakTaken: number;
-  /** The block at fault, its byte, and what that should be and is; for a misaligned block `found` is the address. */
+  /** The block at fault, its byte, and what that should be and is; of a misaligned or a refused block `found` is the address. */
   readonly id: number;
   readonly position: number;
   readonly expected: number;

@@ -29,9 +29,10 @@ class Flawed {
     this.cursor += this.flaw == 1 ? ((size + 7) & ~7) - 8 : 64;
     return address;
   }
-  free(address: usize, size: u32): void {
+  free(address: usize, size: u32): u32 {
     // Flaw 6: a freed block's neighbour is written to.
     if (this.flaw == 6) store<u8>(address + 64 + 5, load<u8>(address + 64 + 5) ^ 1);
+    return this.flaw != 7;
   }
   reallocate(address: usize, oldSize: u32, newSize: u32): usize {
     const moved = this.allocate(newSize);
@@ -106,6 +107,7 @@ describe("the integrity pass", () => {
     ["a live block that is handed out again", 4, { fault: "changed", at: 5, id: 0, position: 0 }],
     ["a trap", 5, { fault: "trap", at: 3 }],
     ["a byte of another block that a free has changed", 6, { fault: "changed", at: 7, id: 2, position: 5 }],
+    ["a free that is refused", 7, { fault: "refused", at: 5, id: 0 }],
   ])("finds %s", async (_, flaw, expected) => {
     expect(await check(flaw)).toMatchObject(expected);
   });

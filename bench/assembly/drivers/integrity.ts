@@ -8,9 +8,11 @@ import { ALLOCATE, BLOCK_SHIFT, ID_SHIFT, KIND_MASK, OPERATION_SHIFT, REALLOCATE
 export namespace Fault {
   export const NONE: u32 = 0;
   export const OUT_OF_MEMORY: u32 = 1;
-  /** `faultFound` is the address. */
+  /** Of this and of a refusal, `faultFound` is the address. */
   export const MISALIGNED: u32 = 2;
   export const CHANGED: u32 = 3;
+  /** A free of what is live was refused. */
+  export const REFUSED: u32 = 4;
 }
 
 /** Every address is to be a multiple of 8. */
@@ -42,8 +44,8 @@ export function checkReplay<S>(strategy: S, record: Replay): u32 {
       newAddress = kind == ALLOCATE ? strategy.allocate(newSize) : strategy.reallocate(address, size, newSize);
       if (!newAddress) return Fault.OUT_OF_MEMORY;
       if (newAddress & ALIGNMENT_MASK) return failAt(record, id, Fault.MISALIGNED, <u32>newAddress);
-    } else {
-      strategy.free(address, size);
+    } else if (!strategy.free(address, size)) {
+      return failAt(record, id, Fault.REFUSED, <u32>address);
     }
     store<usize>(block, newAddress);
     store<u32>(block, newSize, 4);

@@ -13,7 +13,9 @@ export class ArenaStrategy {
   }
 
   @inline
-  free(_address: Address, _size: u32): void {}
+  free(_address: Address, _size: u32): u32 {
+    return 1;
+  }
 
   @inline
   reallocate(address: Address, oldSize: u32, newSize: u32): Address {

@@ -4,7 +4,7 @@
 // a table. Sizes are in bytes, from 1.
 //
 //   allocate(size: u32): usize                                      0 when memory is out
-//   free(address: usize, size: u32): void
+//   free(address: usize, size: u32): u32                            1, or 0 when it is refused
 //   reallocate(address: usize, oldSize: u32, newSize: u32): usize   0 when memory is out; the block is as it was, then
 //   taken(): u32                                                    bytes taken from below at this moment
 //   reset(): void                                                   ends what `free` does not; nothing is live then
@@ -33,7 +33,9 @@ export class Bump {
   }
 
   @inline
-  free(_address: Address, _size: u32): void {}
+  free(_address: Address, _size: u32): u32 {
+    return 1;
+  }
 
   @inline
   reallocate(address: Address, oldSize: u32, newSize: u32): Address {

@@ -21,9 +21,10 @@ export class IntrusiveList {
   }
 
   @inline
-  free(address: Address, _size: u32): void {
+  free(address: Address, _size: u32): u32 {
     store<Address>(address, this.first);
     this.first = address;
+    return 1;
   }
 
   @inline
