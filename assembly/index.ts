@@ -12,6 +12,27 @@ export {
 } from "./allocators/arena";
 export { markArena, rewindArena } from "./allocators/arenaMark";
 export { validateArena } from "./allocators/arenaValidate";
+export { createByteHeap, destroyByteHeap, trimByteHeap } from "./allocators/byteHeap";
+export {
+  allocateMany as byteHeapAllocateMany,
+  byteHeapAllocate,
+  byteHeapFree,
+  byteHeapPages,
+  byteHeapReallocate,
+  byteHeapUsableSize,
+  freeMany as byteHeapFreeMany,
+} from "./allocators/byteHeapCalls";
+export { validateByteHeap } from "./allocators/byteHeapValidate";
+export {
+  aligned_alloc,
+  calloc,
+  free,
+  malloc,
+  malloc_usable_size,
+  posix_memalign,
+  realloc,
+  setGuestHeap,
+} from "./allocators/cMemory";
 export { copyGraph } from "./allocators/copy";
 export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
 export { deleteKey as sortedMapDelete } from "./collections/sortedMapDelete";

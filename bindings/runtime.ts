@@ -63,7 +63,7 @@ export interface RuntimeStats {
 }
 
 /** In the order of the numbers in assembly/memory/pageHeap.ts. */
-const OWNERS = ["free", "metadata", "host", "guards", "smallBlocks", "arenas", "sortedMaps", "scratch"] as const;
+const OWNERS = ["free", "metadata", "host", "guards", "smallBlocks", "arenas", "sortedMaps", "scratch", "pools", "heapSpans", "heapAreas"] as const;
 
 /** Who owns pages. */
 export type OwnerName = Exclude<(typeof OWNERS)[number], "free">;

@@ -25,3 +25,9 @@ export function clear(start: Address, end: Address): void {
 export function poison(start: Address, end: Address): void {
   memory.fill(start, POISON, end - start);
 }
+
+/** True if every byte from `start` to `end` is still {@link POISON}. */
+export function isPoisoned(start: Address, end: Address): bool {
+  for (let address = start; address < end; address++) if (load<u8>(address) != POISON) return false;
+  return true;
+}

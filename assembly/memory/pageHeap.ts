@@ -42,6 +42,11 @@ export namespace Owner {
   export const SORTED_MAP: u8 = 6;
   /** Work space of one call, freed before it returns. */
   export const SCRATCH: u8 = 7;
+  /** Slabs of pools. */
+  export const POOL: u8 = 8;
+  /** Small blocks of byte heaps, and areas of their large ones. */
+  export const HEAP_SPANS: u8 = 9;
+  export const HEAP_AREAS: u8 = 10;
 }
 
 /** The owners below this one are the page heap's own, and can neither ask for pages nor give any back. */
@@ -91,14 +96,47 @@ export function allocatePages(count: u32, owner: u8): Address {
 export function freePages(address: Address, owner: u8): u32 {
   const count = runLength(address, owner);
   if (count == 0) return <u32>fail(Status.FOREIGN_ADDRESS, <u32>address);
+  release(<u32>(address >> PAGE_SHIFT), count, owner);
+  return count;
+}
+
+function release(start: u32, count: u32, owner: u8): void {
   const state = root();
-  const start = <u32>(address >> PAGE_SHIFT);
   memory.fill(PAGE_OWNERS + start, 0, count);
   markFree(start, count);
   setOwnerPages(owner, ownerPages(owner) - count);
   state.freePages += count;
   if (start < state.firstFree) state.firstFree = start;
-  return count;
+}
+
+/**
+ * Makes the run of `owner` that ends at `end` longer by `count` pages, growing memory if it ends there. Returns 1, or 0
+ * where the pages behind it are in use or cannot be had; then nothing has changed.
+ */
+export function extendRun(end: Address, count: u32, owner: u8): u32 {
+  if (IS_DEBUG && refusedByTest()) return 0;
+  const committed = root().committedPages;
+  const start = <u32>(end >> PAGE_SHIFT);
+  if (count > PAGE_LIMIT - start || start > committed) return 0;
+  const stop = start + count;
+  const known = min(stop, committed);
+  if (nextUsed(start, known) != known) return 0;
+  // What a host has grown meanwhile lies between our pages and the new ones.
+  if (stop > committed && (<u32>memory.size() != committed || !growBy(stop - committed, count))) return 0;
+  take(start, count, owner);
+  store<u8>(PAGE_OWNERS + start, owner | CONTINUES);
+  return 1;
+}
+
+/** Makes the run that begins at `address` a part of the run before it, which has the same owner and ends there. */
+export function joinRuns(address: Address): void {
+  const byte = PAGE_OWNERS + (address >> PAGE_SHIFT);
+  store<u8>(byte, load<u8>(byte) | CONTINUES);
+}
+
+/** Gives back the last `count` pages of the run of `owner` that ends at `end`; its first page stays. */
+export function shortenRun(end: Address, count: u32, owner: u8): void {
+  release(<u32>(end >> PAGE_SHIFT) - count, count, owner);
 }
 
 function isClient(owner: u8): bool {
@@ -118,9 +156,23 @@ function runLength(address: Address, owner: u8): u32 {
 
 /** The owner of the page that holds `address`; {@link Owner.FREE} outside of memory too. O(1). */
 export function ownerOf(address: Address): u8 {
+  return ownerByte(address) & ~CONTINUES;
+}
+
+/** True if `address` lies in memory that the heap knows of. */
+export function isCommitted(address: Address): bool {
+  return <u32>(address >> PAGE_SHIFT) < root().committedPages;
+}
+
+/** As {@link ownerOf}, for a page that begins a run: a page that continues one gives another number. */
+export function ownerByte(address: Address): u8 {
   const page = <u32>(address >> PAGE_SHIFT);
-  if (page >= root().committedPages) return Owner.FREE;
-  return load<u8>(PAGE_OWNERS + page) & ~CONTINUES;
+  return page < root().committedPages ? load<u8>(PAGE_OWNERS + page) : Owner.FREE;
+}
+
+/** True if a run begins with the page that holds `address`, which is in use. */
+export function isRunStart(address: Address): bool {
+  return (load<u8>(PAGE_OWNERS + (address >> PAGE_SHIFT)) & CONTINUES) == 0;
 }
 
 /** The pages in use by `owner`. */

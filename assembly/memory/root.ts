@@ -18,7 +18,7 @@ import { Status } from "./status";
 export const MAGIC: u32 = 0x4544_4954;
 
 /** Changes with every change of a layout that TypeScript or a guest module can see. */
-export const LAYOUT_VERSION: u32 = 1;
+export const LAYOUT_VERSION: u32 = 2;
 
 /** At 65,536 pages the end of memory is 2^32 and wraps to 0; one page less keeps every end address a u32. */
 export const PAGE_LIMIT: u32 = 65_535;
@@ -76,6 +76,9 @@ export class Root {
 
   /** Pages of small blocks that have at least one free block. */
   smallBlockPages: Address;
+
+  /** The byte heap that malloc and its kin take from; 0 while there is none. */
+  guestHeap: Address;
 
   /** Debug only: which page request, counted from now, is refused: 1 = the next one; 0 = none. */
   refuseAfter: u32;

@@ -1,0 +1,66 @@
+// malloc, free and their kin with C's contract, for guest modules that import them, over the byte heap that the runtime
+// has named as theirs.
+//
+// What C leaves undefined is defined here: an address that is no block in use is refused, nothing changes, and the heap
+// counts it. A size of 0 gives the smallest block.
+
+import { Address } from "../memory/alignment";
+import { fail, root } from "../memory/root";
+import { Status } from "../memory/status";
+import { ByteHeap } from "./byteHeap";
+
+function heap(): ByteHeap {
+  return changetype<ByteHeap>(root().guestHeap);
+}
+
+/** Makes `address`, a byte heap or 0, the one that guests allocate from. */
+export function setGuestHeap(address: Address): void {
+  root().guestHeap = address;
+}
+
+/** At least `size` bytes, 16-byte aligned and not cleared, or 0 when memory is out. */
+export function malloc(size: u32): Address {
+  if (!root().guestHeap) return fail(Status.FOREIGN_ADDRESS, 0);
+  return heap().allocate(max(size, 1));
+}
+
+/** `count` times `size` bytes, cleared, or 0 when memory is out or the product is no u32. */
+export function calloc(count: u32, size: u32): Address {
+  const bytes = <u64>count * size;
+  if (bytes > u32.MAX_VALUE) return fail(Status.INVALID_SIZE, u32.MAX_VALUE);
+  const address = malloc(<u32>bytes);
+  if (address) memory.fill(address, 0, <u32>bytes);
+  return address;
+}
+
+/** As C's: of 0 it allocates, to 0 bytes it frees and returns 0, and where it fails the block is as it was. */
+export function realloc(address: Address, size: u32): Address {
+  if (!address) return malloc(size);
+  if (size) return root().guestHeap ? heap().reallocate(address, size) : fail(Status.FOREIGN_ADDRESS, 0);
+  free(address);
+  return 0;
+}
+
+/** Frees the block at `address`; 0 is ignored. */
+export function free(address: Address): void {
+  if (address && root().guestHeap) heap().free(address);
+}
+
+/** As C11's: `alignment` is a power of two up to 4,096. */
+export function aligned_alloc(alignment: u32, size: u32): Address {
+  if (!root().guestHeap) return fail(Status.FOREIGN_ADDRESS, 0);
+  return heap().allocateAligned(max(size, 1), alignment);
+}
+
+/** As POSIX's: 0, or EINVAL (22) or ENOMEM (12), for then nothing is stored at `result`. */
+export function posix_memalign(result: Address, alignment: u32, size: u32): i32 {
+  const address = aligned_alloc(alignment, size);
+  if (!address) return root().status == Status.INVALID_ALIGNMENT ? 22 : 12;
+  store<Address>(result, address);
+  return 0;
+}
+
+/** The bytes that can be used of the block at `address`; 0 if there is none in use. */
+export function malloc_usable_size(address: Address): u32 {
+  return address && root().guestHeap ? heap().usableSize(address) : 0;
+}
