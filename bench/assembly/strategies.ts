@@ -8,6 +8,7 @@ import { Replace, replace } from "./drivers/replace";
 import { Replay, release, replay, Sampler, Unwatched } from "./drivers/replay";
 import { ArenaStrategy, createArenaStrategy } from "./strategies/arena";
 import { Bump, createBump } from "./strategies/bump";
+import { ByteHeapStrategy, createByteHeapStrategy } from "./strategies/byteHeap";
 import { createIntrusiveList, IntrusiveList } from "./strategies/intrusiveList";
 
 export { sampleNothing } from "./drivers/replay";
@@ -23,6 +24,33 @@ export function bumpCreate(place: Address): Address {
 
 export function bumpChurn(bump: Bump, record: Churn): f64 {
   return churn<Bump>(bump, record);
+}
+
+// ── byte heap ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function heapCreate(place: Address): Address {
+  return createByteHeapStrategy(place);
+}
+
+export function heapChurn(heap: ByteHeapStrategy, record: Churn): f64 {
+  return churn<ByteHeapStrategy>(heap, record);
+}
+
+export function heapCheckReplay(heap: ByteHeapStrategy, record: Replay): u32 {
+  return checkReplay<ByteHeapStrategy>(heap, record);
+}
+
+export function heapReplay(heap: ByteHeapStrategy, record: Replay, unwatched: Unwatched): f64 {
+  return replay<ByteHeapStrategy, Unwatched>(heap, record, unwatched);
+}
+
+export function heapSampleReplay(heap: ByteHeapStrategy, record: Replay, sampler: Sampler): f64 {
+  sampler.start(record);
+  return replay<ByteHeapStrategy, Sampler>(heap, record, sampler);
+}
+
+export function heapRelease(heap: ByteHeapStrategy, record: Replay): u32 {
+  return release<ByteHeapStrategy>(heap, record);
 }
 
 // ── arena ───────────────────────────────────────────────────────────────────────────────────────────────────────────

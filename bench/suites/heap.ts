@@ -2,10 +2,10 @@
 
 import type { Mix } from "../drivers/churn.js";
 import type { Replacement } from "../drivers/replace.js";
-import { defineSuite, timedCase } from "../harness/case.js";
+import { defineSuite, type Target, timedCase } from "../harness/case.js";
 import { churnCase } from "./churn.js";
 
-const PEERS = { "AssemblyScript's TLSF": "tlsf", dlmalloc: "dlmalloc" } as const;
+const ALLOCATORS = { "AssemblyScript's TLSF": "tlsf", dlmalloc: "dlmalloc", "tidemark byte heap": "heap" } as const;
 
 /** What moves a cursor and frees nothing: no allocator can be faster. Not where it would take a gigabyte. */
 const BOUND = { "bump, frees nothing": "bump" } as const;
@@ -20,6 +20,23 @@ const mixOf = (minimumLive: number, maximumSize: number, reallocates = false): M
   operations: OPERATIONS,
   reallocates,
 });
+
+/** What the byte heap promises: its rate in those of its peers, and the least of memory that it fills, in percent. */
+function targets(promise: {
+  tlsf: number;
+  dlmalloc?: number;
+  utilisation: number;
+  asFullAsDlmalloc?: boolean;
+}): Target[] {
+  const subject = "tidemark byte heap";
+  const { tlsf, dlmalloc, utilisation, asFullAsDlmalloc = false } = promise;
+  return [
+    { subject, ratio: { atLeast: tlsf } },
+    ...(dlmalloc === undefined ? [] : [{ subject, against: "dlmalloc", ratio: { atLeast: dlmalloc } }]),
+    { subject, metric: "utilisation", value: { atLeast: utilisation } },
+    ...(asFullAsDlmalloc ? [{ subject, metric: "utilisation", against: "dlmalloc", ratio: { atLeast: 1 } }] : []),
+  ];
+}
 
 const CELLS: Replacement = { seed: 1, live: 4096, cellBytes: 32, operations: 400_000 };
 
@@ -38,29 +55,29 @@ export default defineSuite({
       name: "small",
       title: "blocks of 1–256 B in random order, at least 2,000 live",
       mix: mixOf(2_000, 256),
-      strategies: { ...PEERS, ...BOUND },
-      targets: [],
+      strategies: { ...ALLOCATORS, ...BOUND },
+      targets: targets({ tlsf: 1.9, dlmalloc: 1.5, utilisation: 81, asFullAsDlmalloc: true }),
     }),
     churnCase({
       name: "tiny",
       title: "blocks of 1–64 B in random order, at least 20,000 live",
       mix: mixOf(20_000, 64),
-      strategies: { ...PEERS, ...BOUND },
-      targets: [],
+      strategies: { ...ALLOCATORS, ...BOUND },
+      targets: targets({ tlsf: 1.6, dlmalloc: 1.2, utilisation: 71 }),
     }),
     churnCase({
       name: "mixed",
       title: "blocks of 1–10,000 B in random order, at least 50 live",
       mix: mixOf(50, 10_000),
-      strategies: PEERS,
-      targets: [],
+      strategies: ALLOCATORS,
+      targets: targets({ tlsf: 1.2, utilisation: 95 }),
     }),
     churnCase({
       name: "reallocating",
       title: "the same, and every third step gives a random block another size",
       mix: mixOf(50, 10_000, true),
-      strategies: PEERS,
-      targets: [],
+      strategies: ALLOCATORS,
+      targets: targets({ tlsf: 1.2, utilisation: 92 }),
     }),
     timedCase({
       name: "cells",

@@ -5,7 +5,7 @@ import { absenceOf, isPeer, type StrategyName } from "../drivers/workbench.js";
 import { CommandLineEnd, EXIT } from "../replay/options.js";
 
 /** The allocators that can replay a trace, in the order of the report. */
-export const ALLOCATORS: readonly StrategyName[] = ["arena", "tlsf", "dlmalloc"];
+export const ALLOCATORS: readonly StrategyName[] = ["heap", "arena", "tlsf", "dlmalloc"];
 
 /** What the command line asks for. */
 export interface TraceOptions {
@@ -23,6 +23,7 @@ then an operation a line: "a ID BYTES" allocates, "r ID BYTES" reallocates, "f I
 for them; a size of 0 counts as 1. Nothing of it is replayed unless all of it is well-formed.
 
 Allocators, each inside wasm and in a process of its own, the drivers compiled together with it:
+  heap      Tidemark's byte heap
   arena     Tidemark's arena: a free does nothing, a reallocation is a new block
   tlsf      AssemblyScript's own
   dlmalloc  wasi-libc's, compiled where clang and wasi-libc are installed
@@ -57,7 +58,7 @@ Exit status:
 
 Examples:
   npm run replay -- sqlite3.rep.gz
-  npm run replay -- *.rep.gz --allocator arena --debug --json result.json`;
+  npm run replay -- *.rep.gz --allocator heap --debug --json result.json`;
 
 interface RawOptions {
   allocator: StrategyName | "all";
