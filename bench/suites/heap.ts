@@ -1,9 +1,8 @@
 /** Allocating and freeing inside wasm: Tidemark's allocators beside those that a wasm program would take otherwise. */
 
-import type { Mix } from "../drivers/churn.js";
 import type { Replacement } from "../drivers/replace.js";
 import { defineSuite, type Target, timedCase } from "../harness/case.js";
-import { churnCase } from "./churn.js";
+import { churnCase, type SeedlessMix } from "./churn.js";
 
 const ALLOCATORS = { "AssemblyScript's TLSF": "tlsf", dlmalloc: "dlmalloc", "tidemark byte heap": "heap" } as const;
 
@@ -13,8 +12,7 @@ const BOUND = { "bump, frees nothing": "bump" } as const;
 /** Long enough for the fill and the last frees not to count, and for sizes of 10,000 B to fill many pages. */
 const OPERATIONS = 400_000;
 
-const mixOf = (minimumLive: number, maximumSize: number, reallocates = false): Mix => ({
-  seed: 1,
+const mixOf = (minimumLive: number, maximumSize: number, reallocates = false): SeedlessMix => ({
   minimumLive,
   maximumSize,
   operations: OPERATIONS,
