@@ -34,6 +34,8 @@ export {
   setGuestHeap,
 } from "./allocators/cMemory";
 export { copyGraph } from "./allocators/copy";
+export { clearPool, createPool, destroyPool, nextCell as poolNext, poolAllocate, poolFree } from "./allocators/pool";
+export { validatePool } from "./allocators/poolValidate";
 export { clearSortedMap, createSortedMap, destroySortedMap } from "./collections/sortedMap";
 export { deleteKey as sortedMapDelete } from "./collections/sortedMapDelete";
 export { insert as sortedMapInsert, set as sortedMapSet } from "./collections/sortedMapInsert";
@@ -48,6 +50,10 @@ export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, ROOT } from "./memory/r
 
 import { Arena } from "./allocators/arena";
 import { Mark } from "./allocators/arenaMark";
+import { ByteHeap } from "./allocators/byteHeap";
+import { Findings } from "./allocators/findings";
+import { Pool } from "./allocators/pool";
+import { FreeCell, Slab } from "./allocators/slab";
 import { Root } from "./memory/root";
 
 // Offsets of the fields that TypeScript reads or writes in place.
@@ -65,6 +71,31 @@ export const ARENA_DEPTH: u32 = offsetof<Arena>("depth");
 export const ARENA_BIRTH: u32 = offsetof<Arena>("birth");
 export const MARK_SERIAL: u32 = offsetof<Mark>("serial");
 
+export const POOL_CURRENT: u32 = offsetof<Pool>("current");
+export const POOL_COUNT: u32 = offsetof<Pool>("count");
+export const POOL_STRIDE: u32 = offsetof<Pool>("stride");
+export const POOL_SLABS: u32 = offsetof<Pool>("slabs");
+export const POOL_SLAB_PAGES: u32 = offsetof<Pool>("slabPages");
+export const POOL_CAPACITY: u32 = offsetof<Pool>("capacity");
+export const POOL_RETIRED: u32 = offsetof<Pool>("retired");
+export const POOL_GUARD: u32 = offsetof<Pool>("guard");
+export const POOL_DAMAGED: u32 = offsetof<Pool>("damaged");
+export const SLAB_POOL: u32 = offsetof<Slab>("pool");
+export const SLAB_FREE: u32 = offsetof<Slab>("free");
+export const SLAB_USED: u32 = offsetof<Slab>("used");
+export const CELL_NEXT: u32 = offsetof<FreeCell>("next");
+export const CELL_GUARD: u32 = offsetof<FreeCell>("guard");
+export const BYTE_HEAP_DAMAGED: u32 = offsetof<ByteHeap>("damaged");
+export const BYTE_HEAP_REFUSALS: u32 = offsetof<ByteHeap>("refusals");
+export const FINDINGS_SIZE: u32 = offsetof<Findings>();
+export const FINDINGS_VIOLATION: u32 = offsetof<Findings>("violation");
+export const FINDINGS_ADDRESS: u32 = offsetof<Findings>("address");
+export const FINDINGS_BLOCKS: u32 = offsetof<Findings>("blocks");
+export const FINDINGS_BYTES: u32 = offsetof<Findings>("bytes");
+export const FINDINGS_FREE_BLOCKS: u32 = offsetof<Findings>("freeBlocks");
+export const FINDINGS_FREE_BYTES: u32 = offsetof<Findings>("freeBytes");
+export const FINDINGS_LARGEST_FREE: u32 = offsetof<Findings>("largestFree");
+
 export const ROOT_MAGIC: u32 = offsetof<Root>("magic");
 export const ROOT_VERSION: u32 = offsetof<Root>("version");
 export const ROOT_STATUS: u32 = offsetof<Root>("status");
@@ -78,6 +109,7 @@ export const ROOT_HIGH_WATER_PAGES: u32 = offsetof<Root>("highWaterPages");
 export const ROOT_GROWTHS: u32 = offsetof<Root>("growths");
 export const ROOT_FIRST_UNTOUCHED: u32 = offsetof<Root>("firstUntouched");
 export const ROOT_GUARDS_LIVE: u32 = offsetof<Root>("guardsLive");
+export const ROOT_GUEST_HEAP: u32 = offsetof<Root>("guestHeap");
 export const ROOT_REFUSE_AFTER: u32 = offsetof<Root>("refuseAfter");
 
 import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";

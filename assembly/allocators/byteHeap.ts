@@ -12,6 +12,7 @@
 
 import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, SIZE_LIMIT } from "../memory/alignment";
 import { Owner, ownerOf } from "../memory/pageHeap";
+import { joinRing, leaveRing } from "../memory/ring";
 import { fail, IS_DEBUG } from "../memory/root";
 import { CLASS_COUNT, classBytes, GRANULE, SMALL_LIMIT, sizeClassOf } from "../memory/sizeClass";
 import { allocateSmallBlock, freeSmallBlock, SMALL_BLOCK_SIZE } from "../memory/smallBlock";
@@ -243,7 +244,7 @@ function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
   while (sizeClass.ring) {
     const span = changetype<Span>(sizeClass.ring);
     if (!span.isFull) return span.takeLowest();
-    leaveRing(sizeClass, span);
+    unlist(sizeClass, span);
   }
   const span = allocateSpan(
     heap.spanPages,
@@ -252,48 +253,30 @@ function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
     classBytes(number),
   );
   if (!span) return 0;
-  joinRing(sizeClass, changetype<Span>(span));
+  list(sizeClass, changetype<Span>(span));
   return changetype<Span>(span).takeLowest();
 }
 
 /** What a free has made of a span: one with room again, or one that is empty and goes back if its class has another. */
 function settle(heap: ByteHeap, sizeClass: SizeClass, span: Span): void {
-  if (!span.isListed) joinRing(sizeClass, span);
+  if (!span.isListed) list(sizeClass, span);
   if (span.isEmpty && span.next != changetype<Address>(span)) removeSpan(heap, sizeClass, span);
 }
 
 function removeSpan(heap: ByteHeap, sizeClass: SizeClass, span: Span): void {
   sizeClass.warmCount = 0;
-  leaveRing(sizeClass, span);
+  unlist(sizeClass, span);
   freeSpan(heap.spanPages, changetype<Address>(span));
 }
 
-function joinRing(sizeClass: SizeClass, span: Span): void {
-  const first = sizeClass.ring;
+function list(sizeClass: SizeClass, span: Span): void {
   span.used -= UNLISTED;
-  if (!first) {
-    span.next = changetype<Address>(span);
-    span.previous = changetype<Address>(span);
-    sizeClass.ring = changetype<Address>(span);
-    return;
-  }
-  const last = changetype<Span>(first).previous;
-  span.next = first;
-  span.previous = last;
-  changetype<Span>(last).next = changetype<Address>(span);
-  changetype<Span>(first).previous = changetype<Address>(span);
+  joinRing(changetype<Address>(sizeClass) + offsetof<SizeClass>("ring"), changetype<Address>(span));
 }
 
-function leaveRing(sizeClass: SizeClass, span: Span): void {
-  const next = span.next;
+function unlist(sizeClass: SizeClass, span: Span): void {
   span.used += UNLISTED;
-  if (next == changetype<Address>(span)) {
-    sizeClass.ring = 0;
-    return;
-  }
-  changetype<Span>(next).previous = span.previous;
-  changetype<Span>(span.previous).next = next;
-  if (sizeClass.ring == changetype<Address>(span)) sizeClass.ring = next;
+  leaveRing(changetype<Address>(sizeClass) + offsetof<SizeClass>("ring"), changetype<Address>(span));
 }
 
 function refuseSmall(heap: ByteHeap, address: Address): u32 {

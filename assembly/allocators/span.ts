@@ -20,6 +20,7 @@
 
 import { Address, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
 import { allocatePages, freePages, Owner, ownerByte } from "../memory/pageHeap";
+import { RingMember } from "../memory/ring";
 import { GRANULE, GRANULE_SHIFT, RECIPROCAL_SHIFT, reciprocalOf, SMALL_LIMIT } from "../memory/sizeClass";
 
 const SPAN_SIZE: u32 = 4096;
@@ -44,11 +45,9 @@ if ((SPAN_SIZE - FIRST_SPAN) / SMALL_LIMIT < 8) ERROR("a span must hold several 
 // The error of the reciprocal, below 1 a class, is multiplied by the granules: it must not reach the next quotient.
 if (GRANULES * (SMALL_LIMIT / GRANULE) >= 1 << RECIPROCAL_SHIFT) ERROR("the reciprocal must be exact in all of a span");
 
+/** Its ring is that of the class: every span of it that has a free block, and some that have become full. */
 @unmanaged
-export class Span {
-  /** The ring of the class: every span of it that has a free block, and some that have become full. */
-  next: Address;
-  previous: Address;
+export class Span extends RingMember {
   /** The heap that it belongs to; 0 while the span is free. */
   heap: Address;
   /** Where the blocks begin. */

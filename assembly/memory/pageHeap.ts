@@ -24,7 +24,7 @@ import {
   PAGE_LIMIT,
   PAGE_OWNERS,
   ROOT,
-  Root,
+  ROOT_BYTES,
   root,
 } from "./root";
 import { Status } from "./status";
@@ -64,7 +64,7 @@ export function initialize(maximumPages: u32): u32 {
   const metadata = metadataPages(maximumPages);
   if (maximumPages > PAGE_LIMIT || size > maximumPages || size < metadata) return 0;
   const state = root();
-  memory.fill(ROOT, 0, offsetof<Root>());
+  memory.fill(ROOT, 0, ROOT_BYTES);
   memory.fill(OWNER_PAGES, 0, OWNER_COUNT * 4);
   memory.fill(PAGE_BITMAP, 0, PAGE_BITMAP_BYTES);
   memory.fill(PAGE_OWNERS, 0, maximumPages);

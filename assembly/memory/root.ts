@@ -74,6 +74,10 @@ export class Root {
   guardsLive: u32;
   guardsRetired: u32;
 
+  /** The unused rest of the newest page of guard runs. */
+  guardRunCursor: Address;
+  guardRunLimit: Address;
+
   /** Pages of small blocks that have at least one free block. */
   smallBlockPages: Address;
 
@@ -83,7 +87,11 @@ export class Root {
   /** Debug only: which page request, counted from now, is refused: 1 = the next one; 0 = none. */
   refuseAfter: u32;
 }
-if (ROOT + offsetof<Root>() > GUEST_BASE - OWNER_COUNT * 4) ERROR("the root block runs into the guests' static data");
+/** How many lists of free guard runs follow the root block. */
+export const GUARD_RUN_KINDS: u32 = 48;
+/** The root block and what follows it. */
+export const ROOT_BYTES: u32 = offsetof<Root>() + GUARD_RUN_KINDS * 4;
+if (ROOT + ROOT_BYTES > GUEST_BASE - OWNER_COUNT * 4) ERROR("the root block runs into the guests' static data");
 
 /** The pages in use by each owner: `OWNER_COUNT` words, right below the guests' static data. */
 export const OWNER_PAGES: Address = GUEST_BASE - OWNER_COUNT * 4;

@@ -1,0 +1,325 @@
+// Pool: cells of one size, allocated and freed in O(1).
+//
+// A cell is known by its address and the generation of its guard, which is odd while the cell is in use (guardRun.ts).
+// Every free is checked; a cell's generation does not wrap: after 2^31 uses the cell is retired.
+//
+// TypeScript does the fast paths itself, on the same words (bindings/allocators/pool.ts), for cells up to 1 KiB of slabs of
+// one page: `current`, and of the slab `free`, `used`, and the cell's `next` and `guard`. In the debug module it calls.
+
+import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
+import { clear, isPoisoned, poison } from "../memory/clear";
+import { RETIRED_CELL } from "../memory/guardRun";
+import { Owner, ownerOf } from "../memory/pageHeap";
+import { joinRing, leaveRing } from "../memory/ring";
+import { fail, IS_DEBUG } from "../memory/root";
+import { Status } from "../memory/status";
+import {
+  allocateSlab,
+  cellsIn,
+  endCells,
+  FIRST_CELL,
+  FreeCell,
+  freeSlab,
+  nextSlab,
+  SLAB_HEADER,
+  Slab,
+  slabOf,
+  slabPagesFor,
+  threadCells,
+  UNLISTED,
+} from "./slab";
+
+/** The largest cell, in bytes: that of the largest struct. */
+export const CELL_LIMIT: u32 = 1 << 20;
+
+/** Behind each cell of the debug module, to show writes past its end. */
+export const CELL_CANARY: u64 = 0x5afe_c0de_5afe_c0de;
+
+@unmanaged
+export class Pool {
+  /** The ring of slabs with a free cell. */
+  current: Address;
+  /** The cells in use. */
+  count: u32;
+  cellBytes: u32;
+  /** From one cell to the next, in bytes. */
+  stride: u32;
+  /** 2^32 / stride, rounded up; divides exactly inside a page. */
+  reciprocal: u32;
+  slabPages: u32;
+  slabCells: u32;
+  slabs: u32;
+  /** All cells, in use, free and retired. */
+  capacity: u32;
+  /** Cells whose generations have run out since the pool was made. */
+  retired: u32;
+  /** 1 if the pool has all the slabs that it will ever have. */
+  isFixed: u32;
+  /** The guard of the cell that the last call has found. */
+  guard: Address;
+  /** Debug module: a cell that was written to after its free, or past its end. */
+  damaged: Address;
+
+  /** Returns the address of a cell, not cleared, or 0 with a status. */
+  @inline
+  allocate(): Address {
+    // Without a slab this reads at the bottom of memory, where all words are 0.
+    const slab = changetype<Slab>(this.current);
+    const cell = slab.free;
+    return cell ? this.take(slab, cell) : allocateSlow(this);
+  }
+
+  /** Takes `cell`, the first free one of `slab`. */
+  @inline
+  take(slab: Slab, cell: Address): Address {
+    const guard = changetype<FreeCell>(cell).guard;
+    slab.free = changetype<FreeCell>(cell).next;
+    slab.used++;
+    this.count++;
+    store<u32>(guard, load<u32>(guard) + 1);
+    return cell;
+  }
+
+  /** Takes a cell back. Returns 1, or 0 with a status if none in use begins at `address`; then nothing has changed. */
+  @inline
+  free(address: Address): u32 {
+    const guard = this.guardOf(address);
+    if (!guard) return 0;
+    this.give(address, guard);
+    return 1;
+  }
+
+  /** The guard of the cell in use that begins at `address`, or 0 with a status. */
+  @inline
+  guardOf(address: Address): Address {
+    if (ownerOf(address) != Owner.POOL) return fail(Status.FOREIGN_ADDRESS, <u32>address);
+    const slab = slabOf(address);
+    if (slab.pool != changetype<Address>(this)) return fail(Status.FOREIGN_ADDRESS, <u32>address);
+    // Below the first cell this wraps to more than any slab has.
+    const offset = <u32>(address - changetype<Address>(slab)) - FIRST_CELL;
+    const index = this.slabPages == 1 ? <u32>((<u64>offset * this.reciprocal) >> 32) : offset / this.stride;
+    if (index * this.stride != offset || index >= slab.cells) return fail(Status.INTERIOR_ADDRESS, <u32>address);
+    const guard = slab.guardAt(index);
+    return load<u32>(guard) & 1 ? guard : fail(Status.FREED_ADDRESS, <u32>address);
+  }
+
+  /** Takes back a cell that is in use and has this guard. */
+  @inline
+  give(cell: Address, guard: Address): void {
+    if (IS_DEBUG) inspect(this, cell);
+    const slab = slabOf(cell);
+    const free = slab.free;
+    const generation = load<u32>(guard) + 1;
+    store<u32>(guard, generation);
+    this.count--;
+    const used = --slab.used;
+    if (generation == RETIRED_CELL) {
+      this.retired++;
+    } else {
+      changetype<FreeCell>(cell).next = free;
+      changetype<FreeCell>(cell).guard = guard;
+      slab.free = cell;
+    }
+    // Rare: the slab had no free cell, and may be in no ring, or it is empty now.
+    if (!free || !used) settle(this, slab);
+  }
+}
+
+/** The offset of the pool in its first slab. */
+if (SLAB_HEADER + offsetof<Pool>() > FIRST_CELL) ERROR("a pool must fit before the first cell");
+
+function allocateSlow(pool: Pool): Address {
+  while (pool.current) {
+    const slab = changetype<Slab>(pool.current);
+    threadCells(slab, pool.stride);
+    if (slab.free) return pool.take(slab, slab.free);
+    unlist(pool, slab);
+  }
+  if (pool.isFixed) return fail(Status.POOL_FULL, pool.capacity);
+  if (!addSlab(pool, pool.slabCells)) return 0;
+  return allocateSlow(pool);
+}
+
+function addSlab(pool: Pool, cells: u32): bool {
+  const address = allocateSlab(changetype<Address>(pool), pool.slabPages, cells);
+  if (!address) return false;
+  enlist(pool, changetype<Slab>(address));
+  return true;
+}
+
+/** Takes a new slab into the pool's figures and ring. */
+function enlist(pool: Pool, slab: Slab): void {
+  pool.slabs++;
+  pool.capacity += slab.cells;
+  list(pool, slab);
+}
+
+function list(pool: Pool, slab: Slab): void {
+  slab.used &= ~UNLISTED;
+  joinRing(changetype<Address>(pool) + offsetof<Pool>("current"), changetype<Address>(slab));
+}
+
+function unlist(pool: Pool, slab: Slab): void {
+  slab.used |= UNLISTED;
+  leaveRing(changetype<Address>(pool) + offsetof<Pool>("current"), changetype<Address>(slab));
+}
+
+/**
+ * What a free has made of a slab: one with room again, or one that is empty. An empty one goes back if the cells that stay
+ * free without it would fill half of it, so that a pool at the edge of a slab does not take and give it in turn.
+ */
+function settle(pool: Pool, slab: Slab): void {
+  if (!slab.isListed && !slab.isFull) list(pool, slab);
+  const isFirst = changetype<Address>(slab) + SLAB_HEADER == changetype<Address>(pool);
+  if (slab.usedCount || isFirst || pool.isFixed) return;
+  const freeElsewhere = pool.capacity - slab.cells - pool.count;
+  if (freeElsewhere >= slab.cells / 2) removeSlab(pool, slab);
+}
+
+function removeSlab(pool: Pool, slab: Slab): void {
+  if (slab.isListed) unlist(pool, slab);
+  pool.slabs--;
+  pool.capacity -= slab.cells;
+  freeSlab(slab, pool.stride);
+}
+
+// ── making and destroying ───────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Returns a new pool, or 0 with a status; then nothing has changed.
+ *
+ * @param cellBytes 1 … CELL_LIMIT
+ * @param capacity the cells to reserve at once; 0 for those of one slab
+ * @param isFixed 1 if there shall never be more
+ */
+export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address {
+  if (cellBytes == 0 || cellBytes > CELL_LIMIT) return fail(Status.INVALID_SIZE, cellBytes);
+  const content = max(<u32>alignUp(cellBytes, GRAIN), offsetof<FreeCell>());
+  const stride = content + (IS_DEBUG ? <u32>sizeof<u64>() : 0);
+  const pages = slabPagesFor(stride);
+  let cells = cellsIn(pages, stride);
+  const first = isFixed ? min(capacity, cells) : cells;
+  const address = allocateSlab(0, pages, first);
+  if (!address) return 0;
+  const pool = changetype<Pool>(address + SLAB_HEADER);
+  memory.fill(changetype<Address>(pool), 0, offsetof<Pool>());
+  changetype<Slab>(address).pool = changetype<Address>(pool);
+  pool.cellBytes = cellBytes;
+  pool.stride = stride;
+  pool.reciprocal = <u32>((((<u64>1) << 32) + stride - 1) / stride);
+  pool.slabPages = pages;
+  pool.slabCells = cells;
+  enlist(pool, changetype<Slab>(address));
+  while (pool.capacity < capacity) {
+    if (addSlab(pool, isFixed ? min(capacity - pool.capacity, cells) : cells)) continue;
+    destroyPool(pool);
+    return 0;
+  }
+  pool.isFixed = isFixed;
+  return changetype<Address>(pool);
+}
+
+/** Ends every ref into the pool and gives all its memory back. O(cells + pages) */
+export function destroyPool(pool: Pool): void {
+  const first = changetype<Address>(pool) - SLAB_HEADER;
+  freeOtherSlabs(pool);
+  freeSlab(changetype<Slab>(first), pool.stride);
+}
+
+/** Ends every ref into the pool; it goes on with nothing in it, and if it is fixed with all its cells. O(cells + pages) */
+export function clearPool(pool: Pool): void {
+  if (!pool.isFixed) freeOtherSlabs(pool);
+  for (
+    let slab = nextSlab(changetype<Address>(pool), 0);
+    slab;
+    slab = nextSlab(changetype<Address>(pool), slab + PAGE_SIZE)
+  ) {
+    emptySlab(pool, changetype<Slab>(slab));
+  }
+  pool.count = 0;
+}
+
+function emptySlab(pool: Pool, slab: Slab): void {
+  endCells(slab, pool.stride);
+  slab.used &= UNLISTED;
+  if (!slab.isListed) list(pool, slab);
+}
+
+function freeOtherSlabs(pool: Pool): void {
+  const first = changetype<Address>(pool) - SLAB_HEADER;
+  for (
+    let slab = nextSlab(changetype<Address>(pool), 0);
+    slab;
+    slab = nextSlab(changetype<Address>(pool), slab + PAGE_SIZE)
+  ) {
+    if (slab != first) removeSlab(pool, changetype<Slab>(slab));
+  }
+}
+
+// ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * The first cell in use behind `address`, in the order of addresses, or 0 if there is none; `guard` tells its guard. Cells
+ * may come and go between two calls. Amortized O(1); O(pages) from slab to slab.
+ */
+export function nextCell(pool: Pool, address: Address): Address {
+  let slab: Address = 0;
+  let index: u32 = 0;
+  if (address && ownerOf(address) == Owner.POOL) {
+    const here = slabOf(address);
+    if (here.pool == changetype<Address>(pool)) {
+      slab = changetype<Address>(here);
+      index = <u32>(address - slab - FIRST_CELL) / pool.stride + 1;
+    }
+  }
+  if (!slab) slab = nextSlab(changetype<Address>(pool), address & ~(<Address>PAGE_MASK));
+  while (slab) {
+    const here = changetype<Slab>(slab);
+    for (; index < here.threaded; index++) {
+      if (!(load<u32>(here.guardAt(index)) & 1)) continue;
+      pool.guard = here.guardAt(index);
+      return here.cellAt(index, pool.stride);
+    }
+    index = 0;
+    slab = nextSlab(changetype<Address>(pool), slab + PAGE_SIZE);
+  }
+  return 0;
+}
+
+// ── what TypeScript calls ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** As {@link Pool.allocate}, with the cell cleared and its guard in `guard`. */
+export function poolAllocate(pool: Pool): Address {
+  const cell = pool.allocate();
+  if (!cell) return 0;
+  pool.guard = changetype<FreeCell>(cell).guard;
+  if (IS_DEBUG) arm(pool, cell);
+  clear(cell, cell + alignUp(pool.cellBytes, GRAIN));
+  return cell;
+}
+
+/** As {@link Pool.free}. */
+export function poolFree(pool: Pool, address: Address): u32 {
+  return pool.free(address);
+}
+
+// ── the debug module ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Looks at a cell that leaves the free list, and puts a canary behind it. */
+function arm(pool: Pool, cell: Address): void {
+  const start = cell + offsetof<FreeCell>();
+  if (load<u64>(canaryOf(pool, cell)) == CELL_CANARY && !isPoisoned(start, canaryOf(pool, cell))) {
+    pool.damaged = cell;
+  }
+  store<u64>(canaryOf(pool, cell), CELL_CANARY);
+}
+
+/** Looks at a cell that is freed, and poisons it. */
+function inspect(pool: Pool, cell: Address): void {
+  if (load<u64>(canaryOf(pool, cell)) != CELL_CANARY) pool.damaged = cell;
+  poison(cell, canaryOf(pool, cell));
+}
+
+export function canaryOf(pool: Pool, cell: Address): Address {
+  return cell + pool.stride - sizeof<u64>();
+}

@@ -1,0 +1,83 @@
+// Guard runs: guards in a row, one for each cell of a slab.
+//
+// The generation of a cell is odd while the cell is in use. Taking it and giving it back both add one, so that every ref
+// made before fails its check, and the lowest bit tells an iteration what lives. Like all guards they are never used for
+// anything else, also when the slab's own memory has gone to someone else: a run that is given back waits, with its
+// generations, for a slab of as many cells.
+//
+//   run   ┌───────────┬──────────┬────────────┬────────────┬ ─ ─
+//         │ next free │ capacity │ generation │ generation │
+//         └───────────┴──────────┴────────────┴────────────┴ ─ ─
+//                                0            4              a cell's guard is found by its number
+
+import { Address, PAGE_SIZE } from "./alignment";
+import { allocatePages, Owner } from "./pageHeap";
+import { GUARD_RUN_KINDS, ROOT, Root, root } from "./root";
+
+@unmanaged
+class GuardRun {
+  nextFree: Address;
+  /** The generations that it has room for. */
+  capacity: u32;
+}
+const HEADER: u32 = offsetof<GuardRun>();
+
+/** A cell whose generation has come to this is not used again: the next one would be the last before the count wraps. */
+export const RETIRED_CELL: u32 = u32.MAX_VALUE - 1;
+
+/** The longest run, which fills a page; below 8 all have the same capacity. */
+const CAPACITY_LIMIT: u32 = (PAGE_SIZE - HEADER) / 4;
+const CAPACITY_SHIFT: u32 = 3;
+
+/** Capacities are 8, 10, 12, 14, 16, 20, …: four for each power of two, so that few differ and at most a fifth is unused. */
+function kindOf(count: u32): u32 {
+  if (count <= 1 << CAPACITY_SHIFT) return 0;
+  const power = 31 - <u32>clz(count - 1);
+  return ((power - CAPACITY_SHIFT) << 2) + (((count - 1) >> (power - 2)) & 3) + 1;
+}
+
+function capacityOf(kind: u32): u32 {
+  const power = kind >> 2;
+  return min((4 + (kind & 3)) << (power + CAPACITY_SHIFT - 2), CAPACITY_LIMIT);
+}
+
+/** Returns the first of `count` guards, all even, or 0 with a status when memory is out. O(1), O(count) for new ones */
+export function allocateGuardRun(count: u32): Address {
+  const kind = kindOf(count);
+  const head = headOf(kind);
+  const free = load<Address>(head);
+  if (free) {
+    store<Address>(head, changetype<GuardRun>(free).nextFree);
+    return free + HEADER;
+  }
+  const bytes = HEADER + capacityOf(kind) * 4;
+  const state = root();
+  if (<u32>(state.guardRunLimit - state.guardRunCursor) < bytes) {
+    const page = allocatePages(1, Owner.GUARDS);
+    if (!page) return 0;
+    state.guardRunCursor = page;
+    state.guardRunLimit = page + PAGE_SIZE;
+  }
+  const run = state.guardRunCursor;
+  // Runs stay aligned to 8, like their pages.
+  state.guardRunCursor += (bytes + 7) & ~7;
+  changetype<GuardRun>(run).capacity = capacityOf(kind);
+  memory.fill(run + HEADER, 0, bytes - HEADER);
+  return run + HEADER;
+}
+
+/** Takes a run back; every generation in it must be even. O(1) */
+export function freeGuardRun(first: Address): void {
+  const run = first - HEADER;
+  const head = headOf(kindOf(changetype<GuardRun>(run).capacity));
+  changetype<GuardRun>(run).nextFree = load<Address>(head);
+  store<Address>(head, run);
+}
+
+function headOf(kind: u32): Address {
+  return ROOT + offsetof<Root>() + (kind << 2);
+}
+
+if (4 << (((GUARD_RUN_KINDS - 1) >> 2) + CAPACITY_SHIFT - 2) < <i32>CAPACITY_LIMIT) {
+  ERROR("the longest run must have a list");
+}
