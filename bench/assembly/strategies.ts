@@ -10,6 +10,8 @@ import { ArenaStrategy, createArenaStrategy } from "./strategies/arena";
 import { Bump, createBump } from "./strategies/bump";
 import { ByteHeapStrategy, createByteHeapStrategy } from "./strategies/byteHeap";
 import { createIntrusiveList, IntrusiveList } from "./strategies/intrusiveList";
+import { createPoolStrategy, PoolStrategy } from "./strategies/pool";
+import { createSizedPools, SizedPools } from "./strategies/sizedPools";
 
 export { sampleNothing } from "./drivers/replay";
 
@@ -78,6 +80,43 @@ export function arenaSampleReplay(arena: ArenaStrategy, record: Replay, sampler:
 
 export function arenaRelease(arena: ArenaStrategy, record: Replay): u32 {
   return release<ArenaStrategy>(arena, record);
+}
+
+// ── pools of forty sizes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export function poolCreate(place: Address): Address {
+  return createSizedPools(place);
+}
+
+export function poolChurn(pools: SizedPools, record: Churn): f64 {
+  return churn<SizedPools>(pools, record);
+}
+
+export function poolCheckReplay(pools: SizedPools, record: Replay): u32 {
+  return checkReplay<SizedPools>(pools, record);
+}
+
+export function poolReplay(pools: SizedPools, record: Replay, unwatched: Unwatched): f64 {
+  return replay<SizedPools, Unwatched>(pools, record, unwatched);
+}
+
+export function poolSampleReplay(pools: SizedPools, record: Replay, sampler: Sampler): f64 {
+  sampler.start(record);
+  return replay<SizedPools, Sampler>(pools, record, sampler);
+}
+
+export function poolRelease(pools: SizedPools, record: Replay): u32 {
+  return release<SizedPools>(pools, record);
+}
+
+// ── pool of cells ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function cellsCreate(place: Address): Address {
+  return createPoolStrategy(place);
+}
+
+export function cellsReplace(cells: PoolStrategy, record: Replace): f64 {
+  return replace<PoolStrategy>(cells, record);
 }
 
 // ── intrusive list ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 /** The strategies: Tidemark's own and what stands beside them over its memory, and the peers with a memory of their own. */
-const OVER_TIDEMARK = ["heap", "arena", "bump", "intrusiveList"] as const;
+const OVER_TIDEMARK = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
 const PEERS = ["tlsf", "dlmalloc"] as const;
 
 export type StrategyName = (typeof OVER_TIDEMARK)[number] | (typeof PEERS)[number];

@@ -38,7 +38,7 @@ function targets(promise: {
 
 const CELLS: Replacement = { seed: 1, live: 4096, cellBytes: 32, operations: 400_000 };
 
-async function replacing(strategy: "intrusiveList") {
+async function replacing(strategy: "cells" | "intrusiveList") {
   const { createWorkbench } = await import("../drivers/workbench.js");
   const { prepareReplace } = await import("../drivers/replace.js");
   const workbench = await createWorkbench(strategy);
@@ -84,11 +84,15 @@ export default defineSuite({
       operations: CELLS.operations,
       metric: "time",
       baseline: "unchecked free list",
-      subjects: { "unchecked free list": () => replacing("intrusiveList") },
+      subjects: {
+        "unchecked free list": () => replacing("intrusiveList"),
+        "tidemark pool": () => replacing("cells"),
+      },
       expected: async () => {
         const { replacePlainly } = await import("../drivers/replace.js");
         return replacePlainly(CELLS);
       },
+      targets: [{ subject: "tidemark pool", ratio: { atMost: 1.5 } }],
     }),
   ],
 });

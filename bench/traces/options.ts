@@ -5,7 +5,7 @@ import { absenceOf, isPeer, type StrategyName } from "../drivers/workbench.js";
 import { CommandLineEnd, EXIT } from "../replay/options.js";
 
 /** The allocators that can replay a trace, in the order of the report. */
-export const ALLOCATORS: readonly StrategyName[] = ["heap", "arena", "tlsf", "dlmalloc"];
+export const ALLOCATORS: readonly StrategyName[] = ["heap", "arena", "pool", "tlsf", "dlmalloc"];
 
 /** What the command line asks for. */
 export interface TraceOptions {
@@ -25,6 +25,8 @@ for them; a size of 0 counts as 1. Nothing of it is replayed unless all of it is
 Allocators, each inside wasm and in a process of its own, the drivers compiled together with it:
   heap      Tidemark's byte heap
   arena     Tidemark's arena: a free does nothing, a reallocation is a new block
+  pool      Tidemark's pools, one for each of forty sizes (16 B apart up to 128 B, then four to each doubling, up to
+            32 KiB); what is larger has a run of pages of its own
   tlsf      AssemblyScript's own
   dlmalloc  wasi-libc's, compiled where clang and wasi-libc are installed
 

@@ -4,8 +4,8 @@ import { churnPlainly } from "../../bench/drivers/churnModel.js";
 import { prepareReplace, replacePlainly } from "../../bench/drivers/replace.js";
 import { absenceOf, createWorkbench, type StrategyName } from "../../bench/drivers/workbench.js";
 
-const churners: readonly StrategyName[] = ["heap", "bump", "arena", "tlsf", "dlmalloc"];
-const cells: readonly StrategyName[] = ["intrusiveList"];
+const churners: readonly StrategyName[] = ["heap", "pool", "bump", "arena", "tlsf", "dlmalloc"];
+const cells: readonly StrategyName[] = ["cells", "intrusiveList"];
 
 const mix: Mix = { seed: 7, minimumLive: 100, maximumSize: 500, operations: 20_000, reallocates: false };
 
