@@ -7,10 +7,11 @@ export {
   createArena,
   destroyArena,
   reserveArena,
+  reservedBytes as arenaReserved,
   resetClaimed,
   usedBytes as arenaUsed,
 } from "./allocators/arena";
-export { markArena, rewindArena } from "./allocators/arenaMark";
+export { markArena, rewindArena, setGuardAside } from "./allocators/arenaMark";
 export { validateArena } from "./allocators/arenaValidate";
 export { createByteHeap, destroyByteHeap, trimByteHeap } from "./allocators/byteHeap";
 export {
@@ -45,6 +46,7 @@ export {
   seekNeighbour as sortedMapSeek,
 } from "./collections/sortedMapSearch";
 export { validateSortedMap } from "./collections/sortedMapValidate";
+export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, ROOT } from "./memory/root";
 
@@ -68,6 +70,7 @@ export const ARENA_MAXIMUM_BYTES: u32 = offsetof<Arena>("maximumBytes");
 export const ARENA_RESETS: u32 = offsetof<Arena>("resets");
 export const ARENA_CHILD_COUNT: u32 = offsetof<Arena>("childCount");
 export const ARENA_DEPTH: u32 = offsetof<Arena>("depth");
+export const ARENA_SERIAL: u32 = offsetof<Arena>("serial");
 export const ARENA_BIRTH: u32 = offsetof<Arena>("birth");
 export const MARK_SERIAL: u32 = offsetof<Mark>("serial");
 

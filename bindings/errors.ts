@@ -2,7 +2,8 @@
  * Every error that Tidemark throws.
  *
  * Each class has a `code` that stays the same across versions, and puts the numbers that explain it in the message. An
- * operation that throws one of these has changed nothing, and the runtime goes on working.
+ * operation that throws one of these has changed nothing, and the runtime goes on working. The one exception is
+ * {@link DestroyHookError}, which tells of something that went wrong in an operation that is done.
  */
 
 /** The stable codes, one per error class. */
@@ -19,6 +20,8 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_INVALID_STRUCT"
   | "ERR_TIDEMARK_INVALID_MODULE"
   | "ERR_TIDEMARK_CORRUPTION"
+  | "ERR_TIDEMARK_REENTRANT_CALL"
+  | "ERR_TIDEMARK_DESTROY_HOOK"
   | "ERR_TIDEMARK_LOOP_CLOSED"
   | "ERR_TIDEMARK_LOOP_STATE"
   | "ERR_TIDEMARK_DUPLICATE_KIND";
@@ -98,6 +101,19 @@ export class InvalidModuleError extends TidemarkError {
 /** `validate()` found memory that breaks an invariant; the message names the first violation. */
 export class CorruptionError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_CORRUPTION";
+}
+
+/** A destroy hook has called what would change, or end, the very memory that its operation is about to reclaim. */
+export class ReentrantCallError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_REENTRANT_CALL";
+}
+
+/**
+ * A destroy hook has thrown; what it threw, or the first of several, is the `cause`. The operation is done all the same:
+ * every hook has run, and the memory has been reclaimed.
+ */
+export class DestroyHookError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_DESTROY_HOOK";
 }
 
 /** The loop is closing or closed, and takes no more work; or the work was dropped by its close. */

@@ -28,10 +28,12 @@ export {
   type Fields,
   type ObjectOf,
   type SequenceOf,
+  type StructOptions,
   StructType,
   struct,
   type ValuesOf,
 } from "./layout/struct.js";
 export * from "./loop/index.js";
+export type { Leak, LeakKind } from "./memory/allocationSites.js";
 export type { Address } from "./memory/module.js";
 export { type OwnerName, Runtime, type RuntimeOptions, type RuntimeStats, type WasmSource } from "./runtime.js";

@@ -15,6 +15,7 @@ import { Bytes } from "./layout/bytes.js";
 import { newSequence } from "./layout/fields.js";
 import type { FieldType } from "./layout/fieldType.js";
 import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
+import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/allocationSites.js";
 import { LinearMemory } from "./memory/linearMemory.js";
 import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_SIZE, ROOT, verifyModule } from "./memory/module.js";
 import { GUEST_DATA, staticDataOf } from "./memory/staticData.js";
@@ -34,8 +35,15 @@ export interface RuntimeOptions {
   initialBytes?: number;
   /** The most memory it may ever take, in bytes, rounded down to pages; at most 65,535 pages. Default 1 GiB. */
   maximumBytes?: number;
-  /** Take the debug module: poison on reset, exact detection of leaked regions, slower. Default false. */
+  /** Take the debug module: poison on reset, exact detection of leaked regions, leaks told of, slower. Default false. */
   debug?: boolean;
+  /**
+   * Told, in the debug runtime, of whatever owns memory (an arena, a region pool, a sorted map, the runtime itself) and is
+   * garbage-collected without having been disposed of; by default a warning on the console. The engine collects when it
+   * likes, never while the program runs synchronously, and perhaps not at all before the process ends. A runtime that is
+   * dropped with all that is in it is one leak. A function that refers to an owner keeps it from being collected.
+   */
+  onLeak?: (leak: Leak) => void;
   /** The module to instantiate, where the package's own way of finding it does not fit (some bundlers, some hosts). */
   wasm?: WasmSource;
   /** The memory to live in, with nothing in it yet; by default a new one. `initialBytes` makes it grow if it is smaller. */
@@ -233,7 +241,30 @@ export class Runtime {
     if (found !== 0) throw new CorruptionError(`the page heap is corrupt at page ${found - 1}`);
   }
 
-  /** Lets go of the memory and of all that is in it. A second call does nothing. */
+  /**
+   * What is alive now and owns memory, by kind and by the place in the program where it was made, the most bytes first.
+   * Children count with their arenas, and regions with their pools. Called where all should have been given back, it
+   * tells what has been forgotten. O(what is alive).
+   *
+   * @throws {InvalidArgumentError} in the release runtime, which takes no note of where things are made
+   *
+   * @example
+   * for (const { kind, count, bytes, stack } of runtime.leaks()) console.log(kind, count, bytes, stack);
+   */
+  leaks(): Leak[] {
+    this.$memory.assertUsable("leaks");
+    const { sites } = this.$memory;
+    if (sites === undefined) throw new InvalidArgumentError("leaks() needs a runtime made with debug: true");
+    return sites.leaks();
+  }
+
+  /**
+   * Runs the destroy hooks of all records that are alive, the newest first (see {@link struct}), and lets go of the memory
+   * and of all that is in it. A second call does nothing.
+   *
+   * @throws {ReentrantCallError} in a destroy hook that another operation has called; nothing has changed
+   * @throws {DestroyHookError} if a hook has thrown; the memory has been let go of all the same
+   */
   dispose(): void {
     this.$memory.dispose();
   }
@@ -257,6 +288,7 @@ export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) =
   return async (options = {}) => {
     const { initialPages, maximumPages } = checkOptions(options);
     if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
+    const stack = options.debug ? callerStack() : ""; // now, since after an await it is another
     const raw = options.memory ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
     const { module } = await compile(options.wasm ?? load(options.debug ?? false));
@@ -275,7 +307,9 @@ export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) =
     if (options.memory !== undefined) {
       memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
     }
-    return new Runtime(memory);
+    const runtime = new Runtime(memory);
+    if (runtime.debug) memory.sites = new AllocationSites(memory, options.onLeak ?? warnOfLeak, stack);
+    return runtime;
   };
 }
 
@@ -315,6 +349,9 @@ function checkOptions(options: RuntimeOptions): { initialPages: number; maximumP
   const initialPages = Math.min(Math.max(Math.ceil(initial / PAGE_SIZE), metadataPages), maximumPages);
   if (options.debug !== undefined && typeof options.debug !== "boolean") {
     throw new InvalidArgumentError(`debug must be true or false, but is ${describe(options.debug)}`);
+  }
+  if (options.onLeak !== undefined && typeof options.onLeak !== "function") {
+    throw new InvalidArgumentError(`onLeak must be a function, but is ${describe(options.onLeak)}`);
   }
   if (options.memory !== undefined && !(options.memory instanceof WebAssembly.Memory)) {
     throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(options.memory)}`);

@@ -478,6 +478,23 @@ export function undo(arena: Arena, block: Address, cursor: Address, oversize: Ad
 
 // ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** The bytes that the arena and those nested in it have taken from below, headers included. O(arenas). */
+export function reservedBytes(arena: Arena): u32 {
+  let bytes: u32 = 0;
+  // Not recursive: into the first child, else on to the next sibling, climbing where there is none.
+  let current = arena;
+  while (true) {
+    bytes += current.reserved;
+    let next = current.firstChild;
+    while (!next && current != arena) {
+      next = current.nextSibling;
+      if (!next) current = changetype<Arena>(current.parent);
+    }
+    if (!next) return bytes;
+    current = changetype<Arena>(next);
+  }
+}
+
 /** True when the `bytes` (at least 1) from `address` on lie in one piece that this arena has handed out. O(blocks). */
 export function arenaContains(arena: Arena, address: Address, bytes: u32): bool {
   const content = contentOf(arena, arena.block);

@@ -10,7 +10,7 @@
 //   └────────────┴────────┴───────────┴────────┴───────── ─ ─     each mark keeps the guard of the frame below it
 
 import { Address } from "../memory/alignment";
-import { advanceGuard, allocateGuard, freeGuard } from "../memory/guard";
+import { advanceGuard, allocateGuard, freeGuard, generationOf, RETIRED } from "../memory/guard";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
 import { Arena, destroyChildrenSince, rollBack, usedBytes } from "./arena";
@@ -58,9 +58,8 @@ export function markArena(arena: Arena): Address {
  * O(marks and blocks since).
  */
 export function rewindArena(arena: Arena, address: Address, serial: f64): u32 {
-  let found = arena.mark;
-  while (found && found != address) found = changetype<Mark>(found).previous;
-  if (!found || changetype<Mark>(found).serial != serial) return <u32>fail(Status.STALE_MARK, <u32>address);
+  const found = findMark(arena, address, serial);
+  if (!found) return 0;
   const mark = changetype<Mark>(found);
   const frame = frameGuard(arena, found);
   const advanced = advanceGuard(frame);
@@ -71,6 +70,34 @@ export function rewindArena(arena: Arena, address: Address, serial: f64): u32 {
   arena.guard = advanced;
   rollBack(arena, mark.block, mark.cursor, mark.oversize, mark.usedBefore);
   return 1;
+}
+
+/** What {@link setGuardAside} returns when there is no need to. */
+const NO_GUARD_NEEDED: Address = 1;
+
+/**
+ * Makes sure that the rewind to a mark, or with `address` 0 the reset, will not fail, whatever is allocated elsewhere
+ * before it comes: for those who must know beforehand. Returns 1; or, when the rewind will have to replace a guard, a
+ * guard to give back by `returnGuard` immediately before it; or 0 with a status when it would fail now.
+ */
+export function setGuardAside(arena: Arena, address: Address, serial: f64): Address {
+  let guard = arena.guard;
+  if (address) {
+    const mark = findMark(arena, address, serial);
+    if (!mark) return 0;
+    guard = frameGuard(arena, mark);
+  } else if (arena.mark) {
+    guard = outermostGuard(arena);
+  }
+  return generationOf(guard) + 1 == RETIRED ? allocateGuard() : NO_GUARD_NEEDED;
+}
+
+/** Returns `address` if it is an open mark of this arena, or 0 with a status. O(marks since). */
+function findMark(arena: Arena, address: Address, serial: f64): Address {
+  let found = arena.mark;
+  while (found && found != address) found = changetype<Mark>(found).previous;
+  if (found && changetype<Mark>(found).serial == serial) return found;
+  return fail(Status.STALE_MARK, <u32>address);
 }
 
 /** The guard of the frame that `mark` opened: its own, kept by the mark above it or by the arena. */

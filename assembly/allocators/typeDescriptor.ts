@@ -1,9 +1,9 @@
 // Type descriptors: what a copy has to know of a struct, written into linear memory by TypeScript when a runtime first
 // meets the struct.
 //
-//   descriptor   ┌──────┬───────┬────────────────────┬────────────────────┬ ─ ─
-//                │ size │ slots │ offset, descriptor │ offset, descriptor │
-//                └──────┴───────┴────────────────────┴────────────────────┴ ─ ─
+//   descriptor   ┌──────┬───────┬──────┬────────────────────┬────────────────────┬ ─ ─
+//                │ size │ slots │ hook │ offset, descriptor │ offset, descriptor │
+//                └──────┴───────┴──────┴────────────────────┴────────────────────┴ ─ ─
 //   ref (12 B)   ┌─────────┬───────┬────────────┐
 //                │ address │ guard │ generation │   address 0: refers to nothing
 //                └─────────┴───────┴────────────┘
@@ -17,6 +17,8 @@ export class TypeDescriptor {
   size: u32;
   /** How many refs a record of this type holds, those of nested structs and arrays included. */
   slots: u32;
+  /** 1 if records of this type have a destroy hook, which a copy would not have: then they are not copied. */
+  hook: u32;
 
   /** The offset of ref `index` in the record. */
   slotOffset(index: u32): u32 {

@@ -65,6 +65,14 @@ export function freeGuard(guard: Address): void {
   state.guardFree = guard;
 }
 
+/** Gives back a guard with which nothing has been made: unlike {@link freeGuard} it cannot retire it. */
+export function returnGuard(guard: Address): void {
+  const state = root();
+  state.guardsLive--;
+  changetype<Guard>(guard).nextFree = state.guardFree;
+  state.guardFree = guard;
+}
+
 /**
  * Ends every ref of `guard` and returns the guard to use from now on: the same one, another when this one has been
  * retired, or 0 when another was needed and memory is out; then nothing has changed.

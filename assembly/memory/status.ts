@@ -23,12 +23,14 @@ export namespace Status {
   export const STALE_REFERENCE: u32 = 9;
   /** A key that has no place in the order: NaN. */
   export const INVALID_KEY: u32 = 10;
+  /** A record that has a destroy hook, where a copy of it was asked for. */
+  export const DESTROY_HOOK: u32 = 11;
   /** An address in memory of the callee's at which no block begins. */
-  export const INTERIOR_ADDRESS: u32 = 11;
+  export const INTERIOR_ADDRESS: u32 = 12;
   /** The address of a block that is free already. */
-  export const FREED_ADDRESS: u32 = 12;
+  export const FREED_ADDRESS: u32 = 13;
   /** The tags beside the block disagree: something has written past the end of its memory. */
-  export const CORRUPT_BLOCK: u32 = 13;
+  export const CORRUPT_BLOCK: u32 = 14;
   /** Every cell of a pool with a fixed capacity is in use, or has been retired. */
-  export const POOL_FULL: u32 = 14;
+  export const POOL_FULL: u32 = 15;
 }

@@ -3,6 +3,7 @@ import { DisposedError, InvalidArgumentError, type TidemarkError } from "../erro
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
 import { FAILED } from "./claim.js";
+import { destroyRecords } from "./destroyRecords.js";
 import { type ArenaOptions, type ArenaStats, Space } from "./space.js";
 
 /** What wasm takes for "no limit". */
@@ -37,11 +38,13 @@ export class Arena extends Space {
     super(memory);
     memory.assertUsable("arena");
     const { maximumBytes, sizeHint } = checkArenaOptions(options);
-    const address = memory.exports.createArena(parent?.address ?? 0, sizeHint, maximumBytes) >>> 0;
+    const address = memory.exports.createArena(parent?.$open("arena") ?? 0, sizeHint, maximumBytes) >>> 0;
     if (address === 0) throw memory.failure("creating an arena");
     this.$take(address);
     this.#parent = parent;
-    if (parent !== undefined) {
+    if (parent === undefined) {
+      memory.sites?.register(this, "arena", ({ exports }) => exports.arenaReserved(address) >>> 0);
+    } else {
       this.$birth = memory.f64[(address + memory.exports.ARENA_BIRTH!.value) >>> 3]!;
       parent.$children ??= new Set();
       parent.$children.add(this);
@@ -64,6 +67,8 @@ export class Arena extends Space {
    * @returns the bytes that were in use
    * @throws {DisposedError} if it has been destroyed
    * @throws {OutOfMemoryError} once in 2^32 resets, if the guard has to be replaced and memory is out; nothing has changed
+   * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena; nothing has changed
+   * @throws {DestroyHookError} if a destroy hook has thrown; the reset is done
    */
   reset(): number {
     const small = this.$resetSmall();
@@ -75,19 +80,29 @@ export class Arena extends Space {
 
   #resetSlow(): number {
     this.$assertAlive("reset");
+    const sweep = destroyRecords(this, "reset", -1, 0);
     const used = this.$reset();
     if (used === FAILED) throw this.$memory.failure("resetting an arena");
     this.$endChildren(-1);
+    sweep?.finish("reset");
     return used;
   }
 
-  /** Ends everything in the arena, its children included, and gives all its memory back. A second call does nothing. */
+  /**
+   * Ends everything in the arena, its children included, and gives all its memory back. A second call does nothing.
+   *
+   * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena; nothing has changed
+   * @throws {DestroyHookError} if a destroy hook has thrown; the arena is destroyed
+   */
   destroy(): void {
     if (this.$header === 0 || this.$memory.disposed) return;
+    const sweep = destroyRecords(this, "destroy");
+    this.$memory.sites?.unregister(this);
     this.$memory.exports.destroyArena(this.$header * 4);
     this.$drop();
     this.$endChildren(-1);
     this.#parent?.$children?.delete(this);
+    sweep?.finish("destroy");
   }
 
   /** As {@link destroy}. */

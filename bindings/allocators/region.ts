@@ -1,9 +1,11 @@
 import { checkInteger } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, RegionEndedError, type TidemarkError } from "../errors.js";
+import type { AllocationSites } from "../memory/allocationSites.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Arena, checkArenaOptions } from "./arena.js";
 import { FAILED } from "./claim.js";
+import { destroyRecords } from "./destroyRecords.js";
 import { type ArenaOptions, Space } from "./space.js";
 
 /** More than any hint can say. */
@@ -81,11 +83,14 @@ export class RegionPool {
   #peak = 1;
   #ends = 0;
   #disposed = false;
+  /** The addresses of all arenas held, for those who count leaks; in the debug runtime only. */
+  readonly #arenas: Set<Address> | undefined;
 
   /** Use `runtime.regionPool()`. */
   constructor(memory: LinearMemory, options: { maximumBytes?: number } = {}) {
     this.#memory = memory;
     this.#maximumBytes = checkArenaOptions(options).maximumBytes;
+    this.#arenas = memory.sites && watch(this, memory.sites);
   }
 
   /** Regions leased now. */
@@ -150,27 +155,50 @@ export class RegionPool {
   #createArena(sizeHint: number): Address {
     const arena = this.#memory.exports.createArena(0, sizeHint, this.#maximumBytes) >>> 0;
     if (arena === 0) throw this.#memory.failure("leasing a region");
+    this.#arenas?.add(arena);
     return arena;
+  }
+
+  #destroyArena(header: number): void {
+    this.#memory.exports.destroyArena(header * 4);
+    this.#arenas?.delete(header * 4);
   }
 
   /**
    * Ends everything in `region`, takes its arena back, and returns the bytes that were in use; 0 if it is not leased.
    *
-   * @throws {InvalidArgumentError} if the region is of another pool; for one of this pool it never throws
+   * @throws {InvalidArgumentError} if the region is of another pool
+   * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with the region; nothing has changed
+   * @throws {DestroyHookError} if a destroy hook has thrown; the region has ended
    */
   end(region: Region): number {
     this.#assertOwn(region, "ending a region");
     const lease = region.$lease;
     if (lease === undefined) return 0;
     if (this.#memory.disposed) return this.#forget(region);
-    const small = region.$resetSmall();
-    const used = small < 0 ? region.$reset() : small;
-    if (region.$children !== undefined) region.$endChildren(-1);
+    const used = this.#disposed ? -1 : region.$resetSmall();
+    if (used < 0) return this.#endSlow(region, lease);
+    this.#takeBack(region, lease);
+    return used;
+  }
+
+  #endSlow(region: Region, lease: Lease): number {
+    const sweep = destroyRecords(region, "ending a region");
+    let used = region.$reset();
+    region.$endChildren(-1);
     if (used === FAILED || this.#disposed) {
-      this.#memory.exports.destroyArena(lease.header * 4);
+      this.#destroyArena(lease.header);
+      if (used === FAILED) used = 0;
       this.#forget(region);
-      return used === FAILED ? 0 : used;
+    } else {
+      this.#takeBack(region, lease);
     }
+    sweep?.finish("ending a region");
+    return used;
+  }
+
+  /** Keeps the arena of a region that has been reset for another to come. */
+  #takeBack(region: Region, lease: Lease): void {
     lease.cursor = region.$cursor;
     lease.start = region.$start;
     lease.limit = region.$limit;
@@ -181,15 +209,13 @@ export class RegionPool {
     this.#leased--;
     this.#idle.push(lease);
     if ((++this.#ends & (SHRINK_INTERVAL - 1)) === 0) this.#shrink();
-    return used;
   }
 
   /** Lets the remembered peak decay, and gives back an arena that recent events did not need. */
   #shrink(): void {
     this.#peak = Math.max(this.#leased + 1, this.#peak - Math.ceil(this.#peak / 32));
     if (this.size <= this.#peak) return;
-    const { header } = this.#idle.shift()!; // the one that has been idle for longest
-    this.#memory.exports.destroyArena(header * 4);
+    this.#destroyArena(this.#idle.shift()!.header); // the one that has been idle for longest
   }
 
   /** Ends a region whose arena is gone. */
@@ -207,7 +233,22 @@ export class RegionPool {
   /** Gives the idle arenas back; those still leased follow when their regions end. A second call does nothing. */
   dispose(): void {
     this.#disposed = true;
-    if (!this.#memory.disposed) for (const { header } of this.#idle) this.#memory.exports.destroyArena(header * 4);
+    this.#memory.sites?.unregister(this);
+    if (!this.#memory.disposed) for (const { header } of this.#idle) this.#destroyArena(header);
     this.#idle.length = 0;
   }
+
+  /** As {@link dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Has the pool missed when it is dropped without a dispose. Returns the set in which it has to list its arenas. */
+function watch(pool: RegionPool, sites: AllocationSites): Set<Address> {
+  const arenas = new Set<Address>();
+  sites.register(pool, "regionPool", ({ exports }) =>
+    [...arenas].reduce((bytes, arena) => bytes + (exports.arenaReserved(arena) >>> 0), 0),
+  );
+  return arenas;
 }

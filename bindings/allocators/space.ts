@@ -18,6 +18,8 @@ import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, ALIGNMENT_LIMIT, SIZE_LIMIT } from "../memory/module.js";
 import { Claimant } from "./claim.js";
+import { destroyRecords, reentrant } from "./destroyRecords.js";
+import { HOOK_HEADER, type HookedRecords, hookedRecordsOf } from "./hookedRecords.js";
 
 /** A place in an arena or region to which it can go back. */
 export interface ArenaMark {
@@ -65,6 +67,12 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   $children: Set<Space> | undefined = undefined;
   /** The serial that wasm gave this arena among its parent's marks and children. */
   $birth = 0;
+  /** The header of the newest record with a destroy hook, or 0. While there is one, `$start` is 0: no small resets. */
+  $newest: Address = 0;
+  /** The memory's records with hooks, once this space has had one. */
+  $records: HookedRecords | undefined = undefined;
+  /** True while the hooks of a reset, a rewind or the end of this space are running; `$limit` is 0 then. */
+  $sweeping = false;
 
   /** The error for any use of a space whose arena is gone. */
   abstract $ended(operation: string): TidemarkError;
@@ -84,6 +92,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    * @param into a cursor to move onto the record; without it a fresh one is made, which is garbage later
    * @throws {OutOfMemoryError}, {SealedError}, {LimitExceededError}; nothing has changed
    * @throws {DisposedError} or {RegionEndedError} if the arena is gone
+   * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena
    *
    * @example
    * const level = region.new(Level);
@@ -95,7 +104,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
       return this.#newSlow(type, into);
     }
     const address = this.$cursor;
-    const end = address + type.$rounded;
+    const end = address + type.$fast;
     if (end > this.$limit || this.$memory.disposed === true) return this.#newSlow(type, into);
     this.$cursor = end;
     into.$address = address;
@@ -111,15 +120,26 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     if (into.$struct !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new ${type.name}: the cursor is of ${into.$struct?.name}`);
     }
-    place(into, this.#bump(type.$rounded), this.$guard, this.$generation);
+    const address = type.$destroy === undefined ? this.#bump(type.$rounded) : this.#bumpHooked(type as AnyStruct);
+    place(into, address, this.$guard, this.$generation);
     return into;
+  }
+
+  /** As {@link #bump}, for a record whose hook has to be called some day. */
+  #bumpHooked(type: AnyStruct): Address {
+    this.$records ??= hookedRecordsOf(this.$memory);
+    const header = this.#bump(HOOK_HEADER + type.$rounded);
+    this.$records.note(header, type, this.$header, this.$newest, this.$guard, this.$generation);
+    this.$newest = header;
+    this.$start = 0;
+    return header + HOOK_HEADER;
   }
 
   /** Returns the address of `size` bytes, at most SIZE_LIMIT, aligned to 8. Afterwards `$guard` is the guard of them. */
   #bump(size: number): Address {
     const rounded = Math.ceil(size / 8) * 8;
     if (this.$limit === 0 || this.$memory.disposed) {
-      this.$arena("allocate");
+      this.$open("allocate");
       this.$claim();
     }
     const address = this.$cursor;
@@ -151,7 +171,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
       throw new InvalidArgumentError(`an alignment must be a power of two, but is ${alignment}`);
     }
     if (alignment <= 8) return this.#bump(size);
-    const address = this.$memory.exports.arenaAllocate(this.$arena("allocate"), size, alignment) >>> 0;
+    const address = this.$memory.exports.arenaAllocate(this.$open("allocate"), size, alignment) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes aligned to ${alignment}`);
     return address;
   }
@@ -178,6 +198,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
       sequence.$fix(address, length, this.$guard, this.$generation);
     } else {
       this.#refreshGuard("array");
+      if (this.$sweeping) throw reentrant("array");
       sequence.$grow(this, this.$guard, this.$generation);
     }
     return sequence;
@@ -269,7 +290,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    */
   mark(): ArenaMark {
     const memory = this.$memory;
-    const $address = memory.exports.markArena(this.$arena("mark")) >>> 0;
+    const $address = memory.exports.markArena(this.$open("mark")) >>> 0;
     if ($address === 0) throw memory.failure("marking an arena");
     return { $space: this, $address, $serial: memory.f64[($address + memory.exports.MARK_SERIAL!.value) >>> 3]! };
   }
@@ -280,16 +301,21 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    *
    * @param mark from {@link mark} of this very arena, not yet rewound past or reset
    * @throws {StaleMarkError} for any other; nothing has changed
+   * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena; nothing has changed
+   * @throws {DestroyHookError} if a destroy hook has thrown; the rewind is done
    */
   rewind(mark: ArenaMark): void {
     const memory = this.$memory;
-    const arena = this.$arena("rewind");
+    const arena = this.$open("rewind");
     if (mark?.$space !== this) throw new StaleMarkError("rewind: the mark is of another arena, or is none");
-    if (typeof mark.$address !== "number" || typeof mark.$serial !== "number") {
+    const { $address: address, $serial: serial } = mark;
+    if (typeof address !== "number" || typeof serial !== "number") {
       throw new StaleMarkError("rewind: this is no mark that an arena has made");
     }
-    if (memory.exports.rewindArena(arena, mark.$address, mark.$serial) === 0) throw memory.failure("rewind");
-    this.$endChildren(mark.$serial);
+    const sweep = destroyRecords(this, "rewind", serial, address);
+    if (memory.exports.rewindArena(arena, address, serial) === 0) throw memory.failure("rewind");
+    this.$endChildren(serial);
+    sweep?.finish("rewind");
   }
 
   /** True if `target` (a cursor, an array, bytes) or the address given lies in what this arena has handed out. O(blocks) */
@@ -330,6 +356,14 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     return this.$header * 4;
   }
 
+  /** As {@link $arena}, for a call that changes the arena. */
+  $open(operation: string): Address {
+    this.$assertAlive(operation);
+    if (this.$sweeping) throw reentrant(operation);
+    this.$yield();
+    return this.$header * 4;
+  }
+
   $assertAlive(operation: string): void {
     this.$memory.assertUsable(operation);
     if (this.$header === 0) throw this.$ended(operation);
@@ -356,7 +390,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
 
   $copyIn(source: Cursor, into: Cursor): void {
     const memory = this.$memory;
-    const arena = this.$arena("copyTo");
+    const arena = this.$open("copyTo");
     assertSameMemory(memory, source, "copyTo");
     assertSameMemory(memory, into, "copyTo");
     const descriptor = descriptorOf(memory, source.$struct);

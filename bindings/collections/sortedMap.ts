@@ -3,7 +3,7 @@ import { CorruptionError, DisposedError, InvalidArgumentError } from "../errors.
 import type { Cursor } from "../layout/cursor.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
 import { assertLive, Location, place } from "../layout/location.js";
-import { StructType } from "../layout/struct.js";
+import { hasHook, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Entry } from "./sortedMapEntry.js";
@@ -105,11 +105,13 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     this.#bothF64 = this.#keyIsF64 && valueType.kind === FieldKind.F64;
     this.#valuePassed = valueType.kind <= FieldKind.BOOL && !isWide(valueType);
     const { kind, fields } = format;
-    this.#address =
+    const address =
       memory.exports.createSortedMap(kind, keyType.size, valueType.kind, valueType.size, fields.length) >>> 0;
-    if (this.#address === 0) throw memory.failure("creating a sorted map");
-    format.describe(memory, this.#address + Layout.KEY_FIELDS);
-    this.$entry = new Entry(memory, keyType, valueType, this.#address);
+    if (address === 0) throw memory.failure("creating a sorted map");
+    this.#address = address;
+    format.describe(memory, address + Layout.KEY_FIELDS);
+    this.$entry = new Entry(memory, keyType, valueType, address);
+    memory.sites?.register(this, "sortedMap", (own) => bytesOf(own, address));
   }
 
   /** How many entries there are. O(1). */
@@ -306,7 +308,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     return {
       size: u32[(map + Layout.SIZE) >>> 2]!,
       nodes: u32[(map + Layout.NODES) >>> 2]!,
-      bytes: FIRST_BLOCK_BYTES + u32[(map + Layout.RUN_BYTES) >>> 2]!,
+      bytes: bytesOf(this.$memory, map),
       height: u32[(map + Layout.HEIGHT) >>> 2]!,
     };
   }
@@ -325,6 +327,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   /** Ends the map and all views of its entries, and gives back its memory. A second call does nothing. O(runs). */
   dispose(): void {
     if (this.disposed) return;
+    this.$memory.sites?.unregister(this);
     this.$memory.exports.destroySortedMap(this.#address);
     this.#address = 0;
     this.#keyIsF64 = false;
@@ -389,6 +392,11 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   }
 }
 
+/** The bytes that the map at `address` owns. */
+function bytesOf({ u32 }: LinearMemory, address: Address): number {
+  return FIRST_BLOCK_BYTES + u32[(address + Layout.RUN_BYTES) >>> 2]!;
+}
+
 /** True for a number that is not NaN. */
 function isNumber(key: unknown): key is number {
   // biome-ignore lint/suspicious/noSelfCompare: the shortest test for NaN
@@ -401,6 +409,9 @@ function assertValueType(type: FieldType<unknown>): void {
   }
   if (type.kind === FieldKind.ARRAY || type.kind === FieldKind.REF) {
     throw new InvalidArgumentError(`values cannot be of type ${type.name}; put it into a struct`);
+  }
+  if (hasHook(type)) {
+    throw new InvalidArgumentError(`values cannot be of struct ${type.name}, whose destroy hook would not be called`);
   }
   if (type.size > VALUE_LIMIT) {
     throw new InvalidArgumentError(`values have at most ${VALUE_LIMIT} bytes, but ${type.name} has ${type.size}`);

@@ -4,7 +4,7 @@ import { Image } from "../layout/codec.js";
 import type { ArrayType } from "../layout/fields.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
 import { Location } from "../layout/location.js";
-import { type AnyStruct, type Fields, StructType } from "../layout/struct.js";
+import { type AnyStruct, type Fields, hasHook, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { KEY_LIMIT } from "./sortedMapLayout.js";
@@ -36,6 +36,9 @@ export class KeyFormat {
   constructor(readonly type: FieldType<unknown>) {
     if (typeof type?.$codec !== "object") {
       throw new InvalidArgumentError(`a sorted map takes a type for its keys, not ${describe(type)}`);
+    }
+    if (hasHook(type)) {
+      throw new InvalidArgumentError(`keys cannot be of struct ${type.name}, whose destroy hook would not be called`);
     }
     if (type.size > KEY_LIMIT) {
       throw new InvalidArgumentError(`keys have at most ${KEY_LIMIT} bytes, but ${type.name} has ${type.size}`);

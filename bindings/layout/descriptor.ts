@@ -2,8 +2,8 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import type { AnyStruct } from "./struct.js";
 
-/** Words before the slots: size, number of slots. */
-const HEADER_WORDS = 2;
+/** Words before the slots: size, number of slots, whether there is a destroy hook. */
+const HEADER_WORDS = 3;
 
 /** The descriptors that each memory has, by struct, and the arena that they lie in. */
 interface Descriptors {
@@ -54,7 +54,10 @@ function describeGraph(memory: LinearMemory, descriptors: Descriptors, type: Any
   }
   for (const [struct, slots] of found) {
     const pairs = slots.flatMap(({ offset, target }) => [offset, descriptors.addresses.get(target)!]);
-    memory.u32.set([struct.size, slots.length, ...pairs], descriptors.addresses.get(struct)! >>> 2);
+    memory.u32.set(
+      [struct.size, slots.length, struct.$destroy === undefined ? 0 : 1, ...pairs],
+      descriptors.addresses.get(struct)! >>> 2,
+    );
   }
   return start;
 }

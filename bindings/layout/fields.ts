@@ -7,7 +7,7 @@ import { assertLasting, Cursor, REF_SIZE, Ref } from "./cursor.js";
 import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, place } from "./location.js";
 import { Sequence, ValueArray } from "./sequence.js";
-import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "./struct.js";
+import { type AnyStruct, type CursorOf, type Fields, hasHook, type SequenceOf, StructType } from "./struct.js";
 
 /** The longest inline text or array, in bytes: what is larger should be a record of its own. */
 const INLINE_LIMIT = 65_536;
@@ -205,7 +205,7 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
  *
  * @param length 1 to 65,536, and at most 65,536 bytes in all
  * @throws {InvalidArgumentError} for another length
- * @throws {InvalidStructError} if `element` is no field type
+ * @throws {InvalidStructError} if `element` is no field type, or a struct that has a destroy hook
  *
  * @example
  * const Candle = struct("Candle", { prices: array(f64, 4) });
@@ -213,6 +213,11 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
 export function array<Element extends FieldType<unknown>>(element: Element, length: number): ArrayType<Element> {
   if (!isFieldType(element))
     throw new InvalidStructError(`array takes a field type, but was given ${describe(element)}`);
+  if (hasHook(element)) {
+    throw new InvalidStructError(
+      `array of ${element.name}: the struct's destroy hook would not be called: make it of refs`,
+    );
+  }
   if (element.size > INLINE_LIMIT) {
     throw new InvalidStructError(
       `array of ${element.name}: ${element.size} bytes, more than the limit of ${INLINE_LIMIT}`,
@@ -290,12 +295,15 @@ function arrayCodec(element: FieldType<unknown>, length: number): Codec {
 /**
  * An array view over elements of `element`, not yet pointing anywhere.
  *
- * @throws {InvalidArgumentError} if `element` is no field type
+ * @throws {InvalidArgumentError} if `element` is no field type, or a struct that has a destroy hook
  * @throws {InvalidStructError} if it is a ref by a name, which means something inside a struct only
  */
 export function newSequence<T extends FieldType<unknown>>(memory: LinearMemory, element: T): SequenceOf<T> {
   if (!isFieldType(element)) {
     throw new InvalidArgumentError(`an array takes a field type, but was given ${describe(element)}`);
+  }
+  if (hasHook(element)) {
+    throw new InvalidArgumentError(`an array of ${element.name}: the struct's destroy hook would not be called`);
   }
   if ("$bind" in element) throw new InvalidStructError(`${element.name} stands outside of a struct of that name`);
   return sequenceOf(memory, element) as SequenceOf<T>;

@@ -84,8 +84,22 @@ export type RefName<F extends Fields> = string &
 export type RefTarget<F extends Fields, Name extends keyof F> =
   F[Name] extends SelfRefType<string> ? F : F[Name] extends RefType<infer Target> ? Target : never;
 
+/** Options of a struct. */
+export interface StructOptions<F extends Fields> {
+  /**
+   * Called once for each record of the struct, before its memory is reclaimed: see {@link struct}.
+   *
+   * @param record on the record, which is live and can be read and written; moved to another one afterwards, so take
+   *   what you need of it
+   */
+  destroy?(record: CursorOf<F>): void;
+}
+
 /** Names that fields cannot have: they would hide a cursor's methods, or make it look like a promise. */
 const RESERVED: ReadonlySet<string> = new Set([...Object.getOwnPropertyNames(Cursor.prototype), "then", "__proto__"]);
+
+/** More bytes than any block has, and still a small integer to engines when an address is added. */
+const FITS_NOWHERE = 1 << 24;
 
 /** The largest struct, in bytes; what is larger should be several records. */
 const SIZE_LIMIT = 0x10_0000;
@@ -110,10 +124,19 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   readonly $codec: Codec;
   /** `size` rounded up to 8: what a record takes in an arena. */
   readonly $rounded: number;
+  /**
+   * What the fast path of allocation has to find room for: `$rounded`, or, where the struct has a hook, what fits nowhere,
+   * so that every record comes to the slow path, which notes it.
+   */
+  readonly $fast: number;
   declare readonly $value?: CursorOf<F>;
+  /** The hook, where there is one; to be called by a `DestroySweep` only. */
+  readonly $destroy: StructOptions<F>["destroy"];
+
   /** Use {@link struct}. */
-  constructor(name: string, declared: F) {
+  constructor(name: string, declared: F, options: StructOptions<F> = {}) {
     this.name = checkName(name);
+    const destroy = checkHook(name, options);
     const fields: Record<string, FieldType<unknown>> = Object.create(null);
     const offsets: Record<string, number> = Object.create(null);
     let offset = 0;
@@ -134,6 +157,8 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     this.fields = Object.freeze(fields) as F;
     this.offsets = Object.freeze(offsets) as this["offsets"];
     this.$rounded = Math.ceil(this.size / 8) * 8;
+    this.$fast = destroy === undefined ? this.$rounded : FITS_NOWHERE;
+    this.$destroy = destroy;
     this.$codec = structCodec(this as AnyStruct);
   }
 
@@ -236,16 +261,47 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  * {@link u64} {@link i64} {@link f32} {@link f64} {@link bool}, `text(bytes)`, `array(type, length)`, `ref(struct)`, and
  * other structs.
  *
+ * A struct can have a destroy hook, for what a record stands for and memory does not know: an entry in a table, a handle
+ * of the host. It is called exactly once for each record that `arena.new` or `region.new` has made, before the memory is
+ * reclaimed: at a reset, a rewind to a mark made before, the end of the event, the destroy of the arena or of one above
+ * it, `runtime.dispose()`. Of all the records that end together, in whichever arenas they lie, the newest goes first, and
+ * all of them are live until the last hook has run.
+ *
+ * - In a hook, the arenas that are about to end their records hand out nothing more, and cannot be reset, rewound or
+ *   destroyed: that is a {@link ReentrantCallError}. Other arenas, and collections, can be used as ever. While
+ *   `runtime.dispose()` runs the hooks, all arenas are about to end, and all the runtime's calls are a
+ *   {@link DisposedError}; collections can still be used.
+ * - When a hook throws, the others run and the memory is reclaimed all the same; then the operation throws a
+ *   {@link DestroyHookError}. In a loop that goes where the errors of handlers go.
+ * - A hook is synchronous: what it does later finds the record gone.
+ * - Such records are made one by one. The struct cannot be nested in another, be the element of an array, or a key or
+ *   value of a collection; `copyTo` copies none of its records. A record takes 40 bytes more, and costs several times as
+ *   much as one without a hook.
+ *
  * @param name as messages and `ref("name")` show it
- * @throws {InvalidStructError} if there are no fields, one is of no type, or its name is reserved
+ * @param options the destroy hook, if there is one
+ * @throws {InvalidStructError} if there are no fields, one is of no type or of a struct that has a hook, its name is
+ *   reserved, or the hook is no function
  *
  * @example
  * const Level = struct("Level", { price: f64, quantity: f64 });
  * Level.size; // 16
  * Level.offsets.quantity; // 8
+ *
+ * @example
+ * const Upload = struct("Upload", { file: u32 }, { destroy: (upload) => files.close(upload.file) });
  */
-export function struct<const F extends Fields>(name: string, fields: F): StructType<F> {
-  return new StructType(name, fields);
+export function struct<const F extends Fields>(name: string, fields: F, options?: StructOptions<F>): StructType<F> {
+  return new StructType(name, fields, options);
+}
+
+function checkHook<F extends Fields>(name: string, options: StructOptions<F>): StructOptions<F>["destroy"] {
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidStructError(`struct ${name} takes an object of options, but was given ${describe(options)}`);
+  }
+  const { destroy } = options;
+  if (destroy === undefined || typeof destroy === "function") return destroy;
+  throw new InvalidStructError(`struct ${name}: destroy must be a function, but is ${describe(destroy)}`);
 }
 
 function checkName(name: string): string {
@@ -275,8 +331,18 @@ function checkFields(name: string, declared: Fields): [string, FieldType<unknown
     if (!isFieldType(type)) {
       throw new InvalidStructError(`struct ${name}: field ${fieldName} is of no field type, but ${describe(type)}`);
     }
+    if (hasHook(type)) {
+      throw new InvalidStructError(
+        `struct ${name}: field ${fieldName} is of struct ${type.name}, whose destroy hook would not be called: make it a ref`,
+      );
+    }
   }
   return entries;
+}
+
+/** True for a struct that has a destroy hook, which only records of their own can have. */
+export function hasHook(type: FieldType<unknown>): boolean {
+  return type instanceof StructType && type.$destroy !== undefined;
 }
 
 /** Gives a ref to the own name its target. */

@@ -1,3 +1,4 @@
+import { destroyRecords } from "../allocators/destroyRecords.js";
 import type { Region } from "../allocators/region.js";
 import { RegionEndedError } from "../errors.js";
 import type { EventKind, Kind } from "./kind.js";
@@ -71,16 +72,24 @@ export class Context implements EventContext {
     this.#state = OPEN;
   }
 
-  /** Ends the event, and with it the region, if one was leased. Nothing else ends either. */
+  /**
+   * Ends the event, and with it the region, if one was leased. Nothing else ends either.
+   *
+   * @throws {DestroyHookError} if a destroy hook has thrown; the region has ended
+   */
   end(): void {
     const state = this.#state;
     this.#state = ENDED; // first: whatever happens below, the region is given back once
     if (state !== LEASED) return;
     const leases = this.#leases;
+    const region = this.#region!;
+    // The hooks of records run here, and not in the pool, so that what they throw keeps nobody from the count of bytes.
+    const sweep = region.$start === 0 ? destroyRecords(region, "ending an event's region") : undefined;
     leases.ended++;
-    const bytes = leases.pool.end(this.#region!);
+    const bytes = leases.pool.end(region);
     leases.bytesReset += bytes;
     this.#kind!.learn(bytes);
+    sweep?.finish("ending an event's region");
   }
 
   /** The context of the next event, when this one's event goes on; takes a region object along that it has not leased. */

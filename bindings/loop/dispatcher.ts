@@ -1,3 +1,4 @@
+import { DestroyHookError } from "../errors.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Context } from "./context.js";
@@ -9,7 +10,7 @@ import { isThenable, whenSettled } from "./thenable.js";
 
 /** Whom the dispatcher tells; both are called when the event's region has been reset. */
 export interface DispatchObserver {
-  /** An event's handler threw or rejected, or its region could not be reset. */
+  /** An event's handler threw or rejected, or a destroy hook at its region's end. */
   failed(error: unknown, event: FailedEvent): void;
   /** An asynchronous event has settled, whichever way. Comes after `failed`. */
   landed(): void;
@@ -99,7 +100,7 @@ export class Dispatcher implements Tower {
         }
       } catch (error) {
         this.failures++;
-        this.#report(causedBy(this.#end(context), error), context, payload);
+        this.#reportFailure(error, this.#end(context), context, payload);
         context = new Context(this.#leases);
         continue;
       }
@@ -134,7 +135,7 @@ export class Dispatcher implements Tower {
   crash(flight: Flight, error: unknown): void {
     const { context, payload } = flight;
     this.failures++;
-    this.#report(causedBy(this.#endFlight(flight), error), context!, payload);
+    this.#reportFailure(error, this.#endFlight(flight), context!, payload);
     this.#observer.landed();
   }
 
@@ -165,6 +166,19 @@ export class Dispatcher implements Tower {
       if (!this.#runtime.disposed) return error;
     }
     return undefined;
+  }
+
+  /**
+   * Reports a handler's error and what went wrong in ending its region: in one, but for what destroy hooks have thrown,
+   * which has another cause and is reported after it.
+   */
+  #reportFailure(error: unknown, fault: unknown, context: Context, payload: unknown): void {
+    if (fault instanceof DestroyHookError) {
+      this.#report(error, context, payload);
+      this.#report(fault, context, payload);
+    } else {
+      this.#report(causedBy(fault, error), context, payload);
+    }
   }
 
   #report(error: unknown, context: Context, payload: unknown): void {

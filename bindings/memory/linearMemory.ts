@@ -3,13 +3,22 @@ import {
   InvalidArgumentError,
   LimitExceededError,
   OutOfMemoryError,
+  ReentrantCallError,
   SealedError,
   StaleMarkError,
   StaleReferenceError,
   type TidemarkError,
 } from "../errors.js";
+import type { AllocationSites } from "./allocationSites.js";
+import { DestroySweep } from "./destroySweep.js";
 import { type ModuleExports, PAGE_SIZE, ROOT } from "./module.js";
 import { Status } from "./status.js";
+
+/** What has destroy hooks to run before the memory is let go of. */
+export interface HookOwner {
+  /** Runs the hooks of all records that are alive, the newest first; it must not throw. */
+  $beforeDispose(sweep: DestroySweep): void;
+}
 
 /**
  * One linear memory: the views through which TypeScript reads and writes it, and the module that works on it.
@@ -29,7 +38,19 @@ export class LinearMemory {
   f64!: Float64Array;
   u64!: BigUint64Array;
   i64!: BigInt64Array;
+  /** True from the beginning of {@link dispose} on, while its hooks run too. */
   disposed = false;
+  /** How many destroy hooks are running, one inside another. */
+  hooksRunning = 0;
+  /** A sweep to use again. */
+  idleSweep: DestroySweep | undefined = undefined;
+  /**
+   * Whoever has destroy hooks to run at {@link dispose}, in the order of their making. They are held strongly: register
+   * what finds the records, rather than an object that a program may drop and that should then be found out as a leak.
+   */
+  readonly hookOwners = new Set<HookOwner>();
+  /** Who has made what is alive; in the debug runtime only. */
+  sites: AllocationSites | undefined = undefined;
   /** The layout layer's cursor classes for this memory, by struct; kept here, so that no struct keeps a memory. */
   readonly cursorClasses = new Map<object, unknown>();
   /** Whoever has to know when the memory is let go of. */
@@ -50,22 +71,36 @@ export class LinearMemory {
 
   /** Makes the views anew; called by the module's `grown` hook, and by no one else. */
   refresh(): void {
-    this.#view(this.disposed ? new ArrayBuffer(0) : this.raw.buffer);
+    this.#view(this.raw === undefined ? new ArrayBuffer(0) : this.raw.buffer);
   }
 
   /**
-   * Lets go of the memory and the module, so that they can be collected whoever still has a cursor. Every later access
-   * fails its check, and every call returns 0, for which the callers have their errors.
+   * Runs the destroy hooks of all that is alive, the newest owner first, and lets go of the memory and the module, so that
+   * they can be collected whoever still has a cursor. Every later access fails its check, and every call returns 0, for
+   * which the callers have their errors. While the hooks run records can be read and written, and collections used; all
+   * that asks whether the runtime is usable is told that it is not.
+   *
+   * @throws {ReentrantCallError} if a destroy hook calls it in the midst of another operation; nothing has changed
+   * @throws {DestroyHookError} if a hook has thrown; the memory has been let go of all the same
    */
   dispose(): void {
     if (this.disposed) return;
+    if (this.hooksRunning > 0) {
+      throw new ReentrantCallError("dispose: a destroy hook cannot dispose of the runtime that is running it");
+    }
     this.recover();
-    this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
     this.disposed = true;
-    this.refresh();
+    const sweep = DestroySweep.begin(this);
+    for (const owner of [...this.hookOwners].reverse()) owner.$beforeDispose(sweep);
+    this.hookOwners.clear();
+    this.sites?.clear();
+    this.recover(); // a hook may have had the host grow memory
+    this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
     this.raw = undefined as never;
+    this.refresh();
     this.exports = withoutModule(this.exports);
     for (const listener of [...this.#disposeListeners]) listener();
+    sweep.finish("dispose");
   }
 
   /** Has `listener`, which must not throw, called after {@link dispose}. Returns a function that takes it off again. */
@@ -103,14 +138,14 @@ export class LinearMemory {
    * Every check of a view that has been detached fails, since it reads `undefined`, so this is called on failures only.
    */
   recover(): boolean {
-    if (this.u8.length !== 0 || this.disposed) return false;
+    if (this.u8.length !== 0 || this.raw === undefined) return false;
     this.refresh();
     return true;
   }
 
-  /** @throws {DisposedError} after {@link dispose} */
+  /** @throws {DisposedError} after {@link dispose}, and while it runs its hooks */
   assertUsable(operation: string): void {
-    if (this.u8.length !== 0 || this.recover()) return;
+    if (!this.disposed && (this.u8.length !== 0 || this.recover())) return;
     throw new DisposedError(`${operation}: the runtime has been disposed`);
   }
 
@@ -144,6 +179,10 @@ export class LinearMemory {
         return new StaleMarkError(`${operation}: the mark at ${requested} is not, or no longer, one of this arena's`);
       case Status.STALE_REFERENCE:
         return new StaleReferenceError(`${operation}: the record at ${requested} has been reset or freed`);
+      case Status.DESTROY_HOOK:
+        return new InvalidArgumentError(
+          `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,
+        );
       default:
         return new InvalidArgumentError(`${operation}: ${requested} is out of range`);
     }

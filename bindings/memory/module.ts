@@ -21,8 +21,11 @@ export interface ModuleExports {
   arenaAllocate(arena: Address, size: number, alignment: number): Address;
   arenaContains(arena: Address, address: Address, bytes: number): number;
   arenaUsed(arena: Address): number;
+  arenaReserved(arena: Address): number;
   markArena(arena: Address): Address;
   rewindArena(arena: Address, mark: Address, serial: number): number;
+  setGuardAside(arena: Address, mark: Address, serial: number): Address;
+  returnGuard(guard: Address): void;
   reserveArena(arena: Address, bytes: number): number;
   resetClaimed(arena: Address, cursor: Address, limit: Address): number;
   validateArena(arena: Address): number;
@@ -51,6 +54,7 @@ export const ARENA_CURSOR = 0;
 export const ARENA_LIMIT = 4;
 export const ARENA_GUARD = 8;
 export const ARENA_PIECES = 12;
+export const ARENA_SERIAL = 80;
 
 /** The size of the arena's header, in bytes, behind which its content begins. */
 export const ARENA_SIZE = 104;
@@ -85,6 +89,7 @@ export function verifyModule(exports: ModuleExports): void {
     ARENA_LIMIT,
     ARENA_GUARD,
     ARENA_PIECES,
+    ARENA_SERIAL,
     ARENA_SIZE,
   };
   for (const [name, value] of Object.entries(expected)) {

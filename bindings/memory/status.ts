@@ -11,4 +11,9 @@ export const Status = {
   STALE_MARK: 8,
   STALE_REFERENCE: 9,
   INVALID_KEY: 10,
+  DESTROY_HOOK: 11,
+  INTERIOR_ADDRESS: 12,
+  FREED_ADDRESS: 13,
+  CORRUPT_BLOCK: 14,
+  POOL_FULL: 15,
 } as const;

@@ -9,9 +9,12 @@ const program = `
   import { PerformanceObserver } from "node:perf_hooks";
   const { createLoop, createRuntime, f64, struct } = await import(${JSON.stringify(entry)});
   const wasteful = process.argv[1] === "wasteful";
+  const hooked = process.argv[1] === "hooked";
 
   const runtime = await createRuntime();
-  const Level = struct("Level", { price: f64, quantity: f64 });
+  let destroyed = 0;
+  const hook = { destroy(level) { destroyed += level.price > -1 ? 1 : 0; } };
+  const Level = struct("Level", { price: f64, quantity: f64 }, hooked ? hook : {});
   const level = runtime.cursor(Level);
   const loop = createLoop(runtime, { queue: { capacity: 2048, overflow: 4096, policy: "spill" } });
   const total = new Float64Array(1);
@@ -50,10 +53,10 @@ const program = `
   collections += observer.takeRecords().length;
   const after = runtime.stats();
   const { processed, regionsLeased, regionsLive, bytesReset, spilled } = loop.stats();
-  console.log(JSON.stringify({ collections, heapBytes, before, after, processed, regionsLeased, regionsLive, bytesReset, spilled }));
+  console.log(JSON.stringify({ collections, heapBytes, before, after, processed, regionsLeased, regionsLive, bytesReset, spilled, destroyed }));
 `;
 
-async function play(mode: "frugal" | "wasteful") {
+async function play(mode: "frugal" | "hooked" | "wasteful") {
   const node = promisify(execFile);
   const { stdout } = await node(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program, mode]);
   return JSON.parse(stdout);
@@ -67,6 +70,14 @@ test("a million synchronous events with a region and a record each cause no coll
   expect(counts).toMatchObject({ processed: 1_300_008, regionsLeased: 1_300_000, regionsLive: 0 });
   expect(counts.bytesReset).toBeGreaterThanOrEqual(1_300_000 * 16);
   expect(counts.spilled).toBeGreaterThan(0);
+});
+
+test("nor do a million records with a destroy hook", async () => {
+  const { collections, heapBytes, before, after, destroyed } = await play("hooked");
+  expect(collections).toBe(0);
+  expect(heapBytes).toBeLessThan(1_000_000);
+  expect(after).toEqual(before);
+  expect(destroyed).toBe(1_300_000);
 });
 
 test("collections are counted where a handler makes garbage, so that none means none", async () => {
