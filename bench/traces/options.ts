@@ -35,7 +35,8 @@ The columns:
   p50 … max       nanoseconds of one operation. Each is timed once, in one of 7 passes, through a clock that is imported;
                   what such a sample costs is in it, and is measured with samples of nothing (column "sample")
   live, taken     the most payload bytes that were live, and the most bytes that the allocator had taken from below
-                  (whole pages; of an arena blocks) in the first pass, looked at after every operation
+                  (whole pages; of an arena its blocks; of the peers, which have a memory of their own, all of it behind
+                  the base of their heap) in the first pass, looked at after every operation
   utilisation     peak live ÷ peak taken
   fragmentation   1 − live ÷ taken behind the last operation, before anything that is left over is freed
   integrity       "ok": in a pass of its own, every byte of every block was written, as a function of the block's id and
