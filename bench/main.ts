@@ -16,7 +16,7 @@ import { SingleBar } from "cli-progress";
 import { Command, CommanderError } from "commander";
 import { describeEnvironment } from "./harness/environment.js";
 import { FULL_EFFORT, QUICK_EFFORT } from "./harness/measure.js";
-import { describeCases, describeProblems, describeResults, describeRun } from "./harness/report.js";
+import { describeAbsences, describeCases, describeProblems, describeResults, describeRun } from "./harness/report.js";
 import { type Progress, runCases } from "./harness/run.js";
 import { loadSuite, selectCases, UnknownNameError } from "./harness/selection.js";
 import { suiteUrls } from "./suites/index.js";
@@ -72,10 +72,13 @@ async function main(options: Options): Promise<number> {
   const environment = describeEnvironment();
   const effort = options.quick ? QUICK_EFFORT : FULL_EFFORT;
   console.log(describeRun(environment, effort.rounds));
+  const absences = describeAbsences(cases);
+  if (absences !== "") console.error(`\n${absences}`);
   const bar = progressBar();
   const results = await runCases(cases, effort, bar.show);
   bar.end();
   console.log(`\n${describeResults(cases, results)}`);
+  if (absences !== "") console.log(`\n${absences}`);
   const problems = describeProblems(results);
   if (problems !== "") console.error(`\n${problems}`);
 

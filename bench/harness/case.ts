@@ -91,6 +91,11 @@ interface CaseCommon<Result> {
   /** The plain implementation: what each subject must return, compared with `isDeepStrictEqual`. */
   readonly expected: () => Awaitable<Result>;
   readonly targets?: readonly Target[];
+  /**
+   * Subjects that this machine cannot run, and why. The report says so, loudly, and targets that are about one of them
+   * count as not measured.
+   */
+  readonly absent?: Readonly<Record<string, string>>;
   /** A process that has run for longer is ended and reported as failed. Default: 300 s. */
   readonly timeoutSeconds?: number;
 }
@@ -184,10 +189,10 @@ export function metricsOf(subject: Case): Readonly<Record<string, string>> {
 }
 
 function checked<Checked extends Case>(declaration: Checked): Checked {
-  const { name, subjects, baseline, metric, targets = [] } = declaration;
+  const { name, subjects, baseline, metric, targets = [], absent = {} } = declaration;
   const metrics = metricsOf(declaration);
   const requireSubject = (subject: string, role: string) => {
-    if (!Object.hasOwn(subjects, subject)) {
+    if (!Object.hasOwn(subjects, subject) && !Object.hasOwn(absent, subject)) {
       throw new TypeError(
         `case ${name}: ${role} ${subject} is none of its subjects (${Object.keys(subjects).join(", ")})`,
       );

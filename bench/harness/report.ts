@@ -77,6 +77,14 @@ function describeVerdict({ bound, against, measured, met }: Verdict): string {
   return `${describeBound(bound)}${peer}: ${outcome}`;
 }
 
+/** The subjects that this machine cannot run, a line each; empty if there are none. */
+export function describeAbsences(cases: readonly SelectedCase[]): string {
+  const lines = cases.flatMap(({ suite, case: { name, absent = {} } }) =>
+    Object.entries(absent).map(([subject, reason]) => `LEFT OUT ${suite.suite.name}/${name}: ${subject}: ${reason}`),
+  );
+  return lines.join("\n");
+}
+
 /** The failed processes with what they wrote, then the targets that were not met; empty if there are none. */
 export function describeProblems({ failures, verdicts }: RunResult): string {
   const lines = failures.map(({ suite, case: name, subject, round, reason, output }) => {

@@ -88,7 +88,7 @@ const EXCERPT_BYTES = 100;
  * @throws {RecordingError} a file is missing, unreadable, empty, truncated or damaged, or all are too large together
  */
 export function readRecording(paths: readonly string[]): Recording {
-  return joinFiles(paths.map((path) => ({ name: basename(path), bytes: readFeedFile(path) })));
+  return joinFiles(paths.map((path) => ({ name: basename(path), bytes: readUnpacked(path) })));
 }
 
 /** A recording of one file that is in memory already. */
@@ -96,7 +96,8 @@ export function recordingOf(name: string, bytes: Buffer): Recording {
   return joinFiles([{ name, bytes }]);
 }
 
-function readFeedFile(path: string): Buffer {
+/** The bytes of a file, unpacked if it is gzip. */
+export function readUnpacked(path: string): Buffer {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);

@@ -156,6 +156,17 @@ describe("a case that measures itself", () => {
   });
 });
 
+test("a subject that this machine cannot run is told of twice, and what is held against it is not measured", async () => {
+  const { status, stdout, stderr, report } = await bench(["--from", WORKING, "--case", "partly absent", "--quick"]);
+  expect(status).toBe(0);
+  for (const text of [stdout, stderr]) {
+    expect(text).toContain("LEFT OUT working/partly absent: elsewhere: it needs another machine");
+  }
+  expect(stderr).toContain("speed of fast ≥ 1 × elsewhere: not measured");
+  expect(report.targets.map(({ met }) => met)).toEqual([true, null]);
+  expect(report.rows.map(({ subject }) => subject)).toEqual(["slow", "fast"]);
+});
+
 describe("a run with cases that fail", () => {
   let status: number;
   let stdout: string;
@@ -231,7 +242,10 @@ describe("the command line", () => {
 
   test.each([
     [["--from", WORKING, "--suite", "wroking"], 'unknown suite "wroking"; there is: working'],
-    [["--from", WORKING, "--case", "nothing"], 'unknown case "nothing"; there are: summing, measured, waiting'],
+    [
+      ["--from", WORKING, "--case", "nothing"],
+      'unknown case "nothing"; there are: summing, measured, partly absent, waiting',
+    ],
     [
       ["--from", WORKING, "--from", BROKEN, "--suite", "working", "--case", "fine"],
       'unknown case "fine"; there are: su',

@@ -76,6 +76,23 @@ export default defineSuite({
       targets: [{ subject: "fast", ratio: { atLeast: 3 } }],
     }),
     measuredCase({
+      name: "partly absent",
+      title: "one of its peers is not on this machine",
+      metric: "speed",
+      metrics: { speed: "m/s" },
+      baseline: "slow",
+      subjects: {
+        slow: () => ({ metrics: { speed: 2 }, result: 1 }),
+        fast: () => ({ metrics: { speed: 6 }, result: 1 }),
+      },
+      absent: { elsewhere: "it needs another machine" },
+      expected: () => 1,
+      targets: [
+        { subject: "fast", ratio: { atLeast: 3 } },
+        { subject: "fast", ratio: { atLeast: 1 }, against: "elsewhere" },
+      ],
+    }),
+    measuredCase({
       name: "waiting",
       title: "takes half a minute",
       metric: "speed",

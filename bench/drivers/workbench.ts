@@ -1,0 +1,132 @@
+/** Allocators in wasm, each beside the drivers that put it to work; see bench/assembly/drivers/. */
+
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+/** The strategies: Tidemark's own and what stands beside them over its memory, and the peers with a memory of their own. */
+const OVER_TIDEMARK = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
+const PEERS = ["tlsf", "dlmalloc"] as const;
+
+export type StrategyName = (typeof OVER_TIDEMARK)[number] | (typeof PEERS)[number];
+type PeerName = (typeof PEERS)[number];
+
+/** The most a memory can hold: 65,535 pages. */
+export const MEMORY_LIMIT_BYTES = 65_535 * 65_536;
+
+/** A strategy's own state takes at most as much. */
+const PLACE_BYTES = 256;
+
+const WORD_BYTES = 4;
+
+const buildFile = (name: string) => new URL(`../../${name}`, import.meta.url);
+const peerFiles: Readonly<Record<PeerName, URL>> = {
+  tlsf: buildFile("tlsfDrivers.wasm"),
+  dlmalloc: buildFile("dlmalloc.wasm"),
+};
+
+/** Why a strategy cannot be had on this machine, or `undefined` if it can. */
+export function absenceOf(name: StrategyName): string | undefined {
+  if (name !== "dlmalloc" || existsSync(fileURLToPath(peerFiles.dlmalloc))) return undefined;
+  return "it is compiled from C, and the build found no clang with wasi-libc (Debian: clang lld wasi-libc libclang-rt-dev-wasm32)";
+}
+
+/** The host's clock for the drivers that take samples. */
+const imports = { clock: { now: () => performance.now() } };
+
+type Drivers = Readonly<Record<string, (...parameters: number[]) => number>>;
+
+/** A strategy made ready: its memory, its drivers, and room that the allocator does not know of. */
+export class Workbench {
+  readonly #drivers: Drivers;
+  readonly #strategy: number;
+  /** What the allocator's memory may still grow by; with the little that is there already, the most that it can take. */
+  readonly limitBytes: number;
+
+  /**
+   * @param reserve finds bytes, zeros, that the strategy's allocator neither uses nor counts
+   * @throws {Error} if the strategy cannot be made
+   */
+  constructor(
+    readonly name: string,
+    readonly memory: WebAssembly.Memory,
+    drivers: object,
+    private readonly reserve: (bytes: number) => number,
+    readonly dispose: () => void,
+  ) {
+    this.#drivers = drivers as Drivers;
+    this.limitBytes = MEMORY_LIMIT_BYTES - memory.buffer.byteLength;
+    this.#strategy = this.#drivers[`${name}Create`]!(this.place(PLACE_BYTES / WORD_BYTES)) >>> 0;
+    if (this.#strategy === 0) throw new Error(`the strategy ${name} could not be made: memory is out`);
+  }
+
+  /** Whether the driver is there for this strategy. */
+  has(driver: string): boolean {
+    return Object.hasOwn(this.#drivers, this.name + driver);
+  }
+
+  /** Runs a driver over the record at `record`, with what it needs beside. */
+  run(driver: string, record: number, ...more: number[]): number {
+    return this.#drivers[this.name + driver]!(this.#strategy, record, ...more);
+  }
+
+  /** Calls a function that is about no strategy. */
+  call(name: string, ...parameters: number[]): number {
+    return this.#drivers[name]!(...parameters);
+  }
+
+  /** The address of `count` words, zeros, and of more where they are given as content. */
+  place(count: number, content?: Uint32Array): number {
+    const address = this.reserve(Math.max(count, 2) * WORD_BYTES);
+    if (content !== undefined) this.words(address, count).set(content);
+    return address;
+  }
+
+  /** A view of `count` words. Not to be kept: the next growth detaches it. */
+  words(address: number, count: number): Uint32Array {
+    return new Uint32Array(this.memory.buffer, address, count);
+  }
+
+  /** As {@link words}, for floats of 64 bits. */
+  floats(address: number, count: number): Float64Array {
+    return new Float64Array(this.memory.buffer, address, count);
+  }
+}
+
+/**
+ * Makes a strategy ready, in a memory of its own.
+ *
+ * @param debug take Tidemark's debug module, where the strategy is one over Tidemark's memory
+ * @throws {Error} if it is absent, see {@link absenceOf}
+ */
+export async function createWorkbench(name: StrategyName, debug = false): Promise<Workbench> {
+  const absence = absenceOf(name);
+  if (absence !== undefined) throw new Error(`${name}: ${absence}`);
+  return isPeer(name) ? createPeer(name) : createOverTidemark(name, debug);
+}
+
+export function isPeer(name: StrategyName): name is PeerName {
+  return (PEERS as readonly string[]).includes(name);
+}
+
+async function createPeer(name: PeerName): Promise<Workbench> {
+  const { instance } = await WebAssembly.instantiate(await readFile(peerFiles[name]), imports);
+  const { memory, scratchStart } = instance.exports as { memory: WebAssembly.Memory; scratchStart(): number };
+  let next = scratchStart();
+  const reserve = (bytes: number) => {
+    const address = next;
+    next = (next + bytes + 15) & ~15;
+    return address;
+  };
+  return new Workbench(name, memory, instance.exports, reserve, () => {});
+}
+
+async function createOverTidemark(name: StrategyName, debug: boolean): Promise<Workbench> {
+  const { createRuntime } = await import("tidemark");
+  const runtime = await createRuntime({ maximumBytes: MEMORY_LIMIT_BYTES, debug });
+  const bytes = await readFile(buildFile(debug ? "strategies.debug.wasm" : "strategies.wasm"));
+  const drivers = await runtime.instantiate(new Uint8Array(bytes), imports);
+  const scratch = runtime.arena();
+  const reserve = (size: number) => scratch.allocate(size);
+  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose());
+}

@@ -1,0 +1,17 @@
+/** `npm run replay`: replays recorded allocations through allocators inside wasm, and compares them. */
+import { EXIT } from "../replay/options.js";
+import { replayTraces } from "./replay.js";
+
+const interruption = new AbortController();
+process.once("SIGINT", () => interruption.abort(EXIT.interrupted));
+process.once("SIGTERM", () => interruption.abort(EXIT.terminated));
+
+process.exitCode = await replayTraces(
+  process.argv.slice(2),
+  {
+    out: (text) => process.stdout.write(text),
+    error: (text) => process.stderr.write(text),
+    terminal: process.stderr.isTTY ? process.stderr : undefined,
+  },
+  interruption.signal,
+);
