@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { delimiter } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
@@ -78,6 +79,15 @@ async function buildTlsf() {
   if (error !== null) throw new Error(`bench/assembly/tlsf.ts does not compile: ${stderr.toString()}`);
 }
 
+/**
+ * The path without npm's folders: clang runs a `wasm-opt` that it finds there, and the compiler's own does not know which
+ * features clang has used. (Run afterwards, with the features named, it makes no difference to the figures.)
+ */
+function pathOutside() {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return folders.filter((folder) => !folder.includes("node_modules")).join(delimiter);
+}
+
 function buildDlmalloc() {
   const output = inProject("build/dlmalloc.wasm");
   if (isCurrent(output, ["bench/peers/dlmalloc.c", "bench/peers/build.mjs"])) return;
@@ -100,7 +110,7 @@ function buildDlmalloc() {
         output,
         inProject("bench/peers/dlmalloc.c"),
       ],
-      { stdio: ["ignore", "inherit", "pipe"], encoding: "utf8" },
+      { stdio: ["ignore", "inherit", "pipe"], encoding: "utf8", env: { ...process.env, PATH: pathOutside() } },
     );
   } catch (error) {
     const reason = error.code === "ENOENT" ? "there is no clang" : error.stderr.trim();
