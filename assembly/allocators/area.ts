@@ -53,6 +53,8 @@ export class Areas {
   pages: u32;
   /** Bytes in free blocks. */
   freeBytes: u32;
+  /** Blocks that were taken so far. */
+  allocations: u32;
 }
 
 /** A heap keeps up to this many free bytes, so that a program at the edge of a page does not take and give it in turn. */

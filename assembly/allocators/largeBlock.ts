@@ -19,6 +19,7 @@ export function allocateLarge(areas: Areas, bins: Bins, heap: Address, bytes: u3
   block.tag = block.size;
   cutTail(bins, block, size);
   areas.freeBytes -= block.size;
+  areas.allocations++;
   return address + TAG_SIZE;
 }
 

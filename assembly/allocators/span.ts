@@ -197,10 +197,15 @@ export class SpanPages {
   empty: u32;
 }
 
+/** True if there is a span to be had without another page. */
+export function hasFreeSpan(pages: SpanPages): bool {
+  return pages.first != 0 && stateOf(pages.first).freeSpans != 0;
+}
+
 /** Returns a span of blocks of `blockBytes` for `heap`, all of its blocks free, or 0 with a status. O(1) */
 export function allocateSpan(pages: SpanPages, heap: Address, sizeClass: Address, blockBytes: u32): Address {
   let page = pages.first;
-  if (!page || stateOf(page).freeSpans == 0) {
+  if (!hasFreeSpan(pages)) {
     page = allocatePages(1, Owner.HEAP_SPANS);
     if (!page) return 0;
     for (let number: u32 = 0; number < SPANS_IN_PAGE; number++) {
