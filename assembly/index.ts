@@ -43,6 +43,7 @@ export {
   destroyPool,
   nextCell as poolNext,
   poolAllocate,
+  poolCount,
   poolFree,
   poolGuard,
   returnCells,
@@ -86,7 +87,6 @@ export const ARENA_SERIAL: u32 = offsetof<Arena>("serial");
 export const ARENA_BIRTH: u32 = offsetof<Arena>("birth");
 export const MARK_SERIAL: u32 = offsetof<Mark>("serial");
 
-export const POOL_COUNT: u32 = offsetof<Pool>("count");
 export const POOL_STRIDE: u32 = offsetof<Pool>("stride");
 export const POOL_SLABS: u32 = offsetof<Pool>("slabs");
 export const POOL_SLAB_PAGES: u32 = offsetof<Pool>("slabPages");

@@ -9,7 +9,7 @@
 import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
 import { clear, isPoisoned, poison } from "../memory/clear";
 import { RETIRED_CELL } from "../memory/guardRun";
-import { Owner, ownerOf } from "../memory/pageHeap";
+import { Owner, ownerByte, ownerOf } from "../memory/pageHeap";
 import { joinRing, leaveRing } from "../memory/ring";
 import { fail, IS_DEBUG } from "../memory/root";
 import { Status } from "../memory/status";
@@ -36,12 +36,29 @@ export const CELL_LIMIT: u32 = 1 << 20;
 /** Behind each cell of the debug module, to show writes past its end. */
 export const CELL_CANARY: u64 = 0x5afe_c0de_5afe_c0de;
 
+/** The most warm cells of a pool, and how many are taken from the slabs, or given back to them, at a time. */
+const WARM_LIMIT: u32 = 16;
+const BATCH: u32 = WARM_LIMIT / 2;
+
+/** A cell that was freed a moment ago, or is next to be handed out. */
+@unmanaged
+class WarmCell {
+  cell: Address;
+  guard: Address;
+}
+
+/**
+ * The cells that were freed last are handed out first, and without a look at their slabs, in which they count as in use;
+ * that their generations are even tells everyone that they are free.
+ */
 @unmanaged
 export class Pool {
   /** The ring of slabs with a free cell. */
   current: Address;
-  /** The cells in use. */
-  count: u32;
+  /** How many warm cells there are; they lie behind the pool. */
+  warmCount: u32;
+  /** Cells that are taken from the slabs: in use, warm, or claimed by TypeScript. */
+  taken: u32;
   cellBytes: u32;
   /** From one cell to the next, in bytes. */
   stride: u32;
@@ -64,21 +81,7 @@ export class Pool {
   /** Returns the address of a cell, not cleared, or 0 with a status. */
   @inline
   allocate(): Address {
-    // Without a slab this reads at the bottom of memory, where all words are 0.
-    const slab = changetype<Slab>(this.current);
-    const cell = slab.free;
-    return cell ? this.take(slab, cell) : allocateSlow(this);
-  }
-
-  /** Takes `cell`, the first free one of `slab`. */
-  @inline
-  take(slab: Slab, cell: Address): Address {
-    const guard = changetype<FreeCell>(cell).guard;
-    slab.free = changetype<FreeCell>(cell).next;
-    slab.used++;
-    this.count++;
-    store<u32>(guard, load<u32>(guard) + 1);
-    return cell;
+    return this.warmCount ? this.takeWarm() : allocateCold(this);
   }
 
   /** Takes a cell back. Returns 1, or 0 with a status if none in use begins at `address`; then nothing has changed. */
@@ -93,45 +96,126 @@ export class Pool {
   /** The guard of the cell in use that begins at `address`, or 0 with a status. */
   @inline
   guardOf(address: Address): Address {
-    if (ownerOf(address) != Owner.POOL) return fail(Status.FOREIGN_ADDRESS, <u32>address);
-    const slab = slabOf(address);
+    // The first page of a slab shows this byte; of one with several pages the others are left to the slow way.
+    if (ownerByte(address) != Owner.POOL) return guardBehind(this, address);
+    return this.guardIn(changetype<Slab>(address & ~(<Address>PAGE_MASK)), address);
+  }
+
+  @inline
+  guardIn(slab: Slab, address: Address): Address {
     if (slab.pool != changetype<Address>(this)) return fail(Status.FOREIGN_ADDRESS, <u32>address);
     // Below the first cell this wraps to more than any slab has.
     const offset = <u32>(address - changetype<Address>(slab)) - FIRST_CELL;
-    const index = this.slabPages == 1 ? <u32>((<u64>offset * this.reciprocal) >> 32) : offset / this.stride;
+    const index = offset < PAGE_SIZE ? <u32>((<u64>offset * this.reciprocal) >> 32) : offset / this.stride;
     if (index * this.stride != offset || index >= slab.cells) return fail(Status.INTERIOR_ADDRESS, <u32>address);
     const guard = slab.guardAt(index);
     return load<u32>(guard) & 1 ? guard : fail(Status.FREED_ADDRESS, <u32>address);
+  }
+
+  @inline
+  takeWarm(): Address {
+    const last = this.warmCount - 1;
+    this.warmCount = last;
+    const warm = this.warmAt(last);
+    const guard = warm.guard;
+    store<u32>(guard, load<u32>(guard) + 1);
+    if (IS_DEBUG) arm(this, warm.cell);
+    return warm.cell;
   }
 
   /** Takes back a cell that is in use and has this guard. */
   @inline
   give(cell: Address, guard: Address): void {
     if (IS_DEBUG) inspect(this, cell);
-    const slab = slabOf(cell);
-    const free = slab.free;
     const generation = load<u32>(guard) + 1;
+    const count = this.warmCount;
     store<u32>(guard, generation);
-    this.count--;
-    const used = --slab.used;
-    if (generation == RETIRED_CELL) {
-      this.retired++;
-    } else {
-      changetype<FreeCell>(cell).next = free;
-      changetype<FreeCell>(cell).guard = guard;
-      slab.free = cell;
-    }
-    // Rare: the slab had no free cell, and may be in no ring, or it is empty now.
-    if (!free || !used) settle(this, slab);
+    if (count == WARM_LIMIT || generation == RETIRED_CELL) giveCold(this, cell, guard);
+    else this.pushWarm(count, cell, guard);
+  }
+
+  @inline
+  pushWarm(count: u32, cell: Address, guard: Address): void {
+    const warm = this.warmAt(count);
+    warm.cell = cell;
+    warm.guard = guard;
+    this.warmCount = count + 1;
+  }
+
+  @inline
+  warmAt(index: u32): WarmCell {
+    return changetype<WarmCell>(changetype<Address>(this) + offsetof<Pool>() + index * offsetof<WarmCell>());
   }
 }
 
-/** The offset of the pool in its first slab. */
-if (SLAB_HEADER + offsetof<Pool>() > FIRST_CELL) ERROR("a pool must fit before the first cell");
+/** The pool and its warm cells lie in its first slab. */
+if (SLAB_HEADER + offsetof<Pool>() + WARM_LIMIT * offsetof<WarmCell>() > FIRST_CELL) {
+  ERROR("a pool must fit before the first cell");
+}
 
-function allocateSlow(pool: Pool): Address {
-  const slab = slabWithRoom(pool);
-  return slab ? pool.take(changetype<Slab>(slab), changetype<Slab>(slab).free) : 0;
+/** As `guardOf`, of an address that is not in the first page of a slab. */
+function guardBehind(pool: Pool, address: Address): Address {
+  if (ownerOf(address) != Owner.POOL) return fail(Status.FOREIGN_ADDRESS, <u32>address);
+  return pool.guardIn(slabOf(address), address);
+}
+
+function allocateCold(pool: Pool): Address {
+  let cell = claimFromSlab(pool, BATCH);
+  if (!cell) return 0;
+  let count: u32 = 0;
+  for (let next = cell; next; next = changetype<FreeCell>(next).next) count++;
+  pool.warmCount = count;
+  // The first of the list is to go first.
+  while (count--) {
+    const guard = changetype<FreeCell>(cell).guard;
+    const next = changetype<FreeCell>(cell).next;
+    const warm = pool.warmAt(count);
+    warm.cell = cell;
+    warm.guard = guard;
+    cell = next;
+  }
+  return pool.takeWarm();
+}
+
+/** Takes back a cell whose generation is even again, when there is no room for it, or none is left to come. */
+function giveCold(pool: Pool, cell: Address, guard: Address): void {
+  if (load<u32>(guard) == RETIRED_CELL) {
+    pool.retired++;
+    leaveSlab(pool, slabOf(cell));
+    return;
+  }
+  returnWarm(pool, BATCH);
+  pool.pushWarm(pool.warmCount, cell, guard);
+}
+
+/** Gives the `count` cells that have been warm longest back to their slabs. */
+export function returnWarm(pool: Pool, count: u32): void {
+  for (let index: u32 = 0; index < count; index++) {
+    countStep();
+    const warm = pool.warmAt(index);
+    returnCell(pool, warm.cell, warm.guard);
+  }
+  pool.warmCount -= count;
+  memory.copy(
+    changetype<Address>(pool.warmAt(0)),
+    changetype<Address>(pool.warmAt(count)),
+    pool.warmCount * offsetof<WarmCell>(),
+  );
+}
+
+function returnCell(pool: Pool, cell: Address, guard: Address): void {
+  const slab = slabOf(cell);
+  changetype<FreeCell>(cell).next = slab.free;
+  changetype<FreeCell>(cell).guard = guard;
+  slab.free = cell;
+  leaveSlab(pool, slab);
+}
+
+/** One cell less is taken from a slab. */
+function leaveSlab(pool: Pool, slab: Slab): void {
+  pool.taken--;
+  slab.used--;
+  settle(pool, slab);
 }
 
 /** A slab that has a free cell threaded, or 0 with a status. */
@@ -145,6 +229,29 @@ function slabWithRoom(pool: Pool): Address {
   }
   if (pool.isFixed) return fail(Status.POOL_FULL, pool.capacity);
   return addSlab(pool, pool.slabCells) ? slabWithRoom(pool) : 0;
+}
+
+/**
+ * Takes up to `limit` free cells of one slab off its list. They count as in use from here on, but their generations stay
+ * even. Returns the first; they hang together. 0 with a status if there is none to be had.
+ */
+function claimFromSlab(pool: Pool, limit: u32): Address {
+  const address = slabWithRoom(pool);
+  if (!address) return 0;
+  const slab = changetype<Slab>(address);
+  const first = slab.free;
+  let last = changetype<FreeCell>(first);
+  let count: u32 = 1;
+  while (count < limit && last.next) {
+    countStep();
+    last = changetype<FreeCell>(last.next);
+    count++;
+  }
+  slab.free = last.next;
+  last.next = 0;
+  slab.used += count;
+  pool.taken += count;
+  return first;
 }
 
 function addSlab(pool: Pool, cells: u32): bool {
@@ -179,7 +286,7 @@ function settle(pool: Pool, slab: Slab): void {
   if (!slab.isListed && !slab.isFull) list(pool, slab);
   const isFirst = changetype<Address>(slab) + SLAB_HEADER == changetype<Address>(pool);
   if (slab.usedCount || isFirst || pool.isFixed) return;
-  const freeElsewhere = pool.capacity - slab.cells - pool.count;
+  const freeElsewhere = pool.capacity - slab.cells - pool.taken;
   if (freeElsewhere >= slab.cells / 2) removeSlab(pool, slab);
 }
 
@@ -235,6 +342,7 @@ export function destroyPool(pool: Pool): void {
 
 /** Ends every ref into the pool; it goes on with nothing in it, and if it is fixed with all its cells. O(cells + pages) */
 export function clearPool(pool: Pool): void {
+  pool.warmCount = 0;
   if (!pool.isFixed) freeOtherSlabs(pool);
   for (
     let slab = nextSlab(changetype<Address>(pool), 0);
@@ -243,7 +351,7 @@ export function clearPool(pool: Pool): void {
   ) {
     emptySlab(pool, changetype<Slab>(slab));
   }
-  pool.count = 0;
+  pool.taken = 0;
 }
 
 function emptySlab(pool: Pool, slab: Slab): void {
@@ -299,49 +407,9 @@ export function nextCell(pool: Pool, address: Address): Address {
 export function poolAllocate(pool: Pool): Address {
   const cell = pool.allocate();
   if (!cell) return 0;
-  pool.guard = changetype<FreeCell>(cell).guard;
-  if (IS_DEBUG) arm(pool, cell);
+  pool.guard = pool.guardOf(cell);
   clear(cell, cell + alignUp(pool.cellBytes, GRAIN));
   return cell;
-}
-
-/**
- * Takes up to `limit` free cells of one slab off its list, for TypeScript to hand out. They count as in use from here on, but
- * their generations stay even. Returns the first; they hang together. 0 with a status if there is none to be had.
- */
-export function claimCells(pool: Pool, limit: u32): Address {
-  const address = slabWithRoom(pool);
-  if (!address) return 0;
-  const slab = changetype<Slab>(address);
-  const first = slab.free;
-  let last = changetype<FreeCell>(first);
-  let count: u32 = 1;
-  while (count < limit && last.next) {
-    countStep();
-    last = changetype<FreeCell>(last.next);
-    count++;
-  }
-  slab.free = last.next;
-  last.next = 0;
-  slab.used += count;
-  pool.count += count;
-  return first;
-}
-
-/** Takes back claimed cells, which hang together, each with its guard. */
-export function returnCells(pool: Pool, first: Address): void {
-  for (let cell = first; cell; ) {
-    countStep();
-    const next = changetype<FreeCell>(cell).next;
-    const slab = slabOf(cell);
-    const free = slab.free;
-    changetype<FreeCell>(cell).next = free;
-    slab.free = cell;
-    pool.count--;
-    const used = --slab.used;
-    cell = next;
-    if (!free || !used) settle(pool, slab);
-  }
 }
 
 /** As {@link Pool.guardOf}. */
@@ -352,6 +420,27 @@ export function poolGuard(pool: Pool, address: Address): Address {
 /** As {@link Pool.free}. */
 export function poolFree(pool: Pool, address: Address): u32 {
   return pool.free(address);
+}
+
+/** The cells in use, those included that TypeScript has claimed. */
+export function poolCount(pool: Pool): u32 {
+  return pool.taken - pool.warmCount;
+}
+
+/** As {@link claimFromSlab}, for TypeScript to hand out; those that are warm go back first, since they may be the only ones. */
+export function claimCells(pool: Pool, limit: u32): Address {
+  returnWarm(pool, pool.warmCount);
+  return claimFromSlab(pool, limit);
+}
+
+/** Takes back claimed cells, which hang together, each with its guard. */
+export function returnCells(pool: Pool, first: Address): void {
+  for (let cell = first; cell; ) {
+    countStep();
+    const next = changetype<FreeCell>(cell).next;
+    returnCell(pool, cell, changetype<FreeCell>(cell).guard);
+    cell = next;
+  }
 }
 
 // ── the debug module ────────────────────────────────────────────────────────────────────────────────────────────────

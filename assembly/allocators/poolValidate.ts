@@ -5,12 +5,13 @@ import { RETIRED_CELL } from "../memory/guardRun";
 import { RingMember } from "../memory/ring";
 import { IS_DEBUG } from "../memory/root";
 import { Findings, found, Violation } from "./findings";
-import { CELL_CANARY, canaryOf, Pool } from "./pool";
+import { CELL_CANARY, canaryOf, Pool, returnWarm } from "./pool";
 import { FreeCell, nextSlab, Slab } from "./slab";
 
-/** Checks everything. Returns 1 if all is well, or 0 with the violation and its address in `findings`. O(cells + pages) */
+/** Checks everything; warm cells are given back first. Returns 1 if all is well, or 0 with the violation and its address in `findings`. O(cells + pages) */
 export function validatePool(pool: Pool, findings: Findings): u32 {
   memory.fill(changetype<Address>(findings), 0, offsetof<Findings>());
+  returnWarm(pool, pool.warmCount);
   const address = changetype<Address>(pool);
   let slabs: u32 = 0;
   let capacity: u32 = 0;
@@ -25,7 +26,7 @@ export function validatePool(pool: Pool, findings: Findings): u32 {
   }
   if (!walkRing(pool, findings)) return 0;
   findings.bytes = findings.blocks * pool.cellBytes;
-  const isRight = slabs == pool.slabs && capacity == pool.capacity && findings.blocks == pool.count;
+  const isRight = slabs == pool.slabs && capacity == pool.capacity && findings.blocks == pool.taken;
   return <u32>(isRight || found(findings, Violation.FIGURES, address));
 }
 

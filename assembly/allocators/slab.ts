@@ -3,7 +3,7 @@
 //   slab          ┌────────┬────────────────────┬────────┬────────┬────────┬ ─ ─ ─ ─ ─ ─
 //                 │ header │ pool, in its first │ cell   │ cell   │ cell   │ never used
 //                 └────────┴────────────────────┴────────┴────────┴────────┴ ─ ─ ─ ─ ─ ─
-//                 0        32                   96
+//                 0        32                   256
 //   free cell     ┌──────┬───────┬ ─ ─
 //                 │ next │ guard │
 //                 └──────┴───────┴ ─ ─
@@ -69,7 +69,7 @@ export class FreeCell {
 export const UNLISTED: u32 = 0x8000_0000;
 
 /** Where cells begin in every slab; the pool itself lies before them in its first. */
-export const FIRST_CELL: u32 = 96;
+export const FIRST_CELL: u32 = 256;
 export const SLAB_HEADER: u32 = offsetof<Slab>();
 
 /** As many cells are threaded at a time: enough to make it rare, few enough to be done at once. */

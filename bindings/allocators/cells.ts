@@ -60,6 +60,11 @@ export class Cells {
     return this.#address;
   }
 
+  /** The cells in use, those included that are claimed. */
+  count(): number {
+    return this.memory.exports.poolCount(this.#address) >>> 0;
+  }
+
   /** A word of the pool, by the name of the exported offset. */
   word(name: PoolWord): number {
     return wordOf(this.memory, this.#address, name);

@@ -107,11 +107,16 @@ export class FramePool {
   /** The pool's figures. */
   stats(): FramePoolStats {
     this.#assertAlive("stats");
-    const figures = (name: "POOL_COUNT" | "POOL_CAPACITY") =>
-      Object.fromEntries(SIZES.map((size) => [size, this.#pools[size]?.word(name) ?? 0])) as Record<FrameSize, number>;
+    const figures = (of: (pool: Cells) => number) =>
+      Object.fromEntries(
+        SIZES.map((size) => {
+          const pool = this.#pools[size];
+          return [size, pool === undefined ? 0 : of(pool)];
+        }),
+      ) as Record<FrameSize, number>;
     return {
-      inUse: figures("POOL_COUNT"),
-      capacity: figures("POOL_CAPACITY"),
+      inUse: figures((pool) => pool.count()),
+      capacity: figures((pool) => pool.word("POOL_CAPACITY")),
       reservedBytes: reservedBytes(this.$memory, this.#addresses),
     };
   }

@@ -177,9 +177,8 @@ export class Pool<F extends Fields> {
     return this.#inUse();
   }
 
-  /** Cells that are claimed count as in use to wasm. */
   #inUse(): number {
-    return this.#cells.word("POOL_COUNT") - (this.#warm?.claimed() ?? 0);
+    return this.#cells.count() - (this.#warm?.claimed() ?? 0);
   }
 
   /** The cells there are, in use or not. */

@@ -36,6 +36,7 @@ export interface ModuleExports {
   clearPool(pool: Address): void;
   poolAllocate(pool: Address): Address;
   poolFree(pool: Address, cell: Address): number;
+  poolCount(pool: Address): number;
   claimCells(pool: Address, limit: number): Address;
   returnCells(pool: Address, first: Address): void;
   poolGuard(pool: Address, cell: Address): Address;
