@@ -71,8 +71,9 @@ export function checkLarge(heap: Address, content: Address): u32 {
     if (block.isFree) return <u32>fail(Status.FREED_ADDRESS, <u32>content);
     return 1;
   }
-  // One neighbour alone that agrees means a block whose tags, or a neighbour's, have been written over.
-  const isCorrupt = (endsWell || beginsWell) && block.heap == heap;
+  // The block before this one says that it begins here, which nothing but a block makes it say: what lies behind, or the
+  // block's own size, has been written over. (That the one behind agrees may be left from a block that has been merged.)
+  const isCorrupt = beginsWell && block.heap == heap;
   return <u32>fail(isCorrupt ? Status.CORRUPT_BLOCK : Status.INTERIOR_ADDRESS, <u32>content);
 }
 
