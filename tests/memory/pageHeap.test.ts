@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { createRuntime, type Runtime } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { compileGuest } from "../support/guest.js";
 import { PageModel } from "../support/pageModel.js";
 import { modules, Owner, PAGE, withRuntime } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
 
-const OWNERS = [Owner.GUARDS, Owner.SMALL_BLOCKS, Owner.ARENA, Owner.SORTED_MAP, Owner.SCRATCH];
+const OWNERS = [Owner.GUARDS, Owner.SMALL_BLOCKS, Owner.ARENA, Owner.SORTED_MAP, Owner.SCRATCH, Owner.HEAP_AREAS];
 const INITIAL_PAGES = 16;
 
 const owner = fc.constantFrom(...OWNERS);
@@ -38,6 +39,16 @@ const operation = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ type: fc.constant("hostGrows" as const), count: fc.integer({ min: 1, max: 5 }) }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("extend" as const),
+      pick: fc.nat(),
+      count: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constantFrom(300, 65_535, 2 ** 32 - 1)),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("shorten" as const), pick: fc.nat(), count: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("join" as const), pick: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("freeAll" as const) }) },
 );
 type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
@@ -47,6 +58,19 @@ const limits = fc.record({
   /** How far below the maximum the engine refuses. */
   refusal: fc.constantFrom(0, 0, 10, 100),
 });
+
+/** What owners of areas use, and TypeScript does not. */
+interface RunFunctions {
+  extendRun(end: number, count: number, owner: number): number;
+  shortenRun(end: number, count: number, owner: number): void;
+  joinRuns(address: number): void;
+}
+const RUN_FUNCTIONS = `export { extendRun, joinRuns, shortenRun } from "./assembly/memory/pageHeap";`;
+const guests = new Map<boolean, Promise<WebAssembly.Module>>();
+
+async function compileRunFunctions(debug: boolean): Promise<WebAssembly.Module> {
+  return WebAssembly.compile((await compileGuest(RUN_FUNCTIONS, debug)) as BufferSource);
+}
 
 /** A page heap and its model, side by side. */
 class Pair {
@@ -63,11 +87,14 @@ class Pair {
       initialBytes: INITIAL_PAGES * PAGE,
       maximumBytes: maximum * PAGE,
     });
-    return new Pair(runtime, new PageModel(maximum, engineMaximum, INITIAL_PAGES, 1));
+    if (!guests.has(debug)) guests.set(debug, compileRunFunctions(debug));
+    const guest = await runtime.instantiate<RunFunctions>(await guests.get(debug)!);
+    return new Pair(runtime, guest, new PageModel(maximum, engineMaximum, INITIAL_PAGES, 1));
   }
 
   constructor(
     readonly runtime: Runtime,
+    readonly guest: RunFunctions,
     model: PageModel,
   ) {
     this.model = model;
@@ -120,6 +147,31 @@ class Pair {
         this.#expect(exports.reservePages(operation.count), done ? 1 : 0, !done);
         break;
       }
+      case "extend": {
+        if (picked === undefined) break;
+        const done = model.extend(picked.page, operation.count);
+        const end = (picked.page + picked.count) * PAGE;
+        this.#expect(this.guest.extendRun(end, operation.count, picked.owner), done ? 1 : 0);
+        if (done) picked.count += operation.count;
+        break;
+      }
+      case "shorten": {
+        if (picked === undefined || picked.count < 2) break;
+        const count = 1 + (operation.count % (picked.count - 1));
+        model.shorten(picked.page, count);
+        this.guest.shortenRun((picked.page + picked.count) * PAGE, count, picked.owner);
+        picked.count -= count;
+        break;
+      }
+      case "join": {
+        const next = runs.find((run) => run.page === (picked?.page ?? 0) + (picked?.count ?? 0));
+        if (picked === undefined || next === undefined || next.owner !== picked.owner) break;
+        model.join(picked.page, next.page);
+        this.guest.joinRuns(next.page * PAGE);
+        picked.count += next.count;
+        runs.splice(runs.indexOf(next), 1);
+        break;
+      }
       case "hostGrows":
         if (model.memoryPages + operation.count > model.engineMaximum) break;
         this.runtime.$memory.raw.grow(operation.count);
@@ -151,7 +203,7 @@ class Pair {
       growths: model.growths,
     });
     expect(Object.values(stats.bytesByOwner)).toEqual(
-      [1, 2, 3, 4, 5, 6, 7].map((number) => model.ownedBy(number) * PAGE),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((number) => model.ownedBy(number) * PAGE),
     );
     this.runtime.validate();
   }

@@ -68,6 +68,36 @@ export class PageModel {
     return run.count;
   }
 
+  /** Makes the run that begins at `page` longer, if the pages behind it are free or can be had. */
+  extend(page: number, count: number): boolean {
+    const run = this.pages[page]!;
+    const start = run.start + run.count;
+    const stop = start + count;
+    if (stop > PAGE_LIMIT) return false;
+    if (this.pages.slice(start, stop).some((each) => each !== undefined)) return false;
+    const missing = stop - this.pages.length;
+    if (missing > 0 && (this.memoryPages !== this.pages.length || !this.#grow(missing))) return false;
+    run.count += count;
+    this.pages.fill(run, start, stop);
+    this.highWater = Math.max(this.highWater, this.used);
+    return true;
+  }
+
+  /** Gives back the last `count` pages of the run that begins at `page`. */
+  shorten(page: number, count: number): void {
+    const run = this.pages[page]!;
+    run.count -= count;
+    this.pages.fill(undefined, run.start + run.count, run.start + run.count + count);
+  }
+
+  /** Makes the run at `next` a part of the one at `page`, which ends there. */
+  join(page: number, next: number): void {
+    const run = this.pages[page]!;
+    const { count } = this.pages[next]!;
+    run.count += count;
+    this.pages.fill(run, next, next + count);
+  }
+
   reserve(count: number): boolean {
     if (count === 0) {
       this.#fail(PageStatus.INVALID_SIZE);
@@ -132,6 +162,6 @@ export class PageModel {
 
 export interface PageRun {
   readonly start: number;
-  readonly count: number;
+  count: number;
   readonly owner: number;
 }

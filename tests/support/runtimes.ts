@@ -10,7 +10,19 @@ export const PAGE = 65_536;
 export const MEBIBYTE = 1 << 20;
 
 /** The numbers of page owners that tests use; those of assembly/memory/pageHeap.ts. */
-export const Owner = { FREE: 0, METADATA: 1, HOST: 2, GUARDS: 3, SMALL_BLOCKS: 4, ARENA: 5, SORTED_MAP: 6, SCRATCH: 7 };
+export const Owner = {
+  FREE: 0,
+  METADATA: 1,
+  HOST: 2,
+  GUARDS: 3,
+  SMALL_BLOCKS: 4,
+  ARENA: 5,
+  SORTED_MAP: 6,
+  SCRATCH: 7,
+  POOL: 8,
+  HEAP_SPANS: 9,
+  HEAP_AREAS: 10,
+};
 
 /** Runs `body` with a runtime of its own, which is disposed afterwards. */
 export async function withRuntime(options: RuntimeOptions, body: (runtime: Runtime) => unknown): Promise<void> {
