@@ -1,5 +1,5 @@
 /** `npm start`: replays a market feed through Tidemark and through plain TypeScript, and compares them. */
-import { EXIT } from "./options.js";
+import { EXIT } from "../commandLine.js";
 import { replay } from "./replay.js";
 
 const interruption = new AbortController();

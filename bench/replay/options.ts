@@ -1,6 +1,5 @@
-import { accessSync, constants, statSync } from "node:fs";
-import { dirname } from "node:path";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { EXIT, type Output, readCommandLine, requireWritable } from "../commandLine.js";
 import type { FeedSource } from "./feed.js";
 import { DEFAULT_MESSAGES, DEFAULT_SEED, MESSAGES_AT_LEAST, MESSAGES_AT_MOST } from "./generator.js";
 import type { SubjectName } from "./subject.js";
@@ -15,15 +14,6 @@ export interface ReplayOptions {
   readonly only: SubjectName | undefined;
   readonly passes: number | undefined;
 }
-
-/** The command line ends here: help was asked for (status 0), or an option is bad (status 2). All has been said. */
-export class CommandLineEnd extends Error {
-  constructor(readonly status: number) {
-    super(`the command line ends with status ${status}`);
-  }
-}
-
-export const EXIT = { good: 0, wrong: 1, unusable: 2, failed: 3, interrupted: 130, terminated: 143 } as const;
 
 const RATE_AT_MOST = 10_000_000;
 const PASSES_AT_MOST = 1000;
@@ -68,13 +58,8 @@ interface RawOptions {
  *
  * @throws {CommandLineEnd} after help or a message has been written
  */
-export function parseOptions(
-  words: readonly string[],
-  write: { out(text: string): void; error(text: string): void },
-): ReplayOptions {
-  const command = buildCommand().configureOutput({ writeOut: write.out, writeErr: write.error });
-  try {
-    command.parse([...words], { from: "user" });
+export function parseOptions(words: readonly string[], write: Output): ReplayOptions {
+  return readCommandLine(buildCommand(), words, write, (command) => {
     const raw = command.opts<RawOptions>();
     const generates = raw.seed !== undefined || raw.messages !== undefined;
     if (command.args.length > 0 && generates)
@@ -91,10 +76,7 @@ export function parseOptions(
       only: raw.only,
       passes: raw.passes,
     };
-  } catch (error) {
-    if (error instanceof CommanderError) throw new CommandLineEnd(error.exitCode === 0 ? EXIT.good : EXIT.unusable);
-    throw error;
-  }
+  });
 }
 
 function buildCommand(): Command {
@@ -142,16 +124,4 @@ function numberUpTo(most: number): (text: string) => number {
     if (value > 0 && value <= most) return value;
     throw new InvalidArgumentError(`It must be a number above 0, at most ${most}.`);
   };
-}
-
-/** Better before a long replay than after it. */
-function requireWritable(command: Command, path: string): void {
-  const folder = dirname(path);
-  try {
-    accessSync(folder, constants.W_OK);
-  } catch {
-    command.error(`error: --json ${path}: the folder ${folder} is missing or not writable`);
-  }
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    command.error(`error: --json ${path}: this is a folder`);
 }

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
+import { CommandLineEnd, EXIT } from "../commandLine.js";
 import type { SubjectReport } from "./measure.js";
-import { CommandLineEnd, EXIT, parseOptions, type ReplayOptions } from "./options.js";
+import { parseOptions, type ReplayOptions } from "./options.js";
 import { RecordingError } from "./recording.js";
 import { findFaults, toResult } from "./result.js";
 import { type RunProgress, runSubject, SubjectFailure } from "./runSubject.js";

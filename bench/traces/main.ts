@@ -1,5 +1,5 @@
 /** `npm run replay`: replays recorded allocations through allocators inside wasm, and compares them. */
-import { EXIT } from "../replay/options.js";
+import { EXIT } from "../commandLine.js";
 import { replayTraces } from "./replay.js";
 
 const interruption = new AbortController();

@@ -1,8 +1,6 @@
-import { accessSync, constants, statSync } from "node:fs";
-import { dirname } from "node:path";
-import { Command, CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
+import { EXIT, type Output, readCommandLine, requireWritable } from "../commandLine.js";
 import { absenceOf, isPeer, type StrategyName } from "../drivers/workbench.js";
-import { CommandLineEnd, EXIT } from "../replay/options.js";
 
 /** The allocators that can replay a trace, in the order of the report. */
 export const ALLOCATORS: readonly StrategyName[] = ["heap", "arena", "pool", "tlsf", "dlmalloc"];
@@ -75,13 +73,8 @@ interface RawOptions {
  *
  * @throws {CommandLineEnd} after help or a message has been written
  */
-export function parseOptions(
-  words: readonly string[],
-  write: { out(text: string): void; error(text: string): void },
-): TraceOptions {
-  const command = buildCommand().configureOutput({ writeOut: write.out, writeErr: write.error });
-  try {
-    command.parse([...words], { from: "user" });
+export function parseOptions(words: readonly string[], write: Output): TraceOptions {
+  return readCommandLine(buildCommand(), words, write, (command) => {
     const raw = command.opts<RawOptions>();
     const names = raw.allocator === "all" ? ALLOCATORS : [raw.allocator];
     const absent = names.flatMap((allocator) => {
@@ -103,10 +96,7 @@ export function parseOptions(
       integrity: raw.integrity,
       jsonFile: raw.json,
     };
-  } catch (error) {
-    if (error instanceof CommanderError) throw new CommandLineEnd(error.exitCode === 0 ? EXIT.good : EXIT.unusable);
-    throw error;
-  }
+  });
 }
 
 function buildCommand(): Command {
@@ -120,16 +110,4 @@ function buildCommand(): Command {
     .addHelpText("after", HELP_AFTER)
     .showHelpAfterError("(--help tells what there is)")
     .exitOverride();
-}
-
-/** Better before a long replay than after it. */
-function requireWritable(command: Command, path: string): void {
-  const folder = dirname(path);
-  try {
-    accessSync(folder, constants.W_OK);
-  } catch {
-    command.error(`error: --json ${path}: the folder ${folder} is missing or not writable`);
-  }
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    command.error(`error: --json ${path}: this is a folder`);
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { SingleBar } from "cli-progress";
-import { CommandLineEnd, EXIT } from "../replay/options.js";
+import { CommandLineEnd, EXIT } from "../commandLine.js";
 import { RecordingError } from "../replay/recording.js";
 import type { Output } from "../replay/replay.js";
 import { parseOptions, type TraceOptions } from "./options.js";

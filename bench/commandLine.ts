@@ -1,0 +1,51 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Command, CommanderError } from "commander";
+
+/** The command line ends here: help was asked for (status 0), or an option is bad (status 2). All has been said. */
+export class CommandLineEnd extends Error {
+  constructor(readonly status: number) {
+    super(`the command line ends with status ${status}`);
+  }
+}
+
+export const EXIT = { good: 0, wrong: 1, unusable: 2, failed: 3, interrupted: 130, terminated: 143 } as const;
+
+/** Where a program writes. */
+export interface Output {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+/**
+ * Parses the command line, without the program's own name, and has `read` make of it what the program takes.
+ *
+ * @throws {CommandLineEnd} after help or a message has been written
+ */
+export function readCommandLine<Options>(
+  program: Command,
+  words: readonly string[],
+  write: Output,
+  read: (command: Command) => Options,
+): Options {
+  const command = program.configureOutput({ writeOut: write.out, writeErr: write.error });
+  try {
+    command.parse([...words], { from: "user" });
+    return read(command);
+  } catch (error) {
+    if (error instanceof CommanderError) throw new CommandLineEnd(error.exitCode === 0 ? EXIT.good : EXIT.unusable);
+    throw error;
+  }
+}
+
+/** Better before a long replay than after it. */
+export function requireWritable(command: Command, path: string): void {
+  const folder = dirname(path);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    command.error(`error: --json ${path}: the folder ${folder} is missing or not writable`);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    command.error(`error: --json ${path}: this is a folder`);
+}
