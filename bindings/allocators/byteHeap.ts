@@ -218,7 +218,7 @@ export class ByteHeap {
   usableSize(address: Address): number {
     checkAddress(address);
     const size = this.$memory.exports.byteHeapUsableSize(this.address, address) >>> 0;
-    if (size === 0) throw this.$memory.failure(`the usable size of ${address}`);
+    if (size === 0) throw this.#failure(`the usable size of ${address}`);
     return size;
   }
 
@@ -263,8 +263,13 @@ export class ByteHeap {
     if (!(addresses instanceof Uint32Array)) {
       throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
     }
-    const { exports } = this.$memory;
+    const { exports, u8 } = this.$memory;
     const heap = this.address;
+    if (addresses.buffer === u8.buffer) {
+      throw new InvalidArgumentError(
+        "the addresses must not be a view of the memory itself, which may grow under them",
+      );
+    }
     if (addresses.length === 0) return;
     if (addresses.length > COUNT_LIMIT) {
       throw new OutOfBoundsError(`${addresses.length} blocks are more than ${COUNT_LIMIT}, the most of one call`);
