@@ -25,6 +25,11 @@ export {
 } from "./allocators/byteHeapCalls";
 export { validateByteHeap } from "./allocators/byteHeapValidate";
 export {
+  allocateChecked as byteHeapAllocateChecked,
+  checkedGuard as byteHeapCheckedGuard,
+  freeChecked as byteHeapFreeChecked,
+} from "./allocators/checkedBlock";
+export {
   aligned_alloc,
   calloc,
   free,

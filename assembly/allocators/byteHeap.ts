@@ -20,6 +20,7 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { Areas, freeAllAreas, trimAreas } from "./area";
 import { BINS_SIZE, Bins, blockSizeFor, TaggedBlock } from "./boundaryTag";
+import { endChecked } from "./checkedBlock";
 import {
   allocateGuarded,
   dropQuarantine,
@@ -85,6 +86,8 @@ export class ByteHeap {
   damaged: Address;
   /** Frees and reallocations that were refused. */
   refusals: u32;
+  /** The newest of its checked blocks. */
+  checked: Address;
 
   /** Returns the address of `size` bytes, not cleared, at a multiple of 16, or 0 with a status. */
   @inline
@@ -321,8 +324,9 @@ export function createByteHeap(): Address {
   return address;
 }
 
-/** Gives back all that the heap has, whatever lives in it. O(pages) */
+/** Gives back all that the heap has, whatever lives in it, and ends its checked bytes. O(pages + checked bytes) */
 export function destroyByteHeap(heap: ByteHeap): void {
+  endChecked(heap);
   freeAllSpans(heap.spanPages);
   freeAllAreas(heap.areas);
   freeSmallBlock(changetype<Address>(heap));

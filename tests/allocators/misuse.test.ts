@@ -1,9 +1,12 @@
+import { createRuntime } from "tidemark";
 import { afterAll, describe, expect, test } from "vitest";
 import { COLUMNS, type Column, type Row, runCase } from "../support/misuse.js";
 import { freeRows } from "../support/misuseFrees.js";
+import { exhaust, fillers, refuseEach } from "../support/misuseOutOfMemory.js";
 import { renderOutcomes } from "../support/misuseReport.js";
 import { sizeRows } from "../support/misuseSizes.js";
 import { stateRows } from "../support/misuseStates.js";
+import { checkTypes, typeCalls } from "../support/misuseTypes.js";
 import { modules } from "../support/runtimes.js";
 
 const rows: readonly Row[] = [...freeRows, ...sizeRows, ...stateRows];
@@ -30,6 +33,40 @@ describe.each(modules)("misuse is a typed error that changes nothing, in the $na
   });
 });
 
+const EXHAUSTED: Row = {
+  name: "out of memory",
+  note: "then everything freed, and nine tenths had again; in the debug build each page request was refused in turn too",
+  cells: {},
+};
+
+describe.each(modules)("what runs out of memory loses nothing, in the $name build", ({ debug }) => {
+  const seen: Partial<Record<Column, string>> = {};
+  if (!debug) outcomes.set(EXHAUSTED.name, seen);
+  test.each(Object.keys(fillers) as Column[])("%s: all can be had again", async (column) => {
+    seen[column] = await exhaust(column, debug);
+    expect(seen[column]).toBe("OUT_OF_MEMORY");
+  });
+});
+
+test.each(Object.keys(fillers) as Column[])("%s: a page request that is refused changes nothing", async (column) => {
+  expect(await refuseEach(column)).toBe("OUT_OF_MEMORY");
+});
+
+describe.each(modules)("no argument brings an error of the engine about, in the $name build", ({ debug }) => {
+  test("pools, byte heaps, frame pools: each argument, each kind of value", async () => {
+    const runtime = await createRuntime({ debug, onLeak: () => {} });
+    for (const call of typeCalls(runtime)) {
+      try {
+        checkTypes(runtime, call);
+      } catch (error) {
+        if (error instanceof Error) error.message = `${call.name}: ${error.message}`;
+        throw error;
+      }
+    }
+    runtime.dispose();
+  });
+});
+
 afterAll(() => {
-  console.log(renderOutcomes(rows, outcomes));
+  console.log(renderOutcomes([...rows, EXHAUSTED], outcomes));
 });

@@ -61,7 +61,7 @@ export interface Act {
   readonly mayGrow?: boolean;
   /** What must be as before too, when the call was refused. */
   readonly figures?: () => unknown;
-  /** True if the call allocates and frees for itself, which the debug build holds back. */
+  /** True if the call may free: the debug build holds such blocks back, and lets go of them where memory is short. */
   readonly holdsBack?: boolean;
   /** Puts right what the misuse has spoiled, before all is checked. */
   readonly repair?: () => void;
@@ -113,7 +113,11 @@ function figures(stage: Stage, act: Act): unknown {
     if (runtime.disposed) return "disposed";
     const { committedBytes, freeBytes, highWaterBytes, growths, ...pages } = runtime.stats();
     return [
-      act.mayGrow ? pages : { ...pages, committedBytes, freeBytes, highWaterBytes, growths },
+      act.holdsBack && stage.debug
+        ? "whatever"
+        : act.mayGrow
+          ? pages
+          : { ...pages, committedBytes, freeBytes, highWaterBytes, growths },
       runtime.$memory.rootWord("ROOT_GUARDS_LIVE"),
       ...[arena, pool, frames].map((each) => (each.destroyed ? "destroyed" : each.stats())),
       map.disposed ? "disposed" : map.stats(),
@@ -125,7 +129,7 @@ function figures(stage: Stage, act: Act): unknown {
 function figuresOf(heap: ByteHeap, { repair, holdsBack }: Act, debug: boolean): unknown {
   if (heap.destroyed) return "destroyed";
   if (repair !== undefined) return "spoiled: cannot be walked over";
-  if (holdsBack && debug) return heap.stats().reservedBytes;
+  if (holdsBack && debug) return "whatever is held back";
   return { ...heap.stats(), refusals: "whatever" };
 }
 

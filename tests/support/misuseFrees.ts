@@ -279,7 +279,7 @@ export const freeRows: Row[] = [
         const bytes = heap.bytes(100);
         const { address } = bytes;
         heap.free(bytes);
-        expect(heap.allocate(100) === address).toBe(!debug);
+        expect(heap.bytes(100).address === address).toBe(!debug);
         return { run: () => heap.free(bytes), names: address };
       }),
       "frame pool": must("STALE_REFERENCE", ({ frames }) => {
@@ -436,13 +436,12 @@ export const freeRows: Row[] = [
   },
   {
     name: "checked bytes freed by their address",
-    note: "the bytes do not learn of it: they are to be freed as what they are",
     cells: {
-      "checked bytes": must(NOT_TOLD, ({ heap }) => {
+      "checked bytes": must("INVALID_ADDRESS", (stage) => {
         return BLOCKS.flatMap(({ size }) => {
-          const bytes: Bytes = heap.bytes(size);
+          const bytes: Bytes = stage.heap.bytes(size);
           const { address } = bytes;
-          return [{ run: () => heap.free(address), names: address }];
+          return heapCalls(stage, [address]);
         });
       }),
     },

@@ -103,7 +103,7 @@ export const sizeRows: Row[] = [
         })),
       ),
       "frame pool": must(SERVED, ({ runtime }) =>
-        GOOD_SIZES.filter((size) => size >= 8).map((small) => ({
+        GOOD_SIZES.filter((size) => size >= 8 && size <= 1 << 20).map((small) => ({
           run: () => {
             const frames = runtime.framePool({ small });
             const [first, second] = [frames.acquire("small"), frames.acquire("small")];
@@ -146,11 +146,15 @@ export const sizeRows: Row[] = [
     cells: {
       arena: must("OUT_OF_MEMORY", (stage) => asks(TOO_MUCH, arenaCalls(stage))),
       pool: must("OUT_OF_MEMORY", ({ runtime, pool }) =>
-        asks([2 ** 29, 2 ** 24], [(capacity) => runtime.pool(pool.type, { capacity })], { mayGrow: true }),
+        asks([2 ** 29, 2 ** 24], [(capacity) => runtime.pool(pool.type, { capacity })]),
       ),
-      "byte heap": must("OUT_OF_MEMORY", (stage) => asks(TOO_MUCH, heapCalls(stage))),
-      "checked bytes": must("OUT_OF_MEMORY", ({ heap }) => asks(TOO_MUCH.slice(0, 3), [(size) => heap.bytes(size)])),
-      "C malloc": must("OUT_OF_MEMORY", (stage) => asks(TOO_MUCH, guestCalls(stage)).map(({ run }) => ({ run }))),
+      "byte heap": must("OUT_OF_MEMORY", (stage) => asks(TOO_MUCH, heapCalls(stage), { holdsBack: true })),
+      "checked bytes": must("OUT_OF_MEMORY", ({ heap }) =>
+        asks(TOO_MUCH.slice(0, 3), [(size) => heap.bytes(size)], { holdsBack: true }),
+      ),
+      "C malloc": must("OUT_OF_MEMORY", (stage) =>
+        asks(TOO_MUCH, guestCalls(stage)).map(({ run }) => ({ run, holdsBack: true })),
+      ),
     },
   },
   {
@@ -221,7 +225,7 @@ export const sizeRows: Row[] = [
         asks([2 ** 29, 2 ** 29 + 1], [(count) => arena.array(f64, count)]),
       ),
       pool: must("OUT_OF_MEMORY", ({ runtime, pool }) =>
-        asks([2 ** 29], [(capacity) => runtime.pool(pool.type, { capacity })], { mayGrow: true }),
+        asks([2 ** 29], [(capacity) => runtime.pool(pool.type, { capacity })]),
       ),
       "byte heap": must("OUT_OF_MEMORY", ({ heap }) =>
         [2 ** 20, 2 ** 30, 2 ** 31].flatMap((size) => {
@@ -247,7 +251,9 @@ export const sizeRows: Row[] = [
         ...[undefined, null, 5, "5", [0], {}, new Float64Array(1), new Uint8Array(4)].map((bad) => ({
           run: () => heap.allocateMany(8, bad as Any),
         })),
-        { run: () => heap.allocateMany(8, new Uint32Array(runtime.memory.buffer, heap.allocate(400_000), 100_000)) },
+        ...[new Uint32Array(runtime.memory.buffer, heap.allocate(400_000), 100_000)].map((list) => ({
+          run: () => heap.allocateMany(8, list),
+        })),
       ]),
     },
   },

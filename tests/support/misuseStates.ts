@@ -1,4 +1,4 @@
-import { type ByteHeap, f64, type Pool, struct } from "tidemark";
+import { type ByteHeap, CorruptionError, f64, type Pool, struct } from "tidemark";
 import { expect } from "vitest";
 import { type Act, type Any, Cell, must, NOT_TOLD, type Row, SERVED, type Stage } from "./misuse.js";
 
@@ -161,13 +161,20 @@ function hookedArena(stage: Stage, run: (arena: Stage["arena"], record: Any) => 
   };
 }
 
-/** Writes over the tag behind a block, and tells how to put it right. */
+/** Writes over what lies behind a block, makes the call, and puts it right. */
 function overflow(stage: Stage, address: number, end: number, run: () => unknown): Act {
-  const memory = stage.runtime.$memory;
-  const spoiled = memory.u8.slice(end, end + 16);
-  memory.u8.fill(0xee, end, end + 16);
-  const repair = () => memory.u8.set(spoiled, end);
-  return { run, names: address, repair };
+  const { $memory: memory } = stage.runtime;
+  let spoiled: Uint8Array;
+  return {
+    run,
+    names: address,
+    around: (body) => {
+      spoiled = memory.u8.slice(end, end + 16);
+      memory.u8.fill(0xee, end, end + 16);
+      body();
+    },
+    repair: () => memory.u8.set(spoiled, end),
+  };
 }
 
 export const stateRows: Row[] = [
@@ -413,15 +420,15 @@ export const stateRows: Row[] = [
     cells: {
       arena: must("SEALED", (stage) => sealed(stage, () => stage.arena.allocate(8 << 20))),
       pool: must("SEALED", (stage) => sealed(stage, () => stage.runtime.pool(Cell, { capacity: 1 << 20 }))),
-      "byte heap": must("SEALED", (stage) => sealed(stage, () => stage.heap.allocate(8 << 20))),
-      "checked bytes": must("SEALED", (stage) => sealed(stage, () => stage.heap.bytes(8 << 20))),
+      "byte heap": must("SEALED", (stage) => sealed(stage, () => stage.heap.allocate(8 << 20), { holdsBack: true })),
+      "checked bytes": must("SEALED", (stage) => sealed(stage, () => stage.heap.bytes(8 << 20), { holdsBack: true })),
       "frame pool": must("SEALED", (stage) => {
         const frames = stage.runtime.framePool({ small: 1 << 20 });
         const held = [1, 2, 3].map(() => frames.acquire("small"));
         expect(held.length).toBe(3);
         return sealed(stage, () => frames.acquire("small"));
       }),
-      "C malloc": must("SEALED", (stage) => sealed(stage, () => stage.c.malloc(8 << 20))),
+      "C malloc": must("SEALED", (stage) => sealed(stage, () => stage.c.malloc(8 << 20), { holdsBack: true })),
       "sorted map": must("SEALED", (stage) => {
         const map = stage.runtime.sortedMap(f64, f64);
         return sealed(
@@ -442,16 +449,17 @@ export const stateRows: Row[] = [
         const [bytes, array] = [arena.bytes(20), arena.array(f64, 3)];
         return acts([() => bytes.set(20, 1), () => bytes.copyFrom(new Uint8Array(21)), () => array.set(3, 1)]);
       }),
-      "byte heap": must("CORRUPTION", (stage) =>
-        [257, 1000, 5000]
-          .map((size) => {
-            const address = stage.heap.allocate(size);
-            stage.heap.allocate(300);
-            const end = address + (stage.debug ? size : stage.heap.usableSize(address));
-            return overflow(stage, address, end, () => stage.heap.free(address));
-          })
-          .slice(0, 1),
-      ),
+      "byte heap": must("CORRUPTION", (stage) => {
+        const blocks = [257, 1000, 5000, 300].map((size) => ({ size, address: stage.heap.allocate(size) }));
+        return blocks.slice(0, 3).flatMap(({ size, address }) => {
+          const end = address + (stage.debug ? size : stage.heap.usableSize(address));
+          return [
+            overflow(stage, address, end, () => stage.heap.free(address)),
+            overflow(stage, address, end, () => stage.heap.reallocate(address, 50)),
+            overflow(stage, address, end, () => stage.heap.usableSize(address)),
+          ];
+        });
+      }),
       "checked bytes": must("OUT_OF_BOUNDS", ({ heap }) => {
         const bytes = heap.bytes(20);
         return acts([() => bytes.set(20, 1), () => bytes.copyFrom(new Uint8Array(21)), () => bytes.get(2 ** 32)]);
@@ -464,7 +472,13 @@ export const stateRows: Row[] = [
         const address = stage.c.malloc(1000);
         stage.c.malloc(300);
         const end = address + (stage.debug ? 1000 : stage.c.malloc_usable_size(address));
-        return overflow(stage, address, end, () => stage.c.free(address));
+        const act = overflow(stage, address, end, () => stage.c.free(address));
+        const repair = () => {
+          act.repair!();
+          // What a call of C has found is told to the next one of TypeScript.
+          if (stage.debug) expect(() => stage.guests.trim()).toThrow(CorruptionError);
+        };
+        return { ...act, repair };
       }),
     },
   },
