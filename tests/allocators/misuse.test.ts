@@ -49,7 +49,10 @@ describe.each(modules)("what runs out of memory loses nothing, in the $name buil
 });
 
 test.each(Object.keys(fillers) as Column[])("%s: a page request that is refused changes nothing", async (column) => {
-  expect(await refuseEach(column)).toBe("OUT_OF_MEMORY");
+  const { codes, refused } = await refuseEach(column);
+  expect(refused).toBeGreaterThan(1);
+  // Arenas and maps that are refused a large block ask for a small one.
+  expect(column === "arena" || column === "sorted map" ? ["", "OUT_OF_MEMORY"] : ["OUT_OF_MEMORY"]).toContain(codes);
 });
 
 describe.each(modules)("no argument brings an error of the engine about, in the $name build", ({ debug }) => {
