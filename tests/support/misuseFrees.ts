@@ -191,8 +191,8 @@ export const freeRows: Row[] = [
     name: "free of another's block",
     cells: {
       pool: must("INVALID_ARGUMENT", ({ pool, others }) => {
-        const ref = others.pool.new();
-        return { run: () => pool.free(ref), names: ref.$address };
+        const refs = [0, 1, 2].map(() => others.pool.new());
+        return refs.map((ref) => ({ run: () => pool.free(ref), names: ref.$address }));
       }),
       "byte heap": must("INVALID_ADDRESS", (stage) => {
         const cell = stage.pool.new().$address;
