@@ -25,6 +25,11 @@ export {
 } from "./allocators/byteHeapCalls";
 export { validateByteHeap } from "./allocators/byteHeapValidate";
 export {
+  allocateChecked as byteHeapAllocateChecked,
+  checkedGuard as byteHeapCheckedGuard,
+  freeChecked as byteHeapFreeChecked,
+} from "./allocators/checkedBlock";
+export {
   aligned_alloc,
   calloc,
   free,
@@ -58,7 +63,7 @@ export {
   seekNeighbour as sortedMapSeek,
 } from "./collections/sortedMapSearch";
 export { validateSortedMap } from "./collections/sortedMapValidate";
-export { allocateGuard, freeGuard, returnGuard } from "./memory/guard";
+export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, PAGE_OWNERS, ROOT } from "./memory/root";
 

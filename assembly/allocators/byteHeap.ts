@@ -19,6 +19,7 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { Areas, freeAllAreas, trimAreas } from "./area";
 import { BINS_SIZE, Bins, blockSizeFor, TaggedBlock } from "./boundaryTag";
+import { endChecked } from "./checkedBlock";
 import {
   allocateGuarded,
   dropQuarantine,
@@ -59,6 +60,8 @@ export class ByteHeap {
   refusals: u32;
   /** Small blocks that were taken from the areas so far. */
   smallAmongLarge: u32;
+  /** The newest of its checked blocks. */
+  checked: Address;
 
   /** Returns the address of `size` bytes, not cleared, at a multiple of 16, or 0 with a status. */
   @inline
@@ -285,8 +288,9 @@ export function createByteHeap(): Address {
   return address;
 }
 
-/** Gives back all that the heap has, whatever lives in it. O(pages) */
+/** Gives back all that the heap has, whatever lives in it, and ends its checked bytes. O(pages + checked bytes) */
 export function destroyByteHeap(heap: ByteHeap): void {
+  endChecked(heap);
   freeAllSpans(heap.spanPages);
   freeAllAreas(heap.areas);
   freeSmallBlock(changetype<Address>(heap));

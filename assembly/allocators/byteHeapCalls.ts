@@ -1,7 +1,9 @@
 // What TypeScript calls of a byte heap: the methods as functions, and series of calls in one.
 
 import { Address } from "../memory/alignment";
+import { fail } from "../memory/root";
 import { GRANULE } from "../memory/sizeClass";
+import { Status } from "../memory/status";
 import { ByteHeap } from "./byteHeap";
 
 export function byteHeapAllocate(heap: ByteHeap, size: u32, alignment: u32): Address {
@@ -44,13 +46,20 @@ export function allocateMany(heap: ByteHeap, count: u32, size: u32, list: Addres
 }
 
 /**
- * Frees the blocks whose addresses are in the `count` words at `list`, and clears the words. Returns how many it has freed:
- * it ends before the first that is no block in use, with a status.
+ * Frees the blocks whose addresses are in the `count` words at `list`, a block of the heap, and clears the words. Returns how
+ * many it has freed: it ends before the first that is no block in use, with a status. The list itself counts as none: the
+ * caller has just made it, perhaps in the memory of a block that had been freed already and is in the list once more.
  */
 export function freeMany(heap: ByteHeap, count: u32, list: Address): u32 {
   for (let index: u32 = 0; index < count; index++) {
     const word = list + ((<usize>index) << 2);
-    if (!heap.free(load<Address>(word))) return index;
+    const address = load<Address>(word);
+    if (address == list) {
+      heap.refusals++;
+      fail(Status.FREED_ADDRESS, <u32>address);
+      return index;
+    }
+    if (!heap.free(address)) return index;
     store<Address>(word, 0);
   }
   return count;

@@ -71,9 +71,11 @@ export function checkLarge(heap: Address, content: Address): u32 {
     if (block.isFree) return <u32>fail(Status.FREED_ADDRESS, <u32>content);
     return 1;
   }
-  // The block before this one says that it begins here, which nothing but a block makes it say: what lies behind, or the
-  // block's own size, has been written over. (That the one behind agrees may be left from a block that has been merged.)
-  const isCorrupt = beginsWell && block.heap == heap;
+  // One neighbour alone that agrees means a block whose tags, or a neighbour's, have been written over; but only if that
+  // neighbour is a block itself. Headers left inside a block that has been merged may agree with each other, by twos: of
+  // three that were merged, the first grew over the other two, and what lies behind them was told so.
+  const isCorrupt =
+    block.heap == heap && ((endsWell && isKnownBehind(block.next)) || (beginsWell && isKnownBefore(block)));
   return <u32>fail(isCorrupt ? Status.CORRUPT_BLOCK : Status.INTERIOR_ADDRESS, <u32>content);
 }
 
@@ -101,6 +103,16 @@ function agreesBefore(block: TaggedBlock): bool {
   if (!previous)
     return (changetype<Address>(block) & PAGE_MASK) == AREA_HEADER && isRunStart(changetype<Address>(block));
   return previous < changetype<Address>(block) && changetype<TaggedBlock>(previous).next == block;
+}
+
+/** True if the block behind `next` agrees with it, or it is the one that ends the area. */
+function isKnownBehind(next: TaggedBlock): bool {
+  return next.tag == 0 || agreesBehind(next);
+}
+
+/** True if `block` is the first of its area, or the block before the one before it agrees with that. */
+function isKnownBefore(block: TaggedBlock): bool {
+  return !block.previous || agreesBefore(changetype<TaggedBlock>(block.previous));
 }
 
 /** Frees the block at `content`, in a page of areas. Returns 1, or 0 with a status if there is none in use. O(1) */

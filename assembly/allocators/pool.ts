@@ -8,10 +8,10 @@
 
 import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
 import { clear, isPoisoned, poison } from "../memory/clear";
-import { RETIRED_CELL } from "../memory/guardRun";
-import { Owner, ownerByte, ownerOf } from "../memory/pageHeap";
+import { guardPagesFor, RETIRED_CELL } from "../memory/guardRun";
+import { availablePages, Owner, ownerByte, ownerOf } from "../memory/pageHeap";
 import { joinRing, leaveRing } from "../memory/ring";
-import { fail, IS_DEBUG } from "../memory/root";
+import { fail, IS_DEBUG, root } from "../memory/root";
 import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import {
@@ -313,6 +313,7 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
   const pages = slabPagesFor(stride);
   let cells = cellsIn(pages, stride);
   const first = isFixed ? min(capacity, cells) : cells;
+  if (!hasRoomFor(capacity, cells, pages)) return 0;
   const address = allocateSlab(0, pages, first);
   if (!address) return 0;
   const pool = changetype<Pool>(address + SLAB_HEADER);
@@ -331,6 +332,20 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
   }
   pool.isFixed = isFixed;
   return changetype<Address>(pool);
+}
+
+/**
+ * True if there is memory for `capacity` cells, else false with a status. Known beforehand, since pages that have once held
+ * generations are never given back: what failed half way would leave them behind.
+ */
+function hasRoomFor(capacity: u32, cellsInSlab: u32, slabPages: u32): bool {
+  if (capacity <= cellsInSlab) return true;
+  const slabs = (capacity - 1) / cellsInSlab + 1;
+  const allPages = <u64>slabs * slabPages;
+  const room = availablePages();
+  if (allPages <= room && allPages + guardPagesFor(cellsInSlab, slabs) <= room) return true;
+  fail(root().sealed ? Status.SEALED : Status.MAXIMUM_REACHED, <u32>min(allPages, u32.MAX_VALUE));
+  return false;
 }
 
 /** Ends every ref into the pool and gives all its memory back. O(cells + pages) */

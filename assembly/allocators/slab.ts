@@ -94,11 +94,11 @@ export function cellsIn(pages: u32, stride: u32): u32 {
 
 /** Returns a slab of `cells` cells for `pool`, none in use, in no ring, or 0 with a status; then nothing has changed. */
 export function allocateSlab(pool: Address, pages: u32, cells: u32): Address {
-  const guards = allocateGuardRun(cells);
-  if (!guards) return 0;
   const address = allocatePages(pages, Owner.POOL);
-  if (!address) {
-    freeGuardRun(guards);
+  if (!address) return 0;
+  const guards = allocateGuardRun(cells);
+  if (!guards) {
+    freePages(address, Owner.POOL);
     return 0;
   }
   const slab = changetype<Slab>(address);

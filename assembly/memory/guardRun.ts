@@ -66,6 +66,17 @@ export function allocateGuardRun(count: u32): Address {
   return run + HEADER;
 }
 
+/** The pages that `runs` more runs of `count` guards would take, beside what is free already. O(runs) */
+export function guardPagesFor(count: u32, runs: u32): u32 {
+  const kind = kindOf(count);
+  const state = root();
+  const bytes = HEADER + capacityOf(kind) * 4;
+  for (let free = load<Address>(headOf(kind)); free && runs; free = changetype<GuardRun>(free).nextFree) runs--;
+  runs -= min(runs, <u32>(state.guardRunLimit - state.guardRunCursor) / bytes);
+  const inPage = PAGE_SIZE / bytes;
+  return (runs + inPage - 1) / inPage;
+}
+
 /** Takes a run back; every generation in it must be even. O(1) */
 export function freeGuardRun(first: Address): void {
   const run = first - HEADER;

@@ -180,6 +180,12 @@ export function ownerPages(owner: u8): u32 {
   return load<u32>(OWNER_PAGES + ((<usize>owner) << 2));
 }
 
+/** The pages that can still be had: free ones, and those that memory may grow by. */
+export function availablePages(): u32 {
+  const state = root();
+  return state.freePages + (state.sealed ? 0 : state.maximumPages - <u32>memory.size());
+}
+
 /** Makes sure that a run of `count` pages is committed and free, growing if there is none. Returns 1, or 0 with a status. */
 export function reservePages(count: u32): u32 {
   if (count == 0 || count > PAGE_LIMIT)

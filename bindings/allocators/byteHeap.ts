@@ -174,8 +174,8 @@ export class ByteHeap {
 
   /**
    * Allocates a block with zeros in it, as checked bytes: after {@link free} every use of them is a
-   * {@link StaleReferenceError}, also when the memory has come to someone else. They cost 8 bytes more, for a guard. To be
-   * freed as what they are, not by their address.
+   * {@link StaleReferenceError}, also when the memory has come to someone else, and also when the heap has been destroyed.
+   * They cost 24 bytes more. They are freed as what they are: their address is none of a block's.
    *
    * @param size 1 to about 4 GiB
    * @param into from `runtime.bytes()`, to reuse: no garbage
@@ -186,17 +186,11 @@ export class ByteHeap {
     if (!(into instanceof Bytes)) throw new InvalidArgumentError("bytes: bytes to reuse were expected");
     const { exports } = this.$memory;
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
-    this.#assertAlive("bytes");
-    const guard = exports.allocateGuard() >>> 0;
-    if (guard === 0) throw this.$memory.failure(`allocating ${size} bytes`);
-    let address: Address;
-    try {
-      address = this.allocateZeroed(size);
-    } catch (error) {
-      exports.returnGuard(guard);
-      throw error;
-    }
-    place(into, address, guard >>> 2, this.$memory.i32[guard >>> 2]!);
+    const address = exports.byteHeapAllocateChecked(this.address, size) >>> 0;
+    if (address === 0) throw this.$memory.failure(`allocating ${size} bytes`);
+    this.#note(address, size);
+    const guard = exports.byteHeapCheckedGuard(address) >>> 2;
+    place(into, address, guard, this.$memory.i32[guard]!);
     into.$length = size;
     return into;
   }
@@ -206,8 +200,11 @@ export class ByteHeap {
     if (!(bytes instanceof Bytes))
       throw new InvalidArgumentError(`free takes an address or bytes, not ${describe(bytes)}`);
     assertLive(bytes);
-    this.#release(bytes.$address);
-    this.$memory.exports.freeGuard(bytes.$guard << 2);
+    const { $address: address, $guard: guard } = bytes;
+    if (this.$memory.exports.byteHeapFreeChecked(this.address, address, guard << 2) === 0) {
+      throw this.#failure(`freeing the bytes at ${address}`);
+    }
+    this.#sites?.delete(address);
   }
 
   /**
@@ -218,7 +215,7 @@ export class ByteHeap {
   usableSize(address: Address): number {
     checkAddress(address);
     const size = this.$memory.exports.byteHeapUsableSize(this.address, address) >>> 0;
-    if (size === 0) throw this.$memory.failure(`the usable size of ${address}`);
+    if (size === 0) throw this.#failure(`the usable size of ${address}`);
     return size;
   }
 
@@ -263,8 +260,13 @@ export class ByteHeap {
     if (!(addresses instanceof Uint32Array)) {
       throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
     }
-    const { exports } = this.$memory;
+    const { exports, u8 } = this.$memory;
     const heap = this.address;
+    if (addresses.buffer === u8.buffer) {
+      throw new InvalidArgumentError(
+        "the addresses must not be a view of the memory itself, which may grow under them",
+      );
+    }
     if (addresses.length === 0) return;
     if (addresses.length > COUNT_LIMIT) {
       throw new OutOfBoundsError(`${addresses.length} blocks are more than ${COUNT_LIMIT}, the most of one call`);

@@ -50,14 +50,15 @@ export interface ModuleExports {
   byteHeapFree(heap: Address, address: Address): number;
   byteHeapReallocate(heap: Address, address: Address, size: number): Address;
   byteHeapUsableSize(heap: Address, address: Address): number;
+  byteHeapAllocateChecked(heap: Address, size: number): Address;
+  byteHeapCheckedGuard(content: Address): Address;
+  byteHeapFreeChecked(heap: Address, content: Address, guard: Address): number;
   byteHeapAllocateMany(heap: Address, count: number, size: number, list: Address): number;
   byteHeapFreeMany(heap: Address, count: number, list: Address): number;
   byteHeapPages(heap: Address): number;
   validateByteHeap(heap: Address, findings: Address): number;
   allocateFindings(): Address;
   freeFindings(findings: Address): void;
-  allocateGuard(): Address;
-  freeGuard(guard: Address): void;
 
   malloc(size: number): Address;
   calloc(count: number, size: number): Address;
