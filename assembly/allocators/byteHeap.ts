@@ -257,9 +257,23 @@ function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
     changetype<Address>(sizeClass),
     classBytes(number),
   );
-  if (!span) return 0;
+  if (!span) return takeLast(sizeClass);
   list(sizeClass, changetype<Span>(span));
   return changetype<Span>(span).takeLowest();
+}
+
+/**
+ * Takes a block when memory is out: a span with room may lie behind more full ones than were looked at. No limit is needed,
+ * since each that is taken out of the ring was put there by a free.
+ */
+function takeLast(sizeClass: SizeClass): Address {
+  while (sizeClass.ring) {
+    countStep();
+    const span = changetype<Span>(sizeClass.ring);
+    if (!span.isFull) return span.takeLowest();
+    unlist(sizeClass, span);
+  }
+  return 0;
 }
 
 /** What a free has made of a span: one with room again, or one that is empty and goes back if its class has another. */

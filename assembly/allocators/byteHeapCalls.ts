@@ -1,7 +1,9 @@
 // What TypeScript calls of a byte heap: the methods as functions, and series of calls in one.
 
 import { Address } from "../memory/alignment";
+import { fail } from "../memory/root";
 import { GRANULE } from "../memory/sizeClass";
+import { Status } from "../memory/status";
 import { ByteHeap } from "./byteHeap";
 
 export function byteHeapAllocate(heap: ByteHeap, size: u32, alignment: u32): Address {
@@ -50,8 +52,15 @@ export function allocateMany(heap: ByteHeap, count: u32, size: u32, list: Addres
 export function freeMany(heap: ByteHeap, count: u32, list: Address): u32 {
   for (let index: u32 = 0; index < count; index++) {
     const word = list + ((<usize>index) << 2);
-    if (!heap.free(load<Address>(word))) return index;
+    const address = load<Address>(word);
+    // Where the list itself lies nobody's block was: one that had been freed before the list was made.
+    if (!(address == list ? refuseList(heap, list) : heap.free(address))) return index;
     store<Address>(word, 0);
   }
   return count;
+}
+
+function refuseList(heap: ByteHeap, list: Address): u32 {
+  heap.refusals++;
+  return <u32>fail(Status.FREED_ADDRESS, <u32>list);
 }

@@ -41,7 +41,7 @@ describe.each(modules)("the byte heap of the $name module", ({ debug }) => {
             model.end();
           }),
       ),
-      { numRuns: scaled(50) },
+      { numRuns: scaled(50), endOnFailure: true },
     );
     expect(refusals).toBeGreaterThan(0);
   });
@@ -51,7 +51,7 @@ describe.each(modules)("the byte heap of the $name module", ({ debug }) => {
     { blocks: 500, bulk: 60 },
     { blocks: 5000, bulk: 400 },
   ])("does what the model says in a long run with some $blocks blocks in use", async ({ blocks, bulk }) => {
-    const count = scaled(debug ? 100_000 : 220_000);
+    const count = scaled(debug ? 60_000 : 260_000);
     await withRuntime({ debug, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
       const model = new HeapModel(runtime, { contentEvery: 3 });
       const random = new RandomNumbers(0x7d1e + blocks);
