@@ -64,6 +64,57 @@ describe.each(modules)("pages of the $name module's byte heap", ({ debug }) => {
     }));
 });
 
+describe("the pages of large blocks", () => {
+  test("are given back from wherever a block begins before the end of a page", () =>
+    withHeap(false, (heap) => {
+      for (let size = PAGE - 160; size <= PAGE; size += 4) {
+        const kept = heap.allocate(size);
+        const last = heap.allocate(500_000);
+        heap.free(last);
+        heap.validate();
+        expect(heap.stats().reservedBytes).toBeLessThanOrEqual(2 * PAGE);
+        const again = heap.allocate(400_000);
+        heap.validate();
+        heap.free(again);
+        heap.trim();
+        heap.validate();
+        heap.free(kept);
+        heap.trim();
+        expect(heap.stats().reservedBytes).toBe(0);
+        const block = heap.allocate(500_000);
+        expect(heap.reallocate(block, size)).toBe(block); // what is cut off goes back at once
+        heap.validate();
+        expect(heap.stats().reservedBytes).toBeLessThanOrEqual(2 * PAGE);
+        heap.free(block);
+        heap.trim();
+        expect(heap.stats().reservedBytes).toBe(0);
+      }
+    }));
+
+  test("are not taken where the last block is large enough, but not the first of its bin", () =>
+    withHeap(false, (heap) => {
+      // With their tags 5,136 and 55,136 bytes, which leave 5,216 of the page: the bin is that of 5,120 to 5,247.
+      const first = heap.allocate(5124);
+      const wall = heap.allocate(55_124);
+      expect(heap.stats().largestFree).toBe(5216 - 12);
+      heap.free(first);
+      expect(heap.allocate(5188)).toBe(wall + 55_136);
+      expect(heap.stats().reservedBytes).toBe(PAGE);
+    }));
+});
+
+test("small blocks of any size come from pages that others have left, before new ones are taken", () =>
+  withHeap(false, (heap) => {
+    const addresses = Array.from({ length: 20_000 }, () => heap.allocate(256));
+    const { reservedBytes } = heap.stats();
+    const middle = addresses.slice(8000, 12_000);
+    for (const address of middle.filter((_, index) => index % 1000 < 900)) heap.free(address);
+    const left = heap.stats().reservedBytes;
+    expect(left).toBeLessThan(reservedBytes);
+    for (let count = 0; count < 1000; count++) heap.allocate(64);
+    expect(heap.stats().reservedBytes).toBe(left);
+  }));
+
 describe("a block that is reallocated", () => {
   test("grows in place where the block behind it is free, and no further than there is need", () =>
     withHeap(false, (heap) => {
