@@ -8,8 +8,8 @@
 //
 // `previous` is the block that lies before this one. It says the same as that block's size, and what says the same twice
 // can be held against each other: a block is freed only if both its neighbours agree that it begins and ends there.
-// Nothing else passes: whenever a block is merged into the one before it, the block behind is told so, and the header
-// left inside is one that nobody agrees with.
+// Nothing else passes: whenever a block is merged into the one before it, that has another size and the block behind is
+// told so, and the header left inside is one that at most one other such header agrees with.
 //
 // Bins are those of TLSF: a first level by powers of two, a second that divides each into 32. A search takes the first
 // bin all of whose blocks are large enough, found by two bit scans.

@@ -39,7 +39,7 @@ import {
   growInPlace,
   shrink,
 } from "./largeBlock";
-import { CLASS_SIZE, list, removeSpan, SizeClass, settle, takeFromRing } from "./sizeClasses";
+import { CLASS_SIZE, LOOK_LIMIT, list, removeSpan, SizeClass, settle, takeFromRing } from "./sizeClasses";
 import {
   allocateSpan,
   freeAllSpans,
@@ -222,33 +222,41 @@ const LARGE_FOR_A_SMALL: u32 = 8;
  * That the larger blocks come before the page is what sixteen half-empty spans are worth: in a heap of 2,000 blocks, 10 %.
  */
 function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
-  let block = takeFromRing(sizeClass);
+  let block = takeFromRing(sizeClass, LOOK_LIMIT);
   if (block) return block;
   if (!hasFreeSpan(heap.spanPages)) {
     const last = min(number + LENDING_CLASSES, CLASS_COUNT);
     for (let next = number + 1; next <= last; next++) {
       countStep();
       const lender = heap.classOf(next);
-      block = lender.warmCount ? lender.takeWarm() : takeFromRing(lender);
+      block = lender.warmCount ? lender.takeWarm() : takeFromRing(lender, LOOK_LIMIT);
       if (block) return block;
     }
-    block = takeAmongLarge(heap, number);
+    // Not in the debug module: a small block that is held back there would keep the large ones' pages from going back.
+    const isRare = heap.smallAmongLarge * LARGE_FOR_A_SMALL <= heap.areas.allocations;
+    block = isRare && !IS_DEBUG ? takeAmongLarge(heap, number) : 0;
     if (block) return block;
   }
   const address = changetype<Address>(heap);
   const span = allocateSpan(heap.spanPages, address, changetype<Address>(sizeClass), classBytes(number));
-  if (!span) return 0;
+  if (!span) return takeLast(heap, sizeClass, number);
   list(sizeClass, changetype<Span>(span));
   return changetype<Span>(span).takeLowest();
 }
 
-/** Takes a small block from the areas, if they have one free and such blocks are rare there; otherwise 0. */
+/** Takes a small block from the areas, if they have one free; otherwise 0. */
 function takeAmongLarge(heap: ByteHeap, number: u32): Address {
-  const areas = heap.areas;
-  if (heap.smallAmongLarge * LARGE_FOR_A_SMALL > areas.allocations) return 0;
   if (!heap.bins.find(blockSizeFor(classBytes(number)))) return 0;
   heap.smallAmongLarge++;
-  return allocateLarge(areas, heap.bins, changetype<Address>(heap), classBytes(number));
+  return allocateLarge(heap.areas, heap.bins, changetype<Address>(heap), classBytes(number));
+}
+
+/** When no page is to be had: a span with room may lie behind more full ones than were looked at, and areas may have room. */
+function takeLast(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
+  const block = takeFromRing(sizeClass, u32.MAX_VALUE);
+  // In the debug module the blocks that are held back go first: they may make room where the block belongs.
+  if (block || (IS_DEBUG && heap.quarantine.count)) return block;
+  return takeAmongLarge(heap, number);
 }
 
 function refuseSmall(heap: ByteHeap, address: Address): u32 {

@@ -54,13 +54,14 @@ export function freeMany(heap: ByteHeap, count: u32, list: Address): u32 {
   for (let index: u32 = 0; index < count; index++) {
     const word = list + ((<usize>index) << 2);
     const address = load<Address>(word);
-    if (address == list) {
-      heap.refusals++;
-      fail(Status.FREED_ADDRESS, <u32>address);
-      return index;
-    }
-    if (!heap.free(address)) return index;
+    // Where the list itself lies nobody's block was: one that had been freed before the list was made.
+    if (!(address == list ? refuseList(heap, list) : heap.free(address))) return index;
     store<Address>(word, 0);
   }
   return count;
+}
+
+function refuseList(heap: ByteHeap, list: Address): u32 {
+  heap.refusals++;
+  return <u32>fail(Status.FREED_ADDRESS, <u32>list);
 }

@@ -38,7 +38,8 @@ function walkSpan(heap: ByteHeap, span: Span, findings: Findings): bool {
   for (let index: u32 = 0; index < span.blocks; index++) {
     if (span.isFree(index)) continue;
     used++;
-    if (IS_DEBUG && !isGuardedSound(span.blockAt(index))) return found(findings, Violation.CANARY, span.blockAt(index));
+    if (IS_DEBUG && !isGuardedSound(span.blockAt(index), span.blockBytes))
+      return found(findings, Violation.CANARY, span.blockAt(index));
   }
   if (used != span.usedCount) return found(findings, Violation.SPAN, address);
   if (used < span.blocks && !span.isListed) return found(findings, Violation.RING, address);
@@ -112,7 +113,7 @@ function walkBlock(block: TaggedBlock, findings: Findings): bool {
   }
   findings.blocks++;
   findings.bytes += block.size - TAG_SIZE;
-  return !IS_DEBUG || isGuardedSound(content) || found(findings, Violation.CANARY, content);
+  return !IS_DEBUG || isGuardedSound(content, block.size - TAG_SIZE) || found(findings, Violation.CANARY, content);
 }
 
 /** Every free block of the areas is in its bin, and nothing else is. */

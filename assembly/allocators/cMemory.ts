@@ -52,9 +52,13 @@ export function aligned_alloc(alignment: u32, size: u32): Address {
   return heap().allocateAligned(max(size, 1), alignment);
 }
 
-/** As POSIX's: 0, or EINVAL (22) or ENOMEM (12), for then nothing is stored at `result`. */
+/**
+ * As POSIX's: 0, or EINVAL (22) for an alignment that is no power of two from the size of a pointer to 4,096, or ENOMEM (12);
+ * then nothing is stored at `result`.
+ */
 export function posix_memalign(result: Address, alignment: u32, size: u32): i32 {
-  const address = aligned_alloc(alignment, size);
+  const address =
+    alignment < sizeof<Address>() ? fail(Status.INVALID_ALIGNMENT, alignment) : aligned_alloc(alignment, size);
   if (!address) return root().status == Status.INVALID_ALIGNMENT ? 22 : 12;
   store<Address>(result, address);
   return 0;

@@ -9,7 +9,7 @@
 // is filled with poison and held back in a queue, so that its memory comes to nobody else soon, and a write to it shows
 // when it leaves the queue.
 
-import { Address, pagesFor, SIZE_LIMIT } from "../memory/alignment";
+import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, pagesFor, SIZE_LIMIT } from "../memory/alignment";
 import { isPoisoned, POISON, poison } from "../memory/clear";
 import { Owner, ownerOf } from "../memory/pageHeap";
 import { fail, root } from "../memory/root";
@@ -116,40 +116,73 @@ export function dropQuarantine(heap: ByteHeap): void {
 }
 
 function leaveQuarantine(heap: ByteHeap): void {
-  const queue = heap.quarantine;
-  const content = queue.first;
+  const content = heap.quarantine.first;
   const header = headerOf(content);
-  queue.first = header.next;
-  if (!header.next) queue.last = 0;
-  queue.count--;
-  if (!isWhole(content) || !isPoisoned(content, content + header.size)) heap.damaged = content;
+  const isWell = advance(heap.quarantine, header.next);
   const raw = rawOf(content);
+  // Where the raw block begins may be known no more: then it stays as it is.
+  const isKnown = isFront(header.front) && heap.check(raw) != 0 && load<u32>(raw) == header.front;
+  if (!isWell || !isKnown || header.state != FREED || !isGuardedSound(raw, heap.sizeAt(raw))) heap.damaged = content;
+  if (!isKnown) return;
   poison(content - HEADER, content);
   heap.give(raw);
+}
+
+/** Makes `next` the first of the queue, and the queue empty where that has been written over. False then. */
+function advance(queue: Quarantine, next: Address): bool {
+  queue.count--;
+  queue.first = next;
+  if (queue.count && isHeld(next)) return true;
+  const isWell = queue.count == 0 && next == 0;
+  queue.first = 0;
+  queue.last = 0;
+  queue.count = 0;
+  return isWell;
+}
+
+/** True if a block that is held back can begin at `content`. */
+function isHeld(content: Address): bool {
+  return isPlaced(content) && headerOf(content).state == FREED;
 }
 
 /** Checks that the content of a block in use begins at `content`, and that its canaries are whole. */
 function checkGuarded(heap: ByteHeap, content: Address): u32 {
   if (!isHeapPage(content) || !isHeapPage(content - HEADER)) return <u32>fail(Status.FOREIGN_ADDRESS, <u32>content);
-  if (content & (CANARY_SIZE - 1)) return <u32>fail(Status.INTERIOR_ADDRESS, <u32>content);
+  if (!isPlaced(content)) return <u32>fail(Status.INTERIOR_ADDRESS, <u32>content);
   const header = headerOf(content);
   const state = header.state;
   if (state == POISONED || state == FREED) return <u32>fail(Status.FREED_ADDRESS, <u32>content);
   // Before the raw block is looked at, nothing is known of the header: it may be anybody's bytes.
   if (state != LIVE) return <u32>fail(Status.INTERIOR_ADDRESS, <u32>content);
   // Why the raw block is none in use holds for the content too, but the number that matters is the content's.
-  if (!heap.check(rawOf(content))) return <u32>fail(root().status, <u32>content);
-  if (isWhole(content)) return 1;
+  const raw = rawOf(content);
+  if (!heap.check(raw)) return <u32>fail(root().status, <u32>content);
+  if (isGuardedSound(raw, heap.sizeAt(raw))) return 1;
   heap.damaged = content;
   return <u32>fail(Status.CORRUPT_BLOCK, <u32>content);
 }
 
-/** True if the raw block that is in use at `raw` is sound: for a walk over the heap. */
-export function isGuardedSound(raw: Address): bool {
-  const content = raw + load<u32>(raw);
-  return (
-    isWhole(content) && (headerOf(content).state != FREED || isPoisoned(content, content + headerOf(content).size))
-  );
+/**
+ * True if the raw block of `bytes` that is in use at `raw` is sound. What its header says is followed only where it can be:
+ * that may have been written over too.
+ */
+export function isGuardedSound(raw: Address, bytes: u32): bool {
+  const front = load<u32>(raw);
+  if (!isFront(front) || front + CANARY_SIZE >= bytes) return false;
+  const content = raw + front;
+  const header = headerOf(content);
+  if (header.front != front || header.size > bytes - front - CANARY_SIZE || !isWhole(content)) return false;
+  return header.state == LIVE || (header.state == FREED && isPoisoned(content, content + header.size));
+}
+
+/** True if content can begin `front` bytes behind its raw block. */
+function isFront(front: u32): bool {
+  return front >= HEADER && front <= ALIGNMENT_LIMIT && isPowerOfTwo(front);
+}
+
+/** True if content, with its header, can lie at `content`: in the pages of a heap, at a multiple of 16. */
+function isPlaced(content: Address): bool {
+  return (content & (CANARY_SIZE - 1)) == 0 && isHeapPage(content) && isHeapPage(content - HEADER);
 }
 
 function isHeapPage(address: Address): bool {

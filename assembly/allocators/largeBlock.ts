@@ -5,7 +5,7 @@ import { Address, PAGE_MASK } from "../memory/alignment";
 import { isCommitted, isRunStart } from "../memory/pageHeap";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
-import { AREA_HEADER, Areas, EndTag, extendArea, growAreas, releaseTail } from "./area";
+import { AREA_HEADER, Areas, END_SIZE, EndTag, extendArea, growAreas, releaseTail } from "./area";
 import { Bins, BLOCK_GRAIN, BLOCK_MINIMUM, blockSizeFor, TAG_SIZE, TaggedBlock } from "./boundaryTag";
 
 /** Returns the content of a block for `bytes`, or 0 with a status. O(1) */
@@ -71,12 +71,24 @@ export function checkLarge(heap: Address, content: Address): u32 {
     if (block.isFree) return <u32>fail(Status.FREED_ADDRESS, <u32>content);
     return 1;
   }
-  // One neighbour alone that agrees means a block whose tags, or a neighbour's, have been written over; but only if that
-  // neighbour is a block itself. Headers left inside a block that has been merged may agree with each other, by twos: of
-  // three that were merged, the first grew over the other two, and what lies behind them was told so.
-  const isCorrupt =
-    block.heap == heap && ((endsWell && isKnownBehind(block.next)) || (beginsWell && isKnownBefore(block)));
+  const isCorrupt = block.heap == heap && !endsArea(block) && hasNeighbour(block, endsWell, beginsWell);
   return <u32>fail(isCorrupt ? Status.CORRUPT_BLOCK : Status.INTERIOR_ADDRESS, <u32>content);
+}
+
+/**
+ * True if a block that the tags on one side alone agree with is one whose tags, or a neighbour's, have been written over.
+ *
+ * The other way to such a tag is a merge of three: the tags of the second and the third, now inside the first, still agree
+ * with each other, but neither does with what lies on its other side. A neighbour in use or in a bin agrees on both.
+ */
+function hasNeighbour(block: TaggedBlock, endsWell: bool, beginsWell: bool): bool {
+  if (endsWell) return agreesBehind(block.next) || endsArea(block.next);
+  return beginsWell && (!block.previous || agreesBefore(changetype<TaggedBlock>(block.previous)));
+}
+
+/** True for the tag that ends an area: the block before it agrees with it, but it is no block. */
+function endsArea(block: TaggedBlock): bool {
+  return block.tag == 0 && ((changetype<Address>(block) + END_SIZE) & PAGE_MASK) == 0;
 }
 
 /** True if a block's tag can lie before `content`, which is in a page of areas: there is an area's header in the first. */
@@ -103,16 +115,6 @@ function agreesBefore(block: TaggedBlock): bool {
   if (!previous)
     return (changetype<Address>(block) & PAGE_MASK) == AREA_HEADER && isRunStart(changetype<Address>(block));
   return previous < changetype<Address>(block) && changetype<TaggedBlock>(previous).next == block;
-}
-
-/** True if the block behind `next` agrees with it, or it is the one that ends the area. */
-function isKnownBehind(next: TaggedBlock): bool {
-  return next.tag == 0 || agreesBehind(next);
-}
-
-/** True if `block` is the first of its area, or the block before the one before it agrees with that. */
-function isKnownBefore(block: TaggedBlock): bool {
-  return !block.previous || agreesBefore(changetype<TaggedBlock>(block.previous));
 }
 
 /** Frees the block at `content`, in a page of areas. Returns 1, or 0 with a status if there is none in use. O(1) */

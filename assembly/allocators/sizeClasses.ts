@@ -15,7 +15,7 @@ import { freeSpan, Span, SpanPages, spanOf, UNLISTED } from "./span";
 const WARM_LIMIT: u32 = 14;
 
 /** Spans that have become full in their ring are taken out where they are met, but no more than this in one operation. */
-const LOOK_LIMIT: u32 = 64;
+export const LOOK_LIMIT: u32 = 64;
 
 @unmanaged
 export class SizeClass {
@@ -53,9 +53,12 @@ export class SizeClass {
 /** The bytes of a class, its warm blocks included. */
 export const CLASS_SIZE: u32 = offsetof<SizeClass>() + WARM_LIMIT * sizeof<Address>();
 
-/** Takes a block from the bitmaps, or returns 0. There are no warm ones, so that every bit means what it says. */
-export function takeFromRing(sizeClass: SizeClass): Address {
-  for (let looked: u32 = 0; sizeClass.ring && looked < LOOK_LIMIT; looked++) {
+/**
+ * Takes a block from the bitmaps, or returns 0 if none of the first `limit` spans of the ring has one. There are no warm
+ * blocks, so that every bit means what it says. Each full span that is met was put there by a free.
+ */
+export function takeFromRing(sizeClass: SizeClass, limit: u32): Address {
+  for (let looked: u32 = 0; sizeClass.ring && looked < limit; looked++) {
     countStep();
     const span = changetype<Span>(sizeClass.ring);
     if (!span.isFull) return span.takeLowest();

@@ -28,6 +28,7 @@ import {
   root,
 } from "./root";
 import { Status } from "./status";
+import { countStep } from "./work";
 
 /** Who owns a page. */
 export namespace Owner {
@@ -150,7 +151,10 @@ function runLength(address: Address, owner: u8): u32 {
   const committed = root().committedPages;
   if (start >= committed || load<u8>(PAGE_OWNERS + start) != owner) return 0;
   let end = start + 1;
-  while (end < committed && load<u8>(PAGE_OWNERS + end) == (owner | CONTINUES)) end++;
+  while (end < committed && load<u8>(PAGE_OWNERS + end) == (owner | CONTINUES)) {
+    countStep();
+    end++;
+  }
   return end - start;
 }
 
@@ -206,7 +210,7 @@ export function firstUntouchedPage(): u32 {
 
 // ── searching ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The lowest run of `count` free pages, or NO_PAGE. Each bitmap word is read at most twice. */
+/** The lowest run of `count` free pages, or NO_PAGE. Each bitmap word is read twice, and twice more for each run in it. */
 function findRun(count: u32): u32 {
   const end = root().committedPages;
   let start = nextFree(root().firstFree, end);
@@ -221,6 +225,7 @@ function findRun(count: u32): u32 {
 /** The first free page at or after `page`, or `end`. */
 function nextFree(page: u32, end: u32): u32 {
   while (page < end) {
+    countStep();
     const word = bitmapWord(page) >> (page & 63);
     if (word) return min(page + <u32>ctz(word), end);
     page = (page | 63) + 1;
@@ -231,6 +236,7 @@ function nextFree(page: u32, end: u32): u32 {
 /** The first page at or after `page` that is not free, or `end`. */
 function nextUsed(page: u32, end: u32): u32 {
   while (page < end) {
+    countStep();
     const word = ~bitmapWord(page) >> (page & 63);
     if (word) return min(page + <u32>ctz(word), end);
     page = (page | 63) + 1;
@@ -262,6 +268,7 @@ function take(start: u32, count: u32, owner: u8): void {
 
 function markFree(start: u32, count: u32): void {
   for (let page = start; page < start + count; ) {
+    countStep();
     const mask = wordMask(page, start + count);
     const address = PAGE_BITMAP + ((page >> 6) << 3);
     store<u64>(address, load<u64>(address) | mask);
@@ -271,6 +278,7 @@ function markFree(start: u32, count: u32): void {
 
 function markUsed(start: u32, count: u32): void {
   for (let page = start; page < start + count; ) {
+    countStep();
     const mask = wordMask(page, start + count);
     const address = PAGE_BITMAP + ((page >> 6) << 3);
     store<u64>(address, load<u64>(address) & ~mask);
@@ -298,7 +306,10 @@ function setOwnerPages(owner: u8, pages: u32): void {
 function growForRun(count: u32): u32 {
   const committed = root().committedPages;
   let trailing: u32 = 0;
-  while (trailing < committed && isFree(committed - 1 - trailing)) trailing++;
+  while (trailing < committed && isFree(committed - 1 - trailing)) {
+    countStep();
+    trailing++;
+  }
   // The host may have grown memory behind our back; then our trailing pages are not at its end.
   if (<u32>memory.size() != committed) trailing = 0;
   // trailing < count, or the search would have found these pages.

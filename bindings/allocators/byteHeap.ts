@@ -211,6 +211,7 @@ export class ByteHeap {
    * The bytes that can be used of a block: what was asked for, and what its size class or its tags have added.
    *
    * @throws {InvalidAddressError} if no block in use begins at `address`
+   * @throws {CorruptionError} if what lies beside the block has been written over
    */
   usableSize(address: Address): number {
     checkAddress(address);
@@ -226,11 +227,12 @@ export class ByteHeap {
    */
   allocateMany(size: number, addresses: Uint32Array): void {
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
-    this.#withList(addresses, (list, count) => {
+    const isListed = this.#withList(addresses, (list, count) => {
       const done = this.$memory.exports.byteHeapAllocateMany(this.address, count, size, list);
       if (done === 0) throw this.$memory.failure(`allocating ${count} blocks of ${size} bytes`);
       addresses.set(this.$memory.u32.subarray(list >>> 2, (list >>> 2) + count));
     });
+    if (!isListed) throw this.$memory.failure(`a list of ${addresses.length} addresses`);
     if (this.#sites !== undefined) for (const address of addresses) this.#note(address, size);
   }
 
@@ -241,7 +243,7 @@ export class ByteHeap {
    *   it are as they were
    */
   freeMany(addresses: Uint32Array): void {
-    this.#withList(addresses, (list, count) => {
+    const free = (list: Address, count: number) => {
       this.$memory.u32.set(addresses, list >>> 2);
       const done = this.$memory.exports.byteHeapFreeMany(this.address, count, list);
       for (let index = 0; index < done; index++) this.#sites?.delete(addresses[index]!);
@@ -251,12 +253,19 @@ export class ByteHeap {
         throw error;
       }
       addresses.fill(0);
-    });
+    };
+    if (!this.#withList(addresses, free)) {
+      // There is no memory for a list, and that must not keep any from coming back.
+      for (let index = 0; index < addresses.length; index++) {
+        this.#release(addresses[index]!);
+        addresses[index] = 0;
+      }
+    }
     this.#assertUndamaged();
   }
 
-  /** Runs `body` with as many words of linear memory as `addresses` has elements. */
-  #withList(addresses: Uint32Array, body: (list: Address, count: number) => void): void {
+  /** Runs `body` with as many words of linear memory as `addresses` has elements. False if they cannot be had. */
+  #withList(addresses: Uint32Array, body: (list: Address, count: number) => void): boolean {
     if (!(addresses instanceof Uint32Array)) {
       throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
     }
@@ -267,17 +276,18 @@ export class ByteHeap {
         "the addresses must not be a view of the memory itself, which may grow under them",
       );
     }
-    if (addresses.length === 0) return;
+    if (addresses.length === 0) return true;
     if (addresses.length > COUNT_LIMIT) {
       throw new OutOfBoundsError(`${addresses.length} blocks are more than ${COUNT_LIMIT}, the most of one call`);
     }
     const list = exports.byteHeapAllocate(heap, addresses.length * 4, NATURAL_ALIGNMENT) >>> 0;
-    if (list === 0) throw this.$memory.failure(`a list of ${addresses.length} addresses`);
+    if (list === 0) return false;
     try {
       body(list, addresses.length);
     } finally {
       exports.byteHeapFree(heap, list);
     }
+    return true;
   }
 
   /**

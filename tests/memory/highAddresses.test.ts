@@ -1,5 +1,6 @@
 import { array, createRuntime, f32, f64, i64, type Runtime, ref, struct, text, u8, u16, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { fillUpTo } from "../support/highMemory.js";
 import { modules, Owner, PAGE, validate } from "../support/runtimes.js";
 
 const GIBIBYTE = 2 ** 30;
@@ -17,19 +18,6 @@ const Record = struct("Record", {
   values: array(u16, 5),
   next: ref("Record"),
 });
-
-/** Takes the lowest pages, untouched, so that the next allocation begins at `address`. */
-function fillUpTo(runtime: Runtime, address: number): void {
-  const { exports } = runtime.$memory;
-  for (;;) {
-    const page = exports.allocatePages(1, Owner.SCRATCH) >>> 0;
-    if (page + PAGE >= address) break;
-    if (page + PAGE !== runtime.stats().usedBytes) continue;
-    const rest = address / PAGE - page / PAGE - 1;
-    expect(exports.allocatePages(rest, Owner.SCRATCH) >>> 0).toBe(page + PAGE);
-    break;
-  }
-}
 
 /** Does with an arena what can be done with one, at addresses from `from` on. */
 function exercise(runtime: Runtime, from: number): void {

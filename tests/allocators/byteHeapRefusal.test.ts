@@ -1,0 +1,100 @@
+import { InvalidAddressError } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { modules, PAGE, withRuntime } from "../support/runtimes.js";
+
+const corrupt = expect.objectContaining({ code: "ERR_TIDEMARK_CORRUPTION" });
+
+describe.each(modules)("what is no block in use of the $name module's byte heap", ({ debug }) => {
+  test("is an invalid address, wherever it lies in the pages of large blocks", () =>
+    withRuntime({ debug }, (runtime) => {
+      const heap = runtime.byteHeap();
+      const live = new Set([1000, 3000, 500, 20_000].map((size) => heap.allocate(size)));
+      const first = Math.floor(Math.min(...live) / PAGE) * PAGE;
+      expect(heap.stats().reservedBytes).toBe(PAGE);
+      const before = heap.stats();
+      let refusals = 0;
+      for (let address = first - 16; address <= first + PAGE; address += 4) {
+        if (live.has(address)) continue;
+        expect(() => heap.free(address)).toThrow(InvalidAddressError);
+        refusals++;
+      }
+      expect(heap.stats()).toEqual({ ...before, refusals });
+      heap.validate();
+    }));
+
+  test("is an invalid address where three blocks have been merged, whichever was freed last", () =>
+    withRuntime({ debug }, (runtime) => {
+      for (const order of [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+      ]) {
+        const heap = runtime.byteHeap();
+        const [first, second, third] = [heap.allocate(1000), heap.allocate(2000), heap.allocate(3000)] as const;
+        const last = heap.allocate(4000);
+        const blocks = [first, second, third];
+        for (const index of order) heap.free(blocks[index]!);
+        heap.trim();
+        for (const address of blocks) expect(() => heap.free(address)).toThrow(InvalidAddressError);
+        const merged = heap.allocate(5900);
+        if (!debug) expect(merged).toBe(first);
+        for (const address of [second, third]) expect(() => heap.free(address)).toThrow(InvalidAddressError);
+        heap.free(merged);
+        heap.free(last);
+        heap.validate();
+        heap.destroy();
+      }
+    }));
+
+  test("ends a series of frees there, also where the series' own list lies at its address", () =>
+    withRuntime({ debug }, (runtime) => {
+      for (const count of [1, 3, 4, 5, 60, 100, 1000, 20_000]) {
+        const heap = runtime.byteHeap();
+        const addresses = new Uint32Array(count);
+        heap.allocateMany(40, addresses);
+        const freed = heap.allocate(4 * count);
+        heap.free(freed);
+        heap.trim(); // and now the list takes its place
+        const place = count >>> 1;
+        heap.free(addresses[place]!);
+        addresses[place] = freed;
+        const before = addresses.slice();
+        expect(() => heap.freeMany(addresses)).toThrow(InvalidAddressError);
+        expect(addresses).toEqual(before.fill(0, 0, place));
+        if (!debug) expect(heap.stats()).toMatchObject({ blocks: count - place - 1, refusals: 1 });
+        addresses[place] = heap.allocate(40);
+        heap.freeMany(addresses.subarray(place));
+        heap.trim();
+        expect(heap.stats()).toMatchObject({ blocks: 0, refusals: 1 });
+        heap.destroy();
+      }
+    }));
+});
+
+describe("in the release module", () => {
+  test("large blocks whose tags have been written over are found out, and left as they are", () =>
+    withRuntime({}, (runtime) => {
+      const heap = runtime.byteHeap();
+      const { u8 } = runtime.$memory;
+      const blocks = [1000, 2000, 3000].map((size) => heap.allocate(size)) as [number, number, number];
+      for (const address of blocks) {
+        const end = address + heap.usableSize(address);
+        const before = u8.slice(end, end + 8);
+        // What begins behind it is told of wrongly: the first word, or the first two.
+        for (const bytes of [4, 8]) {
+          u8.fill(0x41, end, end + bytes);
+          expect(() => heap.free(address)).toThrow(corrupt);
+          expect(() => heap.reallocate(address, 5000)).toThrow(corrupt);
+          expect(() => heap.usableSize(address)).toThrow(corrupt);
+          expect(() => heap.validate()).toThrow(corrupt);
+          u8.set(before, end);
+        }
+        heap.validate();
+      }
+      for (const address of blocks) heap.free(address);
+      heap.validate();
+    }));
+});
