@@ -14,7 +14,7 @@ const CAPACITY_LIMIT = 0x2000_0000;
 
 /** Options of {@link Pool}s. */
 export interface PoolOptions<F extends Fields> {
-  /** The cells to reserve at once. Without {@link grow} there will never be more: nothing is taken later. */
+  /** The cells to reserve at once, and for good. Without {@link grow} there will never be more: nothing is taken later. */
   capacity?: number;
   /** Whether it takes more memory when it is full. Default: true without a capacity, false with one. */
   grow?: boolean;
@@ -72,6 +72,8 @@ export class Pool<F extends Fields> {
   readonly #hooks: PoolHooks | undefined;
   /** The fast paths; undefined where every call goes into wasm: in the debug runtime, with a hook, for large records. */
   readonly #warm: WarmCells<F> | undefined;
+  /** Shows, for a moment, the record that a fresh ref is made of. */
+  readonly #warmCursor!: CursorOf<F>;
   readonly #stopListening: (() => void) | undefined;
 
   /**
@@ -116,6 +118,7 @@ export class Pool<F extends Fields> {
     if (destroy !== undefined) this.#hooks = new PoolHooks(this.#cells, type as AnyStruct, destroy as HookFunction);
     else if (memory.sites === undefined && type.$rounded <= WARM_CELL_LIMIT) {
       this.#warm = warmCells(memory, type, address, newSlow, freeSlow);
+      this.#warmCursor = type.$newCursor(memory);
       this.#stopListening = memory.onClose(this.#warm.close);
     }
     this.new = (this.#warm?.new ?? newSlow) as NewFunction<F>;
@@ -127,6 +130,7 @@ export class Pool<F extends Fields> {
     this.#cells.address("new");
     this.#hooks?.assertOpen("new");
     if (into === undefined) {
+      if (this.#warm !== undefined) return this.new(this.#warmCursor).ref();
       const ref = new Ref(type, memory, 0, 0, 1);
       this.#cells.allocate(ref, `new ${type.name}`);
       return ref;
@@ -136,6 +140,7 @@ export class Pool<F extends Fields> {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
     if (this.#warm?.claim()) return this.new(into);
+    this.#warm?.yield(); // a cell is held, but the views had been detached
     this.#cells.allocate(into, `new ${type.name}`);
     return into;
   }

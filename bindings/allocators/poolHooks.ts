@@ -107,6 +107,7 @@ export class PoolHooks implements HookOwner {
     for (let address = 0; this.#cells.next(address, cursor); ) {
       address = cursor.$address;
       sweep.run(this.#destroy, cursor);
+      this.#cells.memory.recover(); // the hook may have had the host grow memory
     }
   }
 }
