@@ -288,6 +288,7 @@ export function nextCell(pool: Pool, address: Address): Address {
   while (slab) {
     const here = changetype<Slab>(slab);
     for (; index < here.threaded; index++) {
+      countStep();
       if (!(load<u32>(here.guardAt(index)) & 1)) continue;
       pool.guard = here.guardAt(index);
       return here.cellAt(index, pool.stride);

@@ -166,6 +166,7 @@ export function slabOf(address: Address): Slab {
 export function nextSlab(pool: Address, page: Address): Address {
   const end = root().committedPages;
   for (let number = <u32>(page >> PAGE_SHIFT); number < end; number++) {
+    countStep();
     const address = (<Address>number) << PAGE_SHIFT;
     // A page that continues a run shows another byte.
     if (ownerByte(address) == Owner.POOL && changetype<Slab>(address).pool == pool) return address;
