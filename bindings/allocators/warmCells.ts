@@ -131,6 +131,7 @@ export function warmCells<F extends Fields>(
 
     claim() {
       if (top > 0 || limit === 0) return false;
+      memory.recover();
       const first = memory.exports.claimCells(pool, BATCH) >>> 0;
       const { u32 } = memory;
       for (let cell = first; cell !== 0; cell = u32[(cell + CELL_NEXT) >>> 2]!) top += NUMBERS;
