@@ -81,6 +81,7 @@ describe.each(table)("a destroy hook, $place, $name module", ({ debug, poolOf })
     pool.destroy();
     pool.destroy();
     expect(taken()).toEqual([6, 7]);
+    expect(runtime.$memory.hookOwners.size).toBe(0); // nothing of it is kept
     {
       using scoped = poolOf(runtime);
       ticket(scoped, 8);
