@@ -98,7 +98,7 @@ describe.each(modules)("pools of the $name module", ({ debug }) => {
           operations += world.operations;
         },
       ),
-      { numRuns: scaled(14) },
+      { numRuns: scaled(14), endOnFailure: true },
     );
     expect(operations).toBeGreaterThan(500_000 * Math.min(scale, 1));
   });
