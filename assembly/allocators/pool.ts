@@ -69,6 +69,8 @@ export class Pool {
   slabs: u32;
   /** All cells, in use, free and retired. */
   capacity: u32;
+  /** As many cells there were at first; the capacity does not fall below that. */
+  reserved: u32;
   /** Cells whose generations have run out since the pool was made. */
   retired: u32;
   /** 1 if the pool has all the slabs that it will ever have. */
@@ -285,16 +287,16 @@ function unlist(pool: Pool, slab: Slab): void {
 function settle(pool: Pool, slab: Slab): void {
   if (!slab.isListed && !slab.isFull) list(pool, slab);
   const isFirst = changetype<Address>(slab) + SLAB_HEADER == changetype<Address>(pool);
-  if (slab.usedCount || isFirst || pool.isFixed) return;
-  const freeElsewhere = pool.capacity - slab.cells - pool.taken;
-  if (freeElsewhere >= slab.cells / 2) removeSlab(pool, slab);
+  const left = pool.capacity - slab.cells;
+  if (slab.usedCount || isFirst || left < pool.reserved) return;
+  if ((left - pool.taken) * 2 >= slab.cells) removeSlab(pool, slab);
 }
 
 function removeSlab(pool: Pool, slab: Slab): void {
   if (slab.isListed) unlist(pool, slab);
   pool.slabs--;
   pool.capacity -= slab.cells;
-  freeSlab(slab, pool.stride);
+  pool.retired += freeSlab(slab, pool.stride);
 }
 
 // ── making and destroying ───────────────────────────────────────────────────────────────────────────────────────────
@@ -330,6 +332,7 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
     destroyPool(pool);
     return 0;
   }
+  pool.reserved = pool.capacity;
   pool.isFixed = isFixed;
   return changetype<Address>(pool);
 }
@@ -351,14 +354,14 @@ function hasRoomFor(capacity: u32, cellsInSlab: u32, slabPages: u32): bool {
 /** Ends every ref into the pool and gives all its memory back. O(cells + pages) */
 export function destroyPool(pool: Pool): void {
   const first = changetype<Address>(pool) - SLAB_HEADER;
-  freeOtherSlabs(pool);
+  freeOtherSlabs(pool, 0);
   freeSlab(changetype<Slab>(first), pool.stride);
 }
 
-/** Ends every ref into the pool; it goes on with nothing in it, and if it is fixed with all its cells. O(cells + pages) */
+/** Ends every ref into the pool; it goes on with nothing in it, and the cells that were reserved. O(cells + pages) */
 export function clearPool(pool: Pool): void {
   pool.warmCount = 0;
-  if (!pool.isFixed) freeOtherSlabs(pool);
+  freeOtherSlabs(pool, pool.reserved);
   for (
     let slab = nextSlab(changetype<Address>(pool), 0);
     slab;
@@ -370,19 +373,21 @@ export function clearPool(pool: Pool): void {
 }
 
 function emptySlab(pool: Pool, slab: Slab): void {
-  endCells(slab, pool.stride);
+  pool.retired += endCells(slab, pool.stride);
   slab.used &= UNLISTED;
   if (!slab.isListed) list(pool, slab);
 }
 
-function freeOtherSlabs(pool: Pool): void {
+/** Frees slabs other than the first, as long as `reserved` cells are left. */
+function freeOtherSlabs(pool: Pool, reserved: u32): void {
   const first = changetype<Address>(pool) - SLAB_HEADER;
   for (
     let slab = nextSlab(changetype<Address>(pool), 0);
     slab;
     slab = nextSlab(changetype<Address>(pool), slab + PAGE_SIZE)
   ) {
-    if (slab != first) removeSlab(pool, changetype<Slab>(slab));
+    const isSpare = slab != first && pool.capacity - changetype<Slab>(slab).cells >= reserved;
+    if (isSpare) removeSlab(pool, changetype<Slab>(slab));
   }
 }
 
@@ -406,6 +411,7 @@ export function nextCell(pool: Pool, address: Address): Address {
   while (slab) {
     const here = changetype<Slab>(slab);
     for (; index < here.threaded; index++) {
+      countStep();
       if (!(load<u32>(here.guardAt(index)) & 1)) continue;
       pool.guard = here.guardAt(index);
       return here.cellAt(index, pool.stride);

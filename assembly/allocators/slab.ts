@@ -111,25 +111,30 @@ export function allocateSlab(pool: Address, pages: u32, cells: u32): Address {
   return address;
 }
 
-/** Ends every ref into the slab, and gives its pages and guards back. O(cells that were ever used) */
-export function freeSlab(slab: Slab, stride: u32): void {
-  endCells(slab, stride);
+/** As {@link endCells}, and gives the slab's pages and guards back. O(cells that were ever used) */
+export function freeSlab(slab: Slab, stride: u32): u32 {
+  const retired = endCells(slab, stride);
   freeGuardRun(slab.guards);
   freePages(changetype<Address>(slab), Owner.POOL);
+  return retired;
 }
 
-/** Ends every ref into the slab, and makes it as if no cell had ever been used. */
-export function endCells(slab: Slab, stride: u32): void {
+/** Ends every ref into the slab, and makes it as if no cell had ever been used. Returns how many cells this has retired. */
+export function endCells(slab: Slab, stride: u32): u32 {
+  let retired: u32 = 0;
   // Of an empty slab, which a single free may have made, there is nothing to end.
   for (let index: u32 = 0; slab.usedCount && index < slab.threaded; index++) {
     countStep();
     const guard = slab.guardAt(index);
     const generation = load<u32>(guard);
-    if (generation & 1) store<u32>(guard, generation + 1);
+    if (!(generation & 1)) continue;
+    store<u32>(guard, generation + 1);
+    if (generation + 1 == RETIRED_CELL) retired++;
   }
   if (IS_DEBUG) poison(slab.cellAt(0, stride), slab.cellAt(slab.threaded, stride));
   slab.free = 0;
   slab.threaded = 0;
+  return retired;
 }
 
 /** Threads the next few cells that were never used, so that the lowest comes first; those that are retired stay out. */
@@ -161,6 +166,7 @@ export function slabOf(address: Address): Slab {
 export function nextSlab(pool: Address, page: Address): Address {
   const end = root().committedPages;
   for (let number = <u32>(page >> PAGE_SHIFT); number < end; number++) {
+    countStep();
     const address = (<Address>number) << PAGE_SHIFT;
     // A page that continues a run shows another byte.
     if (ownerByte(address) == Owner.POOL && changetype<Slab>(address).pool == pool) return address;

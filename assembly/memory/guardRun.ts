@@ -25,20 +25,25 @@ const HEADER: u32 = offsetof<GuardRun>();
 /** A cell whose generation has come to this is not used again: the next one would be the last before the count wraps. */
 export const RETIRED_CELL: u32 = u32.MAX_VALUE - 1;
 
-/** The longest run, which fills a page; below 8 all have the same capacity. */
-const CAPACITY_LIMIT: u32 = (PAGE_SIZE - HEADER) / 4;
-const CAPACITY_SHIFT: u32 = 3;
+/** The longest run fills a page; those of up to 8 words have the same size. */
+const WORDS_LIMIT: u32 = PAGE_SIZE / 4;
+const WORDS_SHIFT: u32 = 3;
+const HEADER_WORDS: u32 = HEADER / 4;
 
-/** Capacities are 8, 10, 12, 14, 16, 20, …: four for each power of two, so that few differ and at most a fifth is unused. */
+/**
+ * The words of runs, with their headers, are 8, 10, 12, 14, 16, 20, …: four sizes for each power of two, so that few differ,
+ * at most a fifth is unused, and those of a power of two, which the slabs of the smallest cells need, fill a page.
+ */
 function kindOf(count: u32): u32 {
-  if (count <= 1 << CAPACITY_SHIFT) return 0;
-  const power = 31 - <u32>clz(count - 1);
-  return ((power - CAPACITY_SHIFT) << 2) + (((count - 1) >> (power - 2)) & 3) + 1;
+  const words = count + HEADER_WORDS;
+  if (words <= 1 << WORDS_SHIFT) return 0;
+  const power = 31 - <u32>clz(words - 1);
+  return ((power - WORDS_SHIFT) << 2) + (((words - 1) >> (power - 2)) & 3) + 1;
 }
 
 function capacityOf(kind: u32): u32 {
   const power = kind >> 2;
-  return min((4 + (kind & 3)) << (power + CAPACITY_SHIFT - 2), CAPACITY_LIMIT);
+  return ((4 + (kind & 3)) << (power + WORDS_SHIFT - 2)) - HEADER_WORDS;
 }
 
 /** Returns the first of `count` guards, all even, or 0 with a status when memory is out. O(1), O(count) for new ones */
@@ -89,6 +94,6 @@ function headOf(kind: u32): Address {
   return ROOT + offsetof<Root>() + (kind << 2);
 }
 
-if (4 << (((GUARD_RUN_KINDS - 1) >> 2) + CAPACITY_SHIFT - 2) < <i32>CAPACITY_LIMIT) {
+if (4 << (((GUARD_RUN_KINDS - 1) >> 2) + WORDS_SHIFT - 2) < <i32>WORDS_LIMIT) {
   ERROR("the longest run must have a list");
 }

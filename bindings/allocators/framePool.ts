@@ -42,6 +42,8 @@ export interface FramePoolStats {
 export class FramePool {
   readonly $memory: LinearMemory;
   readonly #bytes: Readonly<Record<FrameSize, number>>;
+  /** How messages begin: made once, since a text that is made at each call is garbage. */
+  readonly #acquiring: Readonly<Record<FrameSize, string>>;
   /** The pools that have been needed so far. */
   readonly #pools: Partial<Record<FrameSize, Cells>> = {};
   /** Where they lie. */
@@ -53,6 +55,7 @@ export class FramePool {
     memory.assertUsable("framePool");
     this.$memory = memory;
     this.#bytes = checkOptions(options);
+    this.#acquiring = acquiringTexts(this.#bytes);
     const addresses = this.#addresses;
     memory.sites?.register(this, "framePool", (alive) => reservedBytes(alive, addresses));
   }
@@ -72,7 +75,7 @@ export class FramePool {
     assertSameMemory(this.$memory, into, "acquire");
     if (!(into instanceof Bytes)) throw new InvalidArgumentError("acquire: bytes to reuse were expected");
     const pool = this.#pools[size] ?? this.#open(size);
-    pool.allocate(into, `acquiring a ${size} frame of ${this.#bytes[size]} bytes`);
+    pool.allocate(into, this.#acquiring[size]);
     into.$length = this.#bytes[size];
     return into;
   }
@@ -98,7 +101,7 @@ export class FramePool {
     for (const size of SIZES) {
       const pool = this.#pools[size];
       if (!pool?.owns(frame)) continue;
-      pool.free(frame, `releasing a ${size} frame`);
+      pool.free(frame, "releasing a frame");
       return;
     }
     throw new InvalidArgumentError(`release: the bytes at ${frame.$address} are no frame of this pool`);
@@ -149,6 +152,12 @@ export class FramePool {
     this.$memory.assertUsable(operation);
     if (this.#destroyed) throw new DisposedError(`${operation}: the frame pool has been destroyed`);
   }
+}
+
+/** Not in the constructor, where a function that knows the pool would keep it from being collected, and reported. */
+function acquiringTexts(bytes: Readonly<Record<FrameSize, number>>): Record<FrameSize, string> {
+  const texts = SIZES.map((size) => [size, `acquiring a ${size} frame of ${bytes[size]} bytes`]);
+  return Object.fromEntries(texts) as Record<FrameSize, string>;
 }
 
 function reservedBytes(memory: LinearMemory, pools: readonly Address[]): number {

@@ -14,7 +14,7 @@ const CAPACITY_LIMIT = 0x2000_0000;
 
 /** Options of {@link Pool}s. */
 export interface PoolOptions<F extends Fields> {
-  /** The cells to reserve at once. Without {@link grow} there will never be more: nothing is taken later. */
+  /** The cells to reserve at once, and for good. Without {@link grow} there will never be more: nothing is taken later. */
   capacity?: number;
   /** Whether it takes more memory when it is full. Default: true without a capacity, false with one. */
   grow?: boolean;
@@ -72,7 +72,12 @@ export class Pool<F extends Fields> {
   readonly #hooks: PoolHooks | undefined;
   /** The fast paths; undefined where every call goes into wasm: in the debug runtime, with a hook, for large records. */
   readonly #warm: WarmCells<F> | undefined;
+  /** Shows, for a moment, the record that a fresh ref is made of. */
+  readonly #warmCursor!: CursorOf<F>;
   readonly #stopListening: (() => void) | undefined;
+  /** How messages begin: made once, since a text that is made at each call is garbage. */
+  readonly #making: string;
+  readonly #freeing: string;
 
   /**
    * Allocates a record, zero.
@@ -108,45 +113,56 @@ export class Pool<F extends Fields> {
     const { capacity, fixed, destroy } = checkOptions(type, options);
     this.$memory = memory;
     this.type = type;
+    this.#making = `new ${type.name}`;
+    this.#freeing = `freeing a ${type.name}`;
     this.#cells = new Cells(memory, { kind: "pool", cellBytes: type.$rounded, capacity, fixed });
     const address = this.#cells.address("pool");
     memory.sites?.register(this, "pool", poolBytes(address));
-    const newSlow = (into?: CursorOf<F>) => this.#newSlow(into);
-    const freeSlow = (record: Cursor<F> | Ref<F>) => this.#freeSlow(record);
     if (destroy !== undefined) this.#hooks = new PoolHooks(this.#cells, type as AnyStruct, destroy as HookFunction);
     else if (memory.sites === undefined && type.$rounded <= WARM_CELL_LIMIT) {
-      this.#warm = warmCells(memory, type, address, newSlow, freeSlow);
+      this.#warm = warmCells(memory, type, address, this.#newSlow, this.#freeSlow);
+      this.#warmCursor = type.$newCursor(memory);
       this.#stopListening = memory.onClose(this.#warm.close);
     }
-    this.new = (this.#warm?.new ?? newSlow) as NewFunction<F>;
-    this.free = this.#warm?.free ?? freeSlow;
+    this.new = (this.#warm?.new ?? this.#newSlow) as NewFunction<F>;
+    this.free = this.#warm?.free ?? this.#freeSlow;
   }
 
-  #newSlow(into: CursorOf<F> | undefined): CursorOf<F> | Ref<F> {
+  /**
+   * V8 compiles what it has seen called into the loops that call `new`, also if that is rare, and may have nothing left of its
+   * budget for the accessors of fields, whose numbers are then garbage. So this is short.
+   */
+  readonly #newSlow = (into?: CursorOf<F>): CursorOf<F> | Ref<F> => {
+    const isFit = into != null && into.$struct === (this.type as AnyStruct) && into.$memory === this.$memory;
+    return isFit && this.#warm?.claim() ? this.new(into) : this.#newSlowest(into);
+  };
+
+  #newSlowest(into?: CursorOf<F>): CursorOf<F> | Ref<F> {
     const { type, $memory: memory } = this;
     this.#cells.address("new");
     this.#hooks?.assertOpen("new");
     if (into === undefined) {
+      if (this.#warm !== undefined) return this.new(this.#warmCursor).ref();
       const ref = new Ref(type, memory, 0, 0, 1);
-      this.#cells.allocate(ref, `new ${type.name}`);
+      this.#cells.allocate(ref, this.#making);
       return ref;
     }
     assertSameMemory(memory, into, "new");
     if (into.$struct !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
-    if (this.#warm?.claim()) return this.new(into);
-    this.#cells.allocate(into, `new ${type.name}`);
+    this.#warm?.yield(); // a cell is held, but the views had been detached
+    this.#cells.allocate(into, this.#making);
     return into;
   }
 
-  #freeSlow(record: Cursor<F> | Ref<F>): void {
+  readonly #freeSlow = (record: Cursor<F> | Ref<F>): void => {
     this.#cells.address("free");
     this.$assertOwn(record, "free");
     if (this.#warm?.makeRoom()) this.free(record);
-    else if (this.#hooks === undefined) this.#cells.free(record, `freeing a ${this.type.name}`);
+    else if (this.#hooks === undefined) this.#cells.free(record, this.#freeing);
     else this.#hooks.free(record);
-  }
+  };
 
   /** Throws unless `record` is a live record of this pool. */
   $assertOwn(record: Cursor<F> | Ref<F>, operation: string): void {

@@ -24,8 +24,10 @@ export class PoolHooks implements HookOwner {
   readonly #cursor: Cursor;
   /** Records that a hook has freed, whose own hooks come next. */
   readonly #waiting: number[] = [];
-  /** The addresses of the records whose hook is running or waiting. */
-  readonly #dying = new Set<Address>();
+  /** Their addresses. */
+  readonly #waitingAddresses = new Set<Address>();
+  /** The address of the record whose hook is running in a free; 0 while there is none. */
+  #running: Address = 0;
   #state: "idle" | "freeing" | "ending" = "idle";
 
   constructor(cells: Cells, type: AnyStruct, destroy: HookFunction) {
@@ -52,16 +54,20 @@ export class PoolHooks implements HookOwner {
   free(record: Cursor | Ref): void {
     this.assertOpen("free");
     const address = record.$address;
-    if (this.#dying.has(address)) {
+    if (address === this.#running || this.#waitingAddresses.has(address)) {
       throw new ReentrantCallError(`free: the record at ${address} is being freed, and its destroy hook runs or waits`);
     }
-    this.#dying.add(address);
     const waiting = this.#waiting;
-    waiting.push(address, record.$guard, record.$generation);
-    if (this.#state === "freeing") return;
+    if (this.#state === "freeing") {
+      this.#waitingAddresses.add(address);
+      waiting.push(address, record.$guard, record.$generation);
+      return;
+    }
     this.#state = "freeing";
     const sweep = DestroySweep.begin(this.#cells.memory);
+    this.#end(sweep, address, record.$guard, record.$generation);
     for (let next = 0; next < waiting.length; ) {
+      this.#waitingAddresses.delete(waiting[next]!);
       this.#end(sweep, waiting[next]!, waiting[next + 1]!, waiting[next + 2]!);
       next += WAITING_NUMBERS;
       if (next < waiting.length) continue;
@@ -75,9 +81,10 @@ export class PoolHooks implements HookOwner {
   #end(sweep: DestroySweep, address: Address, guard: number, generation: number): void {
     const cursor = this.#cursor;
     place(cursor, address, guard, generation);
+    this.#running = address;
     sweep.run(this.#destroy, cursor);
+    this.#running = 0;
     place(cursor, address, guard, generation); // the hook may have moved it
-    this.#dying.delete(address);
     // In the sweep, since in the debug runtime it may tell of damage, and what waits must end all the same.
     sweep.run(this.#reclaim, cursor);
   }
@@ -107,6 +114,7 @@ export class PoolHooks implements HookOwner {
     for (let address = 0; this.#cells.next(address, cursor); ) {
       address = cursor.$address;
       sweep.run(this.#destroy, cursor);
+      this.#cells.memory.recover(); // the hook may have had the host grow memory
     }
   }
 }

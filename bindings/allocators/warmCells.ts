@@ -71,7 +71,8 @@ export function warmCells<F extends Fields>(
   const giveBack = (end: number): void => {
     const { u32 } = memory;
     let first: Address = 0;
-    for (let index = 0; index < end; index += NUMBERS) {
+    // The list begins with the cell that was freed first, so that the one that was freed last comes to be handed out first.
+    for (let index = end - NUMBERS; index >= 0; index -= NUMBERS) {
       const cell = stock[index]!;
       u32[(cell + CELL_NEXT) >>> 2] = first;
       u32[(cell + CELL_GUARD) >>> 2] = stock[index + 1]! << 2;
@@ -130,6 +131,7 @@ export function warmCells<F extends Fields>(
 
     claim() {
       if (top > 0 || limit === 0) return false;
+      memory.recover();
       const first = memory.exports.claimCells(pool, BATCH) >>> 0;
       const { u32 } = memory;
       for (let cell = first; cell !== 0; cell = u32[(cell + CELL_NEXT) >>> 2]!) top += NUMBERS;
