@@ -74,7 +74,9 @@ describe("the work of one call, counted by the debug module", () => {
       expect(worstFree).toBeLessThanOrEqual(MOST_OF_FREE);
       expect(worstFree).toBeGreaterThan(0);
       expect(worstNew).toBeGreaterThan(0);
-      expect(worstNew).toBeLessThanOrEqual(MOST_OF_NEW);
+      // A slab that is made is searched for in the page heap's bitmap, which has a word for 64 pages and is at most 1,024 long.
+      const words = Math.ceil(runtime.stats().committedBytes / 65_536 / 64);
+      expect(worstNew).toBeLessThanOrEqual(MOST_OF_NEW + 2 * words);
       pool.validate();
     }),
   );
