@@ -74,9 +74,10 @@ describe("the work of one call, counted by the debug module", () => {
       expect(worstFree).toBeLessThanOrEqual(MOST_OF_FREE);
       expect(worstFree).toBeGreaterThan(0);
       expect(worstNew).toBeGreaterThan(0);
-      // A slab that is made is searched for in the page heap's bitmap, which has a word for 64 pages and is at most 1,024 long.
+      // A slab that is made is searched for in the page heap's bitmap, a word for 64 pages: for its run, and before, for one
+      // of guards; a word may be met as free and as used.
       const words = Math.ceil(runtime.stats().committedBytes / 65_536 / 64);
-      expect(worstNew).toBeLessThanOrEqual(MOST_OF_NEW + 2 * words);
+      expect(worstNew).toBeLessThanOrEqual(MOST_OF_NEW + 4 * words);
       pool.validate();
     }),
   );
