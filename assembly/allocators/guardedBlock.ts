@@ -27,6 +27,9 @@ const POISONED: u32 = <u32>POISON * 0x0101_0101;
 /** The most blocks that are held back. */
 export const QUARANTINE_LIMIT: u32 = 64;
 
+/** The most bytes that are held back, so that a program with large blocks does not run out of memory for it: 4 MiB. */
+const QUARANTINE_BYTES: u32 = 4 << 20;
+
 @unmanaged
 class Header {
   front: u32;
@@ -43,6 +46,7 @@ export class Quarantine {
   first: Address;
   last: Address;
   count: u32;
+  bytes: u32;
 }
 
 function headerOf(content: Address): Header {
@@ -89,7 +93,9 @@ export function freeGuarded(heap: ByteHeap, content: Address): u32 {
   else queue.first = content;
   queue.last = content;
   queue.count++;
-  if (queue.count > QUARANTINE_LIMIT) leaveQuarantine(heap);
+  // No sum of blocks in one memory passes 32 bits.
+  queue.bytes += header.size;
+  while (queue.count > QUARANTINE_LIMIT || queue.bytes > QUARANTINE_BYTES) leaveQuarantine(heap);
   return 1;
 }
 
@@ -118,6 +124,7 @@ export function dropQuarantine(heap: ByteHeap): void {
 function leaveQuarantine(heap: ByteHeap): void {
   const content = heap.quarantine.first;
   const header = headerOf(content);
+  heap.quarantine.bytes -= min(heap.quarantine.bytes, header.size);
   const isWell = advance(heap.quarantine, header.next);
   const raw = rawOf(content);
   // Where the raw block begins may be known no more: then it stays as it is.
@@ -137,6 +144,7 @@ function advance(queue: Quarantine, next: Address): bool {
   queue.first = 0;
   queue.last = 0;
   queue.count = 0;
+  queue.bytes = 0;
   return isWell;
 }
 

@@ -60,7 +60,8 @@ export interface MallocFunctions {
  * Blocks up to 256 bytes come from size classes 16 bytes apart, larger ones from a good fit with boundary tags that merges
  * at once. Every free and reallocation is checked: an address at which no block of this heap, in use, begins is an
  * {@link InvalidAddressError}. An address alone cannot tell whether the block at it is still the one that it was given for;
- * {@link bytes} can, and so can the debug runtime for the last 64 blocks freed.
+ * {@link bytes} can, and so can the debug runtime for the last 64 blocks freed,
+ * as far as they come to 4 MiB.
  *
  * @example
  * using heap = runtime.byteHeap();

@@ -4,7 +4,7 @@ import { HELD_BACK_LIMIT } from "../support/heapModel.js";
 import { withRuntime } from "../support/runtimes.js";
 
 const POISON = 0xcb;
-const SIZES = [1, 20, 200, 300, 5000, 100_000];
+const SIZES = [1, 20, 200, 300, 5000, 60_000];
 
 const withHeap = (body: (heap: ByteHeap, memory: Uint8Array, runtime: Runtime) => void) =>
   withRuntime({ debug: true, initialBytes: 1 << 24 }, (runtime) => {
@@ -151,4 +151,13 @@ test("a long overrun of one block over those behind it is told of, and the rest 
     expect(() => heap.free(blocks[30]!)).toThrow(CorruptionError);
     for (const block of blocks.slice(0, 30)) heap.free(block);
     expect(heap.allocate(5000)).toBeGreaterThan(0);
+  }));
+
+test("no more than 4 MiB are held back, and nothing of a block that is larger", () =>
+  withHeap((heap) => {
+    for (let count = 0; count < 20; count++) heap.free(heap.allocate(1_000_000));
+    expect(heap.stats()).toMatchObject({ blocks: 4 });
+    heap.free(heap.allocate(5_000_000));
+    expect(heap.stats()).toMatchObject({ blocks: 0 });
+    heap.validate();
   }));

@@ -5,6 +5,8 @@ import { PAGE } from "./runtimes.js";
 
 /** The blocks that the debug module holds back after their free, at most. */
 export const HELD_BACK_LIMIT = 64;
+/** The most bytes that it holds back. */
+const HELD_BACK_BYTES = 4 << 20;
 
 /** What the model knows of a block in use. */
 export interface HeapBlock {
@@ -41,7 +43,9 @@ export class HeapModel {
   operations = 0;
   outOfMemory = 0;
   #refusals = 0;
-  #heldBack = 0;
+  /** The sizes of the blocks that are held back, the first to leave first, and their sum. */
+  readonly #heldBack: number[] = [];
+  #heldBytes = 0;
   #stamp = 0;
   #checks = 0;
   /** The addresses in use, in order, to find overlaps. */
@@ -106,7 +110,7 @@ export class HeapModel {
       const moved = this.heap.reallocate(block.address, size);
       this.#checkContent(block, moved, Math.min(size, block.size));
       this.#forget(block);
-      if (this.runtime.debug) this.#hold(1);
+      this.#hold(block.size);
       this.#add(moved, size, 16);
     });
   }
@@ -116,7 +120,7 @@ export class HeapModel {
     this.#checkContent(block, block.address, block.size);
     this.heap.free(block.bytes ?? block.address);
     this.#forget(block);
-    this.#hold(1);
+    this.#hold(block.size + (block.bytes === undefined ? 0 : CHECKED_HEADER));
   }
 
   usableSize(block: HeapBlock): void {
@@ -137,7 +141,7 @@ export class HeapModel {
       () => {
         this.heap.allocateMany(size, addresses);
         for (const address of addresses) this.#add(address, size, 16);
-        if (count > 0) this.#hold(1); // the list of the call itself
+        if (count > 0) this.#hold(count * 4); // the list of the call itself
       },
       () => expect(addresses.every((address) => address === 7)).toBe(true),
     );
@@ -151,14 +155,18 @@ export class HeapModel {
     this.heap.freeMany(addresses);
     this.operations += blocks.length + 1;
     expect(addresses.every((address) => address === 0)).toBe(true);
-    for (const block of blocks) this.#forget(block);
-    if (blocks.length > 0) this.#hold(blocks.length + 1);
+    for (const block of blocks) {
+      this.#forget(block);
+      this.#hold(block.size);
+    }
+    if (blocks.length > 0) this.#hold(blocks.length * 4);
   }
 
   trim(): void {
     this.operations++;
     this.heap.trim();
-    this.#heldBack = 0;
+    this.#heldBack.length = 0;
+    this.#heldBytes = 0;
   }
 
   /** Tries to free, to reallocate and to measure what is no block in use. */
@@ -215,7 +223,7 @@ export class HeapModel {
     const stats = this.heap.stats();
     const live = this.blocks.length;
     const heldBack = stats.blocks - live;
-    if (!this.#isTight || !this.runtime.debug) expect(heldBack).toBe(this.#heldBack);
+    if (!this.#isTight || !this.runtime.debug) expect(heldBack).toBe(this.#heldBack.length);
     else expect(heldBack >= 0 && heldBack <= HELD_BACK_LIMIT).toBe(true);
     expect(stats.refusals).toBe(this.#refusals);
     let usable = 0;
@@ -318,9 +326,14 @@ export class HeapModel {
     expect.fail(`${address} is no block in use, but was not refused`);
   }
 
-  /** Debug module: notes that blocks have been freed, which are held back for a while. */
-  #hold(count: number): void {
-    if (this.runtime.debug) this.#heldBack = Math.min(this.#heldBack + count, HELD_BACK_LIMIT);
+  /** Debug module: notes that a block has been freed, which is held back for a while. */
+  #hold(size: number): void {
+    if (!this.runtime.debug) return;
+    this.#heldBack.push(size);
+    this.#heldBytes += size;
+    while (this.#heldBack.length > HELD_BACK_LIMIT || this.#heldBytes > HELD_BACK_BYTES) {
+      this.#heldBytes -= this.#heldBack.shift()!;
+    }
   }
 }
 
