@@ -135,6 +135,14 @@ export class Bins {
     return this.findSlow(size, own);
   }
 
+  /** As {@link find}, taken out of its bin. */
+  @inline
+  takeFit(size: u32): Address {
+    const block = this.find(size);
+    if (block) this.remove(changetype<TaggedBlock>(block));
+    return block;
+  }
+
   private findSlow(size: u32, own: u32): Address {
     let row = own >> SECOND_SHIFT;
     let bits = load<u32>(this.row(row)) & ((<u32>-2) << (own & (SECOND_COUNT - 1)));

@@ -18,7 +18,7 @@ import { allocateSmallBlock, freeSmallBlock, SMALL_BLOCK_SIZE } from "../memory/
 import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { Areas, freeAllAreas, trimAreas } from "./area";
-import { BINS_SIZE, Bins, blockSizeFor, TaggedBlock } from "./boundaryTag";
+import { BINS_SIZE, Bins, blockSizeFor } from "./boundaryTag";
 import { endChecked } from "./checkedBlock";
 import {
   allocateGuarded,
@@ -29,11 +29,13 @@ import {
   reallocateGuarded,
 } from "./guardedBlock";
 import {
+  allocateFree,
   allocateLarge,
   allocateLargeAligned,
   blockOf,
   checkLarge,
   contentBytes,
+  freeKnown,
   freeLarge,
   growAtEnd,
   growInPlace,
@@ -160,9 +162,9 @@ export class ByteHeap {
     if (size == 0 || size > SIZE_LIMIT) return fail(Status.INVALID_SIZE, size);
     if (isSpanPage(address)) {
       if (size <= SMALL_LIMIT && sizeClassOf(size) == sizeClassOf(usable)) return address;
-    } else if (max(size, usable) > SMALL_LIMIT || size <= usable) {
-      const isPlaced = size > SMALL_LIMIT || size << 1 > usable;
-      if (isPlaced && resizeLarge(this, blockOf(address), blockSizeFor(size))) return address;
+    } else {
+      const resized = resizeLarge(this, address, size);
+      if (resized) return resized;
     }
     const moved = this.take(size);
     if (!moved) return size <= usable ? address : 0; // what is to become smaller fits where it is
@@ -225,7 +227,7 @@ function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
   let block = takeFromRing(sizeClass, LOOK_LIMIT);
   if (block) return block;
   if (!hasFreeSpan(heap.spanPages)) {
-    const last = min(number + LENDING_CLASSES, CLASS_COUNT);
+    const last = heap.spanPages.count ? min(number + LENDING_CLASSES, CLASS_COUNT) : 0;
     for (let next = number + 1; next <= last; next++) {
       countStep();
       const lender = heap.classOf(next);
@@ -246,9 +248,9 @@ function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
 
 /** Takes a small block from the areas, if they have one free; otherwise 0. */
 function takeAmongLarge(heap: ByteHeap, number: u32): Address {
-  if (!heap.bins.find(blockSizeFor(classBytes(number)))) return 0;
-  heap.smallAmongLarge++;
-  return allocateLarge(heap.areas, heap.bins, changetype<Address>(heap), classBytes(number));
+  const block = allocateFree(heap.areas, heap.bins, classBytes(number));
+  if (block) heap.smallAmongLarge++;
+  return block;
 }
 
 /** When no page is to be had: a span with room may lie behind more full ones than were looked at, and areas may have room. */
@@ -274,17 +276,26 @@ function giveLarge(heap: ByteHeap, address: Address): u32 {
 }
 
 /**
- * Resizes a large block in place: down, into free memory behind it, or into new pages, but only where no block that is free
- * elsewhere would do, or the heap would grow around its own holes.
+ * Resizes a block of the areas, and returns its address from now on; 0 if it has to go elsewhere. It grows into free memory
+ * behind it, into a free block elsewhere, and only then into new pages, or the heap would grow around its own holes.
  */
-function resizeLarge(heap: ByteHeap, block: TaggedBlock, size: u32): bool {
+function resizeLarge(heap: ByteHeap, content: Address, size: u32): Address {
   const areas = heap.areas;
   const bins = heap.bins;
-  if (size <= block.size) {
-    shrink(areas, bins, block, size);
-    return true;
+  const block = blockOf(content);
+  const blockSize = blockSizeFor(size);
+  if (blockSize <= block.size) {
+    // What becomes small goes to its class, unless it keeps more than half of what it has.
+    if (size <= SMALL_LIMIT && size << 1 <= contentBytes(block)) return 0;
+    shrink(areas, bins, block, blockSize);
+    return content;
   }
-  return growInPlace(areas, bins, block, size) || (!bins.find(size) && growAtEnd(areas, bins, block, size));
+  if (growInPlace(areas, bins, block, blockSize)) return content;
+  const moved = allocateFree(areas, bins, size);
+  if (!moved) return growAtEnd(areas, bins, block, blockSize) ? content : 0;
+  memory.copy(moved, content, contentBytes(block));
+  freeKnown(areas, bins, block);
+  return moved;
 }
 
 /** Returns a new heap, or 0 with a status. */

@@ -11,16 +11,24 @@ import { Bins, BLOCK_GRAIN, BLOCK_MINIMUM, blockSizeFor, TAG_SIZE, TaggedBlock }
 /** Returns the content of a block for `bytes`, or 0 with a status. O(1) */
 export function allocateLarge(areas: Areas, bins: Bins, heap: Address, bytes: u32): Address {
   const size = blockSizeFor(bytes);
-  let address = bins.find(size);
-  if (address) bins.remove(changetype<TaggedBlock>(address));
-  else address = growAreas(areas, bins, heap, size);
-  if (!address) return 0;
-  const block = changetype<TaggedBlock>(address);
+  const block = bins.takeFit(size) || growAreas(areas, bins, heap, size);
+  return block ? take(areas, bins, changetype<TaggedBlock>(block), size) : 0;
+}
+
+/** As {@link allocateLarge}, from what the areas have; 0 if nothing there is large enough. O(1) */
+export function allocateFree(areas: Areas, bins: Bins, bytes: u32): Address {
+  const size = blockSizeFor(bytes);
+  const block = bins.takeFit(size);
+  return block ? take(areas, bins, changetype<TaggedBlock>(block), size) : 0;
+}
+
+/** Takes `size` bytes of a free block that is in no bin, and returns their content. */
+function take(areas: Areas, bins: Bins, block: TaggedBlock, size: u32): Address {
   block.tag = block.size;
   cutTail(bins, block, size);
   areas.freeBytes -= block.size;
   areas.allocations++;
-  return address + TAG_SIZE;
+  return changetype<Address>(block) + TAG_SIZE;
 }
 
 /** As {@link allocateLarge}, with the content at a multiple of `alignment`, a power of two above 16. */
@@ -42,7 +50,7 @@ export function allocateLargeAligned(areas: Areas, bins: Bins, heap: Address, by
   block.heap = front.heap;
   block.next.previous = changetype<Address>(block);
   front.tag = gap;
-  giveBackSlow(areas, bins, front);
+  freeKnown(areas, bins, front);
   shrink(areas, bins, block, blockSizeFor(bytes));
   return aligned;
 }
@@ -141,8 +149,8 @@ function giveBack(areas: Areas, bins: Bins, given: TaggedBlock): void {
   if (next.tag == 0) releaseTail(areas, bins, block);
 }
 
-/** As {@link giveBack}, for those who are not in a hurry. */
-function giveBackSlow(areas: Areas, bins: Bins, block: TaggedBlock): void {
+/** Frees a block that is known to be one in use: {@link giveBack}, which is compiled in place where it matters. */
+export function freeKnown(areas: Areas, bins: Bins, block: TaggedBlock): void {
   giveBack(areas, bins, block);
 }
 
@@ -171,7 +179,7 @@ export function shrink(areas: Areas, bins: Bins, block: TaggedBlock, size: u32):
   tail.tag = rest;
   tail.heap = block.heap;
   next.previous = changetype<Address>(tail);
-  giveBackSlow(areas, bins, tail);
+  freeKnown(areas, bins, tail);
 }
 
 /** Grows a block in use, in place, to `size` bytes if what lies behind it is free. True if it has. O(1) */
