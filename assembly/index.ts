@@ -92,7 +92,6 @@ export const ARENA_SERIAL: u32 = offsetof<Arena>("serial");
 export const ARENA_BIRTH: u32 = offsetof<Arena>("birth");
 export const MARK_SERIAL: u32 = offsetof<Mark>("serial");
 
-export const POOL_STRIDE: u32 = offsetof<Pool>("stride");
 export const POOL_SLABS: u32 = offsetof<Pool>("slabs");
 export const POOL_SLAB_PAGES: u32 = offsetof<Pool>("slabPages");
 export const POOL_CAPACITY: u32 = offsetof<Pool>("capacity");
@@ -105,7 +104,6 @@ export const CELL_NEXT: u32 = offsetof<FreeCell>("next");
 export const CELL_GUARD: u32 = offsetof<FreeCell>("guard");
 export const BYTE_HEAP_DAMAGED: u32 = offsetof<ByteHeap>("damaged");
 export const BYTE_HEAP_REFUSALS: u32 = offsetof<ByteHeap>("refusals");
-export const FINDINGS_SIZE: u32 = offsetof<Findings>();
 export const FINDINGS_VIOLATION: u32 = offsetof<Findings>("violation");
 export const FINDINGS_ADDRESS: u32 = offsetof<Findings>("address");
 export const FINDINGS_BLOCKS: u32 = offsetof<Findings>("blocks");

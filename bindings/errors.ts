@@ -2,8 +2,9 @@
  * Every error that Tidemark throws.
  *
  * Each class has a `code` that stays the same across versions, and puts the numbers that explain it in the message. An
- * operation that throws one of these has changed nothing, and the runtime goes on working. The one exception is
- * {@link DestroyHookError}, which tells of something that went wrong in an operation that is done.
+ * operation that throws one of these has changed nothing, and the runtime goes on working. The exceptions are
+ * {@link DestroyHookError}, and in the debug runtime {@link CorruptionError}, which may tell of something that went wrong in
+ * an operation that is done.
  */
 
 /** The stable codes, one per error class. */

@@ -41,7 +41,7 @@ export interface RuntimeOptions {
   /** Take the debug module: poison on reset, exact detection of leaked regions, leaks told of, slower. Default false. */
   debug?: boolean;
   /**
-   * Told, in the debug runtime, of whatever owns memory (an arena, a region pool, a sorted map, the runtime itself) and is
+   * Told, in the debug runtime, of whatever owns memory (an arena, a pool, a byte heap, a collection, the runtime itself) and is
    * garbage-collected without having been disposed of; by default a warning on the console. The engine collects when it
    * likes, never while the program runs synchronously, and perhaps not at all before the process ends. A runtime that is
    * dropped with all that is in it is one leak. A function that refers to an owner keeps it from being collected.
@@ -289,7 +289,7 @@ export class Runtime {
   }
 
   /**
-   * Runs the destroy hooks of all records that are alive, the newest first (see {@link struct}), and lets go of the memory
+   * Runs the destroy hooks of all records that are alive (those of arenas the newest first, see {@link struct}), and lets go of the memory
    * and of all that is in it. A second call does nothing.
    *
    * @throws {ReentrantCallError} in a destroy hook that another operation has called; nothing has changed

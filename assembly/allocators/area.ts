@@ -38,7 +38,7 @@ export class EndTag extends TaggedBlock {
 export const END_SIZE: u32 = 28;
 
 /** The bytes of an area that no block can have. */
-export const AREA_OVERHEAD: u32 = AREA_HEADER + END_SIZE;
+const AREA_OVERHEAD: u32 = AREA_HEADER + END_SIZE;
 if ((AREA_HEADER + TAG_SIZE) % BLOCK_GRAIN != 0) ERROR("the content of an area's first block must be aligned");
 if ((END_SIZE - TAG_SIZE) % BLOCK_GRAIN != 0) ERROR("the end must lie where a block could begin");
 if (END_SIZE < TAG_SIZE + sizeof<Address>()) ERROR("the end must have room for the way to its area");

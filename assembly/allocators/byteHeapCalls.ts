@@ -5,21 +5,22 @@ import { fail } from "../memory/root";
 import { GRANULE } from "../memory/sizeClass";
 import { Status } from "../memory/status";
 import { ByteHeap } from "./byteHeap";
+import { isChecked } from "./checkedBlock";
 
 export function byteHeapAllocate(heap: ByteHeap, size: u32, alignment: u32): Address {
   return alignment <= GRANULE ? heap.allocate(size) : heap.allocateAligned(size, alignment);
 }
 
 export function byteHeapFree(heap: ByteHeap, address: Address): u32 {
-  return heap.free(address);
+  return isChecked(address) ? refuse(heap, Status.INTERIOR_ADDRESS, address) : heap.free(address);
 }
 
 export function byteHeapReallocate(heap: ByteHeap, address: Address, size: u32): Address {
-  return heap.reallocate(address, size);
+  return isChecked(address) ? <Address>refuse(heap, Status.INTERIOR_ADDRESS, address) : heap.reallocate(address, size);
 }
 
 export function byteHeapUsableSize(heap: ByteHeap, address: Address): u32 {
-  return heap.usableSize(address);
+  return isChecked(address) ? <u32>fail(Status.INTERIOR_ADDRESS, <u32>address) : heap.usableSize(address);
 }
 
 /** The pages that the heap has taken from the page heap. */
@@ -55,13 +56,13 @@ export function freeMany(heap: ByteHeap, count: u32, list: Address): u32 {
     const word = list + ((<usize>index) << 2);
     const address = load<Address>(word);
     // Where the list itself lies nobody's block was: one that had been freed before the list was made.
-    if (!(address == list ? refuseList(heap, list) : heap.free(address))) return index;
+    if (!(address == list ? refuse(heap, Status.FREED_ADDRESS, list) : byteHeapFree(heap, address))) return index;
     store<Address>(word, 0);
   }
   return count;
 }
 
-function refuseList(heap: ByteHeap, list: Address): u32 {
+function refuse(heap: ByteHeap, status: u32, address: Address): u32 {
   heap.refusals++;
-  return <u32>fail(Status.FREED_ADDRESS, <u32>list);
+  return <u32>fail(status, <u32>address);
 }

@@ -1,9 +1,9 @@
 // Checked blocks: blocks of a byte heap with a guard, for bytes that know when they have been freed.
 //
-//   block   ┌──────┬──────┬───────┬───┬──────────────── ─ ─
-//           │ next │ link │ guard │   │ content
-//           └──────┴──────┴───────┴───┴──────────────── ─ ─
-//           0                         16
+//   block   ┌──────┬──────┬───────┬──────┬──────────────── ─ ─
+//           │ next │ link │ guard │ seal │ content
+//           └──────┴──────┴───────┴──────┴──────────────── ─ ─
+//           0                            16
 //
 // The heap has a list of them, so that their guards end with it. No block begins where the content does: an address of
 // checked bytes cannot be freed as if it were a block's, which would leave the bytes without knowing.
@@ -21,8 +21,10 @@ class CheckedBlock {
   /** Where the address of this block is kept: in the `next` before it, or in the heap. */
   link: Address;
   guard: Address;
-  unused: u32;
+  /** The block's address, mixed with {@link SEAL}: tells it from the other blocks, whatever is in those. */
+  seal: u32;
 }
+const SEAL: u32 = 0x5ea1_5ea1;
 const HEADER: u32 = offsetof<CheckedBlock>();
 if (HEADER & 15 || offsetof<CheckedBlock>("next") != 0)
   ERROR("the content must be aligned as the block is, and the link to the next begin it");
@@ -42,10 +44,19 @@ export function allocateChecked(heap: ByteHeap, size: u32): Address {
   block.next = first;
   block.link = changetype<Address>(heap) + offsetof<ByteHeap>("checked");
   block.guard = guard;
+  block.seal = <u32>address ^ SEAL;
   if (first) changetype<CheckedBlock>(first).link = address;
   heap.checked = address;
   memory.fill(address + HEADER, 0, size);
   return address + HEADER;
+}
+
+/** True if the block at `address` is one of checked bytes, which is freed as such or not at all. */
+export function isChecked(address: Address): bool {
+  if (address & 15 || !isCommitted(address)) return false;
+  const block = changetype<CheckedBlock>(address);
+  if (block.seal != (<u32>address ^ SEAL) || block.link & 3 || !isCommitted(block.link)) return false;
+  return load<Address>(block.link) == address;
 }
 
 /** The guard of the block whose content is at `content`, which must be one. */
@@ -68,7 +79,11 @@ export function freeChecked(heap: ByteHeap, content: Address, guard: Address): u
     (!next || isLinked(next, address));
   if (!isListed) return refuse(heap, Status.CORRUPT_BLOCK, content);
   const link = block.link;
-  if (!heap.free(address)) return 0;
+  block.seal = 0;
+  if (!heap.free(address)) {
+    block.seal = <u32>address ^ SEAL;
+    return 0;
+  }
   store<Address>(link, next);
   if (next) changetype<CheckedBlock>(next).link = link;
   freeGuard(guard);

@@ -25,7 +25,7 @@ const FREED: u32 = 0x4652_4545;
 const POISONED: u32 = <u32>POISON * 0x0101_0101;
 
 /** The most blocks that are held back. */
-export const QUARANTINE_LIMIT: u32 = 64;
+const QUARANTINE_LIMIT: u32 = 64;
 
 /** The most bytes that are held back, so that a program with large blocks does not run out of memory for it: 4 MiB. */
 const QUARANTINE_BYTES: u32 = 4 << 20;

@@ -6,7 +6,7 @@
 // TypeScript claims free cells a few at a time and hands them out itself (bindings/allocators/warmCells.ts); in the debug
 // module, and for large cells, everything is a call.
 
-import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
+import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE, pagesFor } from "../memory/alignment";
 import { clear, isPoisoned, poison } from "../memory/clear";
 import { guardPagesFor, RETIRED_CELL } from "../memory/guardRun";
 import { availablePages, Owner, ownerByte, ownerOf } from "../memory/pageHeap";
@@ -31,7 +31,7 @@ import {
 } from "./slab";
 
 /** The largest cell, in bytes: that of the largest struct. */
-export const CELL_LIMIT: u32 = 1 << 20;
+const CELL_LIMIT: u32 = 1 << 20;
 
 /** Behind each cell of the debug module, to show writes past its end. */
 export const CELL_CANARY: u64 = 0x5afe_c0de_5afe_c0de;
@@ -312,8 +312,13 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
   if (cellBytes == 0 || cellBytes > CELL_LIMIT) return fail(Status.INVALID_SIZE, cellBytes);
   const content = max(<u32>alignUp(cellBytes, GRAIN), offsetof<FreeCell>());
   const stride = content + (IS_DEBUG ? <u32>sizeof<u64>() : 0);
-  const pages = slabPagesFor(stride);
+  let pages = slabPagesFor(stride);
   let cells = cellsIn(pages, stride);
+  // A pool that will never have more than a part of a slab takes no more than that.
+  if (isFixed && capacity < cells) {
+    cells = capacity;
+    pages = pagesFor(FIRST_CELL + cells * stride);
+  }
   const first = isFixed ? min(capacity, cells) : cells;
   if (!hasRoomFor(capacity, cells, pages)) return 0;
   const address = allocateSlab(0, pages, first);

@@ -180,7 +180,7 @@ export function isRunStart(address: Address): bool {
 }
 
 /** The pages in use by `owner`. */
-export function ownerPages(owner: u8): u32 {
+function ownerPages(owner: u8): u32 {
   return load<u32>(OWNER_PAGES + ((<usize>owner) << 2));
 }
 

@@ -96,13 +96,13 @@ export class ByteHeap {
 
   /** The heap's address, for guest modules that import `assembly/allocators/byteHeap`. */
   get address(): Address {
-    this.#assertAlive("address");
-    return this.#address;
+    return this.#open("address");
   }
 
-  #assertAlive(operation: string): void {
+  #open(operation: string): Address {
     this.$memory.assertUsable(operation);
     if (this.#address === 0) throw new DisposedError(`${operation}: the byte heap has been destroyed`);
+    return this.#address;
   }
 
   /** True once the heap has been destroyed, alone or with the runtime. */
@@ -121,7 +121,7 @@ export class ByteHeap {
   allocate(size: number, options?: AllocationOptions): Address {
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
     const alignment = options === undefined ? NATURAL_ALIGNMENT : checkAlignment(options);
-    const address = this.$memory.exports.byteHeapAllocate(this.address, size, alignment) >>> 0;
+    const address = this.$memory.exports.byteHeapAllocate(this.#open("allocate"), size, alignment) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes aligned to ${alignment}`);
     this.#note(address, size);
     return address;
@@ -146,7 +146,7 @@ export class ByteHeap {
   reallocate(address: Address, size: number): Address {
     checkAddress(address);
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
-    const moved = this.$memory.exports.byteHeapReallocate(this.address, address, size) >>> 0;
+    const moved = this.$memory.exports.byteHeapReallocate(this.#open("reallocate"), address, size) >>> 0;
     if (moved === 0) throw this.#failure(`reallocating the block at ${address} to ${size} bytes`);
     this.#sites?.delete(address);
     this.#note(moved, size);
@@ -169,7 +169,7 @@ export class ByteHeap {
 
   #release(address: Address): void {
     checkAddress(address);
-    if (this.$memory.exports.byteHeapFree(this.address, address) === 0) throw this.#failure(`freeing ${address}`);
+    if (this.$memory.exports.byteHeapFree(this.#open("free"), address) === 0) throw this.#failure(`freeing ${address}`);
     this.#sites?.delete(address);
   }
 
@@ -187,7 +187,7 @@ export class ByteHeap {
     if (!(into instanceof Bytes)) throw new InvalidArgumentError("bytes: bytes to reuse were expected");
     const { exports } = this.$memory;
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
-    const address = exports.byteHeapAllocateChecked(this.address, size) >>> 0;
+    const address = exports.byteHeapAllocateChecked(this.#open("bytes"), size) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes`);
     this.#note(address, size);
     const guard = exports.byteHeapCheckedGuard(address) >>> 2;
@@ -202,7 +202,7 @@ export class ByteHeap {
       throw new InvalidArgumentError(`free takes an address or bytes, not ${describe(bytes)}`);
     assertLive(bytes);
     const { $address: address, $guard: guard } = bytes;
-    if (this.$memory.exports.byteHeapFreeChecked(this.address, address, guard << 2) === 0) {
+    if (this.$memory.exports.byteHeapFreeChecked(this.#open("free"), address, guard << 2) === 0) {
       throw this.#failure(`freeing the bytes at ${address}`);
     }
     this.#sites?.delete(address);
@@ -216,7 +216,7 @@ export class ByteHeap {
    */
   usableSize(address: Address): number {
     checkAddress(address);
-    const size = this.$memory.exports.byteHeapUsableSize(this.address, address) >>> 0;
+    const size = this.$memory.exports.byteHeapUsableSize(this.#open("usableSize"), address) >>> 0;
     if (size === 0) throw this.#failure(`the usable size of ${address}`);
     return size;
   }
@@ -229,7 +229,7 @@ export class ByteHeap {
   allocateMany(size: number, addresses: Uint32Array): void {
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
     const isListed = this.#withList(addresses, (list, count) => {
-      const done = this.$memory.exports.byteHeapAllocateMany(this.address, count, size, list);
+      const done = this.$memory.exports.byteHeapAllocateMany(this.#open("allocateMany"), count, size, list);
       if (done === 0) throw this.$memory.failure(`allocating ${count} blocks of ${size} bytes`);
       addresses.set(this.$memory.u32.subarray(list >>> 2, (list >>> 2) + count));
     });
@@ -246,7 +246,7 @@ export class ByteHeap {
   freeMany(addresses: Uint32Array): void {
     const free = (list: Address, count: number) => {
       this.$memory.u32.set(addresses, list >>> 2);
-      const done = this.$memory.exports.byteHeapFreeMany(this.address, count, list);
+      const done = this.$memory.exports.byteHeapFreeMany(this.#open("freeMany"), count, list);
       for (let index = 0; index < done; index++) this.#sites?.delete(addresses[index]!);
       if (done < count) {
         const error = this.#failure(`freeing ${addresses[done]}, number ${done} of ${count}`);
@@ -271,7 +271,7 @@ export class ByteHeap {
       throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
     }
     const { exports, u8 } = this.$memory;
-    const heap = this.address;
+    const heap = this.#open("many");
     if (addresses.buffer === u8.buffer) {
       throw new InvalidArgumentError(
         "the addresses must not be a view of the memory itself, which may grow under them",
@@ -305,7 +305,7 @@ export class ByteHeap {
    * const guest = await runtime.instantiate(bytes, { env: heap.asMalloc() });
    */
   asMalloc(): MallocFunctions {
-    const heap = this.address;
+    const heap = this.#open("asMalloc");
     const memory = this.$memory;
     const present = memory.rootWord("ROOT_GUEST_HEAP");
     if (present !== 0 && present !== heap) {
@@ -318,7 +318,7 @@ export class ByteHeap {
 
   /** Gives back to the page heap what is kept for the next allocations, and lets go of the blocks held back for debugging. */
   trim(): void {
-    this.$memory.exports.trimByteHeap(this.address);
+    this.$memory.exports.trimByteHeap(this.#open("trim"));
     this.#assertUndamaged();
   }
 
@@ -328,7 +328,7 @@ export class ByteHeap {
    * @throws {CorruptionError} if the walk meets a violation
    */
   stats(): ByteHeapStats {
-    const heap = this.address;
+    const heap = this.#open("stats");
     const { memory, counted } = this.#walk();
     return {
       blocks: counted.blocks,
@@ -352,7 +352,7 @@ export class ByteHeap {
   }
 
   #walk() {
-    const heap = this.address;
+    const heap = this.#open("validate");
     const memory = this.$memory;
     const counted = walk(memory, "byte heap", (findings) => memory.exports.validateByteHeap(heap, findings));
     return { memory, counted };
@@ -362,6 +362,7 @@ export class ByteHeap {
   destroy(): void {
     if (this.destroyed) return;
     const memory = this.$memory;
+    memory.recover(); // the host may have grown memory
     if (memory.rootWord("ROOT_GUEST_HEAP") === this.#address) memory.exports.setGuestHeap(0);
     memory.sites?.unregister(this);
     this.#forgetSource?.();

@@ -6,10 +6,10 @@ import { type Address, PAGE_SIZE } from "../memory/module.js";
 import { type Findings, walk } from "./findings.js";
 
 /** The words of a pool in linear memory that TypeScript reads. */
-export type PoolWord = `POOL_${string}`;
+type PoolWord = `POOL_${string}`;
 
 /** What {@link Cells} are made of. */
-export interface CellsOptions {
+interface CellsOptions {
   /** What messages and leaks call it. */
   readonly kind: LeakKind & ("pool" | "framePool");
   readonly cellBytes: number;

@@ -133,6 +133,7 @@ export class FramePool {
   /** Ends all frames and gives their memory back. A second call does nothing. */
   destroy(): void {
     if (this.destroyed) return;
+    this.$memory.recover(); // the host may have grown memory
     this.#destroyed = true;
     this.$memory.sites?.unregister(this);
     for (const size of SIZES) this.#pools[size]?.destroy();

@@ -122,7 +122,7 @@ export class Pool<F extends Fields> {
     else if (memory.sites === undefined && type.$rounded <= WARM_CELL_LIMIT) {
       this.#warm = warmCells(memory, type, address, this.#newSlow, this.#freeSlow);
       this.#warmCursor = type.$newCursor(memory);
-      this.#stopListening = memory.onClose(this.#warm.close);
+      this.#stopListening = closeWith(memory, this.#warm);
     }
     this.new = (this.#warm?.new ?? this.#newSlow) as NewFunction<F>;
     this.free = this.#warm?.free ?? this.#freeSlow;
@@ -133,7 +133,7 @@ export class Pool<F extends Fields> {
    * budget for the accessors of fields, whose numbers are then garbage. So this is short.
    */
   readonly #newSlow = (into?: CursorOf<F>): CursorOf<F> | Ref<F> => {
-    const isFit = into != null && into.$struct === (this.type as AnyStruct) && into.$memory === this.$memory;
+    const isFit = into != null && into.$moves === (this.type as AnyStruct) && into.$memory === this.$memory;
     return isFit && this.#warm?.claim() ? this.new(into) : this.#newSlowest(into);
   };
 
@@ -148,7 +148,7 @@ export class Pool<F extends Fields> {
       return ref;
     }
     assertSameMemory(memory, into, "new");
-    if (into.$struct !== (type as AnyStruct)) {
+    if (into.$moves !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
     this.#warm?.yield(); // a cell is held, but the views had been detached
@@ -228,6 +228,7 @@ export class Pool<F extends Fields> {
   /** As {@link clear}, and gives all memory back. A second call does nothing. */
   destroy(): void {
     if (this.#cells.destroyed) return;
+    this.$memory.recover(); // the host may have grown memory
     const sweep = this.#hooks?.endAll("destroy");
     this.#warm?.close();
     this.#stopListening?.();
@@ -270,6 +271,12 @@ export class Pool<F extends Fields> {
     this.#warm?.yield();
     this.#cells.validate();
   }
+}
+
+/** Has the fast paths closed when the memory is, without keeping a pool alive that a program has dropped. */
+function closeWith<F extends Fields>(memory: LinearMemory, warm: WarmCells<F>): () => void {
+  const weak = new WeakRef(warm);
+  return memory.onClose(() => weak.deref()?.close());
 }
 
 function checkOptions<F extends Fields>(type: StructType<F>, options: PoolOptions<F>) {

@@ -8,7 +8,7 @@ import {
   type TidemarkError,
 } from "../errors.js";
 import { Bytes, encodeText, utf8Length } from "../layout/bytes.js";
-import type { CopyTarget, Cursor } from "../layout/cursor.js";
+import { type CopyTarget, type Cursor, describeRecord } from "../layout/cursor.js";
 import { descriptorOf } from "../layout/descriptor.js";
 import { newSequence } from "../layout/fields.js";
 import type { FieldType } from "../layout/fieldType.js";
@@ -100,7 +100,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    */
   new<F extends Fields>(type: StructType<F>, into?: CursorOf<F>): CursorOf<F> {
     // What passes this is a struct and a cursor of it over this memory; all else is for the slow path.
-    if (into == null || into.$struct !== (type as AnyStruct) || into.$memory !== this.$memory) {
+    if (into == null || into.$moves !== (type as AnyStruct) || into.$memory !== this.$memory) {
       return this.#newSlow(type, into);
     }
     const address = this.$cursor;
@@ -117,8 +117,8 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     assertStruct(type);
     const into = given === undefined ? type.$newCursor(this.$memory) : given;
     assertSameMemory(this.$memory, into, "new");
-    if (into.$struct !== (type as AnyStruct)) {
-      throw new InvalidArgumentError(`new ${type.name}: the cursor is of ${into.$struct?.name}`);
+    if (into.$moves !== (type as AnyStruct)) {
+      throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
     const address = type.$destroy === undefined ? this.#bump(type.$rounded) : this.#bumpHooked(type as AnyStruct);
     place(into, address, this.$guard, this.$generation);

@@ -90,7 +90,7 @@ export function warmCells<F extends Fields>(
 
   return {
     new: (into) => {
-      if (top === 0 || into == null || into.$struct !== (type as AnyStruct) || into.$memory !== memory) {
+      if (top === 0 || into == null || into.$moves !== (type as AnyStruct) || into.$memory !== memory) {
         return newSlow(into);
       }
       const { i32, f64 } = memory;

@@ -197,7 +197,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   #view(map: Address, address: Address, cursor: Cursor | undefined): Cursor | undefined {
     const memory = this.$memory;
     const type = this.#valueType as StructType<never>;
-    if (cursor !== undefined && (cursor?.$struct !== (type as unknown) || cursor.$memory !== memory)) {
+    if (cursor !== undefined && (cursor?.$moves !== (type as unknown) || cursor.$memory !== memory)) {
       throw new InvalidArgumentError(`get takes a cursor of ${type.name} of the same runtime, not ${describe(cursor)}`);
     }
     if (address === 0) return undefined;

@@ -7,6 +7,9 @@ import type { Address } from "../memory/module.js";
 import { Layout } from "./sortedMapLayout.js";
 import type { GivenValue, Shown } from "./sortedMapTypes.js";
 
+/** What makes a cursor one on a copy: no ref to it can be had, and nobody else moves it. */
+const FLEETING = { $fleeting: { value: true }, $moves: { value: undefined } };
+
 /**
  * A movable view of one entry of a sorted map: each map has one, which its queries and its iteration move.
  *
@@ -44,7 +47,7 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     this.#valueBytes = valueType.size;
     this.#valuesOffset = memory.u32[(map + Layout.VALUES_OFFSET) >>> 2]!;
     this.#keyCursor = keyType instanceof StructType ? keyType.$newCursor(memory) : undefined;
-    if (this.#keyCursor !== undefined) Object.defineProperty(this.#keyCursor, "$fleeting", { value: true });
+    if (this.#keyCursor !== undefined) Object.defineProperties(this.#keyCursor, FLEETING);
     this.#valueCursor = valueType instanceof StructType ? valueType.$newCursor(memory) : undefined;
   }
 

@@ -28,6 +28,11 @@ export const REF_SIZE = 12;
 export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** The struct whose fields this cursor shows; on the prototype. */
   declare readonly $struct: StructType<F>;
+  /**
+   * The same struct, for what moves the cursor to ask for: refs do not have it, nor cursors on copies, which are moved by
+   * their owner alone.
+   */
+  declare readonly $moves: StructType<F> | undefined;
   /** Views of nested structs and inline arrays, by the number of the field. */
   $parts: Location[] | undefined = undefined;
 
@@ -84,7 +89,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   follow<Name extends RefName<F>>(name: Name, into: CursorOf<RefTarget<F, Name>> = this as never): boolean {
     assertLive(this);
     const target = this.$struct.$refTarget(name);
-    if (into?.$struct !== target) {
+    if (into?.$moves !== target) {
       throw new InvalidArgumentError(`follow: ${name} refers to a ${target.name}, not to ${describeRecord(into)}`);
     }
     assertSameMemory(this.$memory, into, "follow");
@@ -136,7 +141,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    */
   copyTo(target: CopyTarget, into: CursorOf<F> = this.$struct.$newCursor(this.$memory)): CursorOf<F> {
     assertLive(this);
-    if (into?.$struct !== this.$struct) {
+    if (into?.$moves !== this.$struct) {
       throw new InvalidArgumentError(`copyTo moves a cursor of ${this.$struct.name}, not ${describeRecord(into)}`);
     }
     if (typeof target?.$copyIn !== "function") {
@@ -149,7 +154,8 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
 
 /** How a message calls what was given for a cursor or ref. */
 export function describeRecord(given: unknown): string {
-  if (given instanceof Cursor || given instanceof Ref) return `one of ${given.$struct.name}`;
+  if (given instanceof Ref) return `a ref of ${given.$struct.name}`;
+  if (given instanceof Cursor) return `${given.$fleeting ? "one on a copy" : "one"} of ${given.$struct.name}`;
   return given instanceof Location ? "an array or bytes" : describe(given);
 }
 

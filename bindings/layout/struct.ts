@@ -355,6 +355,7 @@ type CursorClass = new (memory: LinearMemory) => Cursor;
 function cursorClass(type: AnyStruct, memory: LinearMemory): CursorClass {
   class StructCursor extends Cursor {}
   Object.defineProperty(StructCursor.prototype, "$struct", { value: type });
+  Object.defineProperty(StructCursor.prototype, "$moves", { value: type });
   Object.keys(type.fields).forEach((name, part) => {
     const field = type.fields[name] as FieldType<unknown>;
     const accessor = field.$codec.accessor(memory, type.offsets[name] as number, part);

@@ -18,7 +18,7 @@ import { Status } from "./status.js";
 
 /** What has destroy hooks to run before the memory is let go of. */
 export interface HookOwner {
-  /** Runs the hooks of all records that are alive, the newest first; it must not throw. */
+  /** Runs the hooks of all records that are alive; it must not throw. */
   $beforeDispose(sweep: DestroySweep): void;
 }
 
@@ -170,7 +170,7 @@ export class LinearMemory {
     const committed = this.rootWord("ROOT_COMMITTED_PAGES");
     const free = this.rootWord("ROOT_FREE_PAGES");
     const maximum = this.rootWord("ROOT_MAXIMUM_PAGES");
-    const need = `${requested} pages (${requested * PAGE_SIZE} bytes) in one run were needed`;
+    const need = `${requested} pages (${requested * PAGE_SIZE} bytes) were needed`;
     const have = `${committed - free} of ${committed} pages are in use, the maximum is ${maximum}`;
     switch (this.rootWord("ROOT_STATUS")) {
       case Status.MAXIMUM_REACHED:
