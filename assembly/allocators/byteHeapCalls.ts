@@ -20,7 +20,7 @@ export function byteHeapReallocate(heap: ByteHeap, address: Address, size: u32):
 }
 
 export function byteHeapUsableSize(heap: ByteHeap, address: Address): u32 {
-  return isChecked(address) ? <u32>fail(Status.INTERIOR_ADDRESS, <u32>address) : heap.usableSize(address);
+  return heap.usableSize(address);
 }
 
 /** The pages that the heap has taken from the page heap. */
