@@ -82,7 +82,7 @@ if (1 << LINEAR_SHIFT != SECOND_COUNT * BLOCK_GRAIN) ERROR("the first row must e
  * Half of all blocks have a free neighbour, at random, so that a branch on that is mispredicted every other time, and
  * costs more than the work. Nothing here branches on it: where there is no block to remove, {@link nobody} is removed,
  * where there is none to be told of a change, a word is written that nobody reads, and a bin that has become empty keeps
- * its bit until a search meets it (benchmark case heap/large: 11 % more operations, heap/large-resized: 18 %).
+ * its bit until a search meets it (benchmark case heap/mixed: 11 % more operations, heap/reallocating: 18 %).
  */
 @unmanaged
 export class Bins {
