@@ -267,6 +267,8 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  * it, `runtime.dispose()`. Of all the records that end together, in whichever arenas they lie, the newest goes first, and
  * all of them are live until the last hook has run.
  *
+ * A record of a pool has its hook called when it is freed, or with all others when the pool is cleared or ends: see `Pool.free`.
+ *
  * - In a hook, the arenas that are about to end their records hand out nothing more, and cannot be reset, rewound or
  *   destroyed: that is a {@link ReentrantCallError}. Other arenas, and collections, can be used as ever. While
  *   `runtime.dispose()` runs the hooks, all arenas are about to end, and all the runtime's calls are a
@@ -275,7 +277,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  *   {@link DestroyHookError}. In a loop that goes where the errors of handlers go.
  * - A hook is synchronous: what it does later finds the record gone.
  * - Such records are made one by one. The struct cannot be nested in another, be the element of an array, or a key or
- *   value of a collection; `copyTo` copies none of its records. A record takes 40 bytes more, and costs several times as
+ *   value of a collection; `copyTo` copies none of its records. In an arena a record takes 40 bytes more, and costs several times as
  *   much as one without a hook.
  *
  * @param name as messages and `ref("name")` show it
