@@ -158,28 +158,28 @@ export function freeKnown(areas: Areas, bins: Bins, block: TaggedBlock): void {
 function cutTail(bins: Bins, block: TaggedBlock, size: u32): void {
   const rest = block.size - size;
   if (rest < BLOCK_MINIMUM) return;
-  const next = block.next;
-  block.tag = size;
-  const tail = block.next;
-  tail.previous = changetype<Address>(block);
+  const tail = split(block, size);
   tail.tag = rest | 1;
-  tail.heap = block.heap;
-  next.previous = changetype<Address>(tail);
   bins.insert(tail);
 }
 
 /** Cuts a block in use down to `size`, whatever lies behind it. */
 export function shrink(areas: Areas, bins: Bins, block: TaggedBlock, size: u32): void {
-  const rest = block.size - size;
-  if (rest < BLOCK_MINIMUM) return;
+  if (block.size - size < BLOCK_MINIMUM) return;
+  freeKnown(areas, bins, split(block, size));
+}
+
+/** Makes two blocks in use of one, the first of `size` bytes, and returns the second. */
+function split(block: TaggedBlock, size: u32): TaggedBlock {
   const next = block.next;
+  const rest = block.size - size;
   block.tag = size;
   const tail = block.next;
   tail.previous = changetype<Address>(block);
   tail.tag = rest;
   tail.heap = block.heap;
   next.previous = changetype<Address>(tail);
-  freeKnown(areas, bins, tail);
+  return tail;
 }
 
 /** Grows a block in use, in place, to `size` bytes if what lies behind it is free. True if it has. O(1) */
