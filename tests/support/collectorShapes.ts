@@ -52,6 +52,7 @@ const declarations: Readonly<Record<string, Declaration>> = {
   watcher: { bytes: 24, strong: { 0: "watcher" }, weak: { 4: "node", 8: "watcher", 12: "hooked", 16: "nodes" } },
   hooked: { bytes: 24, isHooked: true, strong: { 0: "hooked", 4: "node" }, weak: { 8: "hooked", 12: "node" } },
   hookedLeaf: { bytes: 8, isHooked: true },
+  hookedPair: { bytes: 16, isHooked: true, strong: { 0: "hookedPair", 4: "hookedPair" } },
   largeHooked: { bytes: 20_000, isHooked: true, strong: { 19996: "hooked" } },
   // Arrays: of numbers, of references, of structs.
   bytes: { bytes: 1, isArray: true },
@@ -130,6 +131,8 @@ export function heapShape(name: string): HeapShape {
 
 /** The shapes that a random choice takes from, as often as they stand here: small ones are met most. */
 export const usualShapes: readonly HeapShape[] = [
-  ..."node node node node left right leaf box tiny wide watcher watcher hooked hooked hookedLeaf".split(" "),
+  ..."node node node node left right leaf box tiny wide watcher watcher hooked hooked hookedLeaf hookedPair hookedPair".split(
+    " ",
+  ),
   ..."bytes numbers nodes tree tree forest records weakNodes large huge largeHooked".split(" "),
 ].map(heapShape);

@@ -486,4 +486,27 @@ export const scenarios: readonly Scenario[] = [
       if (found !== undefined) model.store(live, 0, found);
     };
   }),
+  scenario("what a dying ring refers to is dropped before all its hooks have run", "hookedPair", (graph, model) => {
+    const holder = graph.rooted("hookedPair");
+    const ring = graph.below(holder, 0, "hookedPair");
+    const other = graph.below(ring, 0, "hookedPair");
+    model.store(other, 0, ring);
+    const held = graph.below(ring, 1, "hookedPair");
+    graph.below(held, 0, "hookedPair");
+    model.store(other, 1, held);
+    model.store(holder, 1, held);
+    model.store(holder, 0, undefined);
+    return () => model.store(holder, 1, undefined);
+  }),
+  scenario("what a dying ring refers to is taken up by what lives", "hookedPair", (graph, model) => {
+    const holder = graph.rooted("hookedPair");
+    const ring = graph.below(holder, 0, "hookedPair");
+    const other = graph.below(ring, 0, "hookedPair");
+    model.store(other, 0, ring);
+    const held = graph.below(ring, 1, "hookedPair");
+    model.store(other, 1, held);
+    const kept = model.keep(held)!;
+    model.store(holder, 0, undefined);
+    return [() => model.store(holder, 1, held), () => model.release(kept)];
+  }),
 ];

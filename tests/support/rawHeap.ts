@@ -49,9 +49,11 @@ export const strategies = [
 ] as const;
 export type Strategy = (typeof strategies)[number]["strategy"];
 
-/** Each strategy in each module, for `describe.each`. */
+/** Each strategy in each module, for `describe.each`; in the debug module only where `TIDEMARK_TEST_KINDS` says so. */
 export const heapKinds = strategies.flatMap(({ strategy }) =>
-  (["release", "debug"] as const).map((module) => ({ strategy, module, debug: module === "debug" })),
+  (process.env.TIDEMARK_TEST_KINDS === "debug" ? (["debug"] as const) : (["release", "debug"] as const)).map(
+    (module) => ({ strategy, module, debug: module === "debug" }),
+  ),
 );
 
 export const HOOKED = 1;

@@ -294,8 +294,10 @@ export class ShadowHeap {
   }
 
   /** Ends what is under way and runs whole cycles; then exactly what is reachable must be there. */
-  collect(units = 1_000_000): void {
+  collect(stepUnits = 1_000_000): void {
     this.operations++;
+    // A run of cycle collection looks at no more than its step allows.
+    const units = this.heap.strategy === "refcount" ? Math.max(stepUnits, 1_000_000) : stepUnits;
     this.hand.length = 0;
     const hooksBefore = this.hooksRun;
     const hook = (object: number) => this.#hook(object);
