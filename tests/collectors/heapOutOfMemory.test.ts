@@ -26,7 +26,7 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
             const model = tryShadowHeap(runtime, {
               strategy,
               isTight: true,
-              visitLimit: 1 + random.below(300),
+              stepUnits: 1 + random.below(300),
               ...(seed % 2 === 0 ? {} : { inHook: randomHook(random) }),
             });
             if (model === undefined) return;
@@ -147,7 +147,7 @@ describe.each(strategies)(
           const model = new ShadowHeap(runtime, {
             strategy,
             shapes: ["nodes", "node", "leaf", "hooked"].map(heapShape),
-            visitLimit: 100_000,
+            stepUnits: 100_000,
           });
           model.allowRefusals();
           const graph = new Graph(model);

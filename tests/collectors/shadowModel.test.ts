@@ -23,12 +23,12 @@ describe.each(heapKinds)("a $strategy heap of the $module module", ({ strategy, 
           fc.array(shadowOperation, { maxLength: 80, size: "max" }),
           fc.nat(1_000_000),
           fc.constantFrom(0, 4, 1000),
-          (list, seed, visitLimit) => {
+          (list, seed, stepUnits) => {
             const random = new RandomNumbers(seed * 2 + 1);
             const model = new ShadowHeap(runtime, {
               strategy,
               minimumBytes: 1 + (seed % 3) * 4000,
-              visitLimit: visitLimit === 0 ? 1 : visitLimit,
+              stepUnits: stepUnits === 0 ? 1 : stepUnits,
               ...(seed % 2 === 0 ? {} : { inHook: randomHook(random) }),
             });
             for (const operation of list) {

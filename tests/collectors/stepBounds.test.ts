@@ -181,7 +181,7 @@ describe.each(heapKinds)("a step of a $strategy heap of the $module module", ({ 
   test.each(graphs)("keeps to its budget with $name", async ({ build }) => {
     await withCollectorRuntime({ debug, maximumBytes: 1024 * MEBIBYTE }, (runtime) => {
       // A limit of visits that a run of cycle collection meets in the midst.
-      const heap = new RawHeap(runtime, { strategy, shapes, visitLimit: 5000, minimumBytes: 2_000_000_000 });
+      const heap = new RawHeap(runtime, { strategy, shapes, stepUnits: 5000, minimumBytes: 2_000_000_000 });
       const scope = heap.openScope();
       const { live, drop } = build(heap, scope);
       finish(runtime, heap, 1000, isBounded);

@@ -84,9 +84,9 @@ function scenario(
 /** Two holders with a node below each, and others around them, so that there is something to mark before and after. */
 function twoHolders(graph: Graph) {
   const first = graph.rooted();
-  graph.chain(first, 4, 3);
+  graph.chain(first, 1, 3);
   const second = graph.rooted();
-  graph.chain(second, 4, 3);
+  graph.chain(second, 1, 3);
   return { first, second, below: graph.below(second, 0) };
 }
 
@@ -421,7 +421,7 @@ export const scenarios: readonly Scenario[] = [
     const { first } = twoHolders(graph);
     const holder = graph.rooted();
     const ring = graph.ring(holder, 0, 4);
-    graph.ring(ring[2]!, 4, 3);
+    graph.ring(ring[2]!, 1, 3);
     return [
       () => {
         const held = model.load(holder, 0)!;

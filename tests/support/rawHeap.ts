@@ -5,7 +5,7 @@ import { type HeapShape, heapShapes } from "./collectorShapes.js";
 
 /** What the module exports for collected heaps. Addresses come back signed. */
 export interface CollectorExports {
-  createHeap(strategy: number, minimumBytes: number, visitLimit: number): number;
+  createHeap(strategy: number, minimumBytes: number, stepUnits: number): number;
   destroyHeap(heap: number): void;
   heapSlotList(heap: number, count: number): number;
   heapAddType(
@@ -34,6 +34,7 @@ export interface CollectorExports {
   heapHooked(heap: number): void;
   heapBeginCycle(heap: number): void;
   heapNextObject(heap: number, type: number, after: number): number;
+  heapFigures(heap: number): void;
   heapValidate(heap: number, findings: number): number;
   allocateFindings(): number;
   freeFindings(findings: number): void;
@@ -100,8 +101,8 @@ export interface RawHeapOptions {
   readonly strategy: Strategy;
   /** The allocation that starts a cycle at the earliest; default 16 KiB, so that small tests meet cycles. */
   readonly minimumBytes?: number;
-  /** Objects visited by one run of cycle collection inside a step; default 1,000. */
-  readonly visitLimit?: number;
+  /** The most units that are owed at a time, while pacing is not behind; default 1,000. */
+  readonly stepUnits?: number;
   /** The shapes to declare, in their order in `heapShapes`; default all. */
   readonly shapes?: readonly HeapShape[];
 }
@@ -126,12 +127,12 @@ export class RawHeap {
   /** @throws {Error} if memory is too small for the heap and its types */
   constructor(
     readonly runtime: Runtime,
-    { strategy, minimumBytes = 16_384, visitLimit = 1000, shapes = heapShapes }: RawHeapOptions,
+    { strategy, minimumBytes = 16_384, stepUnits = 1000, shapes = heapShapes }: RawHeapOptions,
   ) {
     this.strategy = strategy;
     this.exports = runtime.$memory.exports as unknown as CollectorExports;
     const { number } = strategies.find((each) => each.strategy === strategy)!;
-    this.address = this.exports.createHeap(number, minimumBytes, visitLimit) >>> 0;
+    this.address = this.exports.createHeap(number, minimumBytes, stepUnits) >>> 0;
     if (this.address === 0) throw runtime.$memory.failure("making a heap");
     this.types = heapShapes.map((shape) => (shapes.includes(shape) ? this.#declare(shape) : 0));
   }
@@ -180,10 +181,12 @@ export class RawHeap {
   }
 
   get objects(): number {
+    this.exports.heapFigures(this.address);
     return this.word("HEAP_OBJECTS");
   }
 
   get bytes(): number {
+    this.exports.heapFigures(this.address);
     return this.word("HEAP_BYTES");
   }
 
@@ -277,6 +280,7 @@ export class RawHeap {
 
   /** Walks over the whole heap. @throws {Error} with what is wrong */
   validate(): void {
+    if (this.exports.heapValidate === undefined) return;
     const findings = this.exports.allocateFindings() >>> 0;
     if (findings === 0) return; // memory is out: a later walk will do
     const isWell = this.exports.heapValidate(this.address, findings) !== 0;

@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import { type HeapShape, heapShape, heapShapes, type SlotShape } from "./collectorShapes.js";
 import type { RandomNumbers } from "./randomNumbers.js";
 import { ARRAY_HEADER, RawHeap, type RawHeapOptions } from "./rawHeap.js";
+import { PAGE } from "./runtimes.js";
 
 /** An object as it has to be. */
 export interface ShadowObject {
@@ -50,6 +51,8 @@ const END_BYTES = 40;
 const SLOTS_LOOKED_AT = 512;
 /** What is in hand is the last that was loaded: so many objects. */
 const HAND = 6;
+/** The units of a step that does everything. */
+const LARGE_STEP = 1_000_000;
 const SCOPES = 6;
 const HANDLES = 400;
 const KEPT = 40;
@@ -294,14 +297,14 @@ export class ShadowHeap {
   }
 
   /** Ends what is under way and runs whole cycles; then exactly what is reachable must be there. */
-  collect(stepUnits = 1_000_000): void {
+  collect(units = LARGE_STEP): void {
     this.operations++;
-    // A run of cycle collection looks at no more than its step allows.
-    const units = this.heap.strategy === "refcount" ? Math.max(stepUnits, 1_000_000) : stepUnits;
     this.hand.length = 0;
     const hooksBefore = this.hooksRun;
     const hook = (object: number) => this.#hook(object);
     this.heap.collect({ hook, units });
+    // A run of cycle collection looks at no more than its step allows.
+    if (this.heap.strategy === "refcount" && units < LARGE_STEP) this.heap.collect({ hook, units: LARGE_STEP });
     // What hooks have stored, opened or dropped may have made garbage again.
     if (this.#inHook !== undefined && this.hooksRun > hooksBefore) {
       for (let hooks = -1; hooks !== this.hooksRun; ) {
@@ -684,10 +687,10 @@ function isZero(memory: Uint8Array, address: number, size: number): boolean {
   return true;
 }
 
-/** The pages in use, without those of guards, which are kept for good. */
+/** The pages in use, without those of guards, which are kept for good, and the last of small blocks, which is kept too. */
 function pagesInUse(runtime: Runtime): number {
   const { usedBytes, bytesByOwner } = runtime.stats();
-  return (usedBytes - bytesByOwner.guards) / 65_536;
+  return (usedBytes - bytesByOwner.guards - Math.min(bytesByOwner.smallBlocks, PAGE)) / PAGE;
 }
 
 /** Makes a model, or returns undefined if memory is too small for it. */
