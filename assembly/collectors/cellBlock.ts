@@ -107,7 +107,6 @@ export function firstCell(cells: u32, lead: u32): u32 {
   return (BLOCK_HEADER + 2 * bits + lead + 7) & ~7;
 }
 
-
 /** `floor(offset × reciprocal >> 32)` divides by the stride, exactly for every offset below 2^16 and every stride up to it. */
 export function reciprocalOf(stride: u32): u32 {
   return <u32>((((<u64>1) << 32) + stride - 1) / stride);
