@@ -39,7 +39,7 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
             model.end();
           }),
       ),
-      { numRuns: scaled(30) },
+      { numRuns: scaled(30), includeErrorInReport: true },
     );
     if (scaled(30) >= 10) expect(refusals).toBeGreaterThan(0);
   });

@@ -44,9 +44,10 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
     const order: ShadowObject[] = [];
     let checked = 0;
     const inHook = (model: ShadowHeap, dying: ShadowObject) => {
-      order.push(dying);
       const { chain, watchers, nodes, nodeWatchers } = made;
       const place = chain.indexOf(dying);
+      if (place < 0) return; // the end of the test
+      order.push(dying);
       expect(model.loadWeak(watchers[place]!, 2)).toBeUndefined();
       if (!isRefcount) {
         // All that dies with it is known, hooked or not.
@@ -77,6 +78,7 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
   test("the hooks of a ring run before any of it is freed", async () => {
     let ring: ShadowObject[] = [];
     const inHook = (model: ShadowHeap, dying: ShadowObject) => {
+      if (!ring.includes(dying)) return; // the end of the test
       // A walk around the ring, from anywhere: the model compares the payload at each load.
       let object = dying;
       for (let count = 0; count < ring.length; count++) object = model.load(object, 0)!;
@@ -107,6 +109,7 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
   test("what dies cannot be stored in what lives, but in what dies with it", async () => {
     let refused = 0;
     let live!: ShadowObject;
+    let ring!: ShadowObject;
     const inHook = (model: ShadowHeap, dying: ShadowObject) => {
       if (model.scopes.length === 0) return; // the end of the test
       const { address } = dying;
@@ -122,7 +125,9 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
         expect(model.heap.at(slot)).toBe(before);
         refused++;
       }
-      expect(model.store(dying, 0, dying)).toBe(true);
+      const isStored = model.store(dying, 0, dying);
+      // Under reference counting what dies by its count, by itself, cannot be counted again.
+      if (!isRefcount || dying === ring) expect(isStored).toBe(true);
       // And what lives in what dies, which is of no consequence.
       expect(model.store(dying, 0, live)).toBe(true);
     };
@@ -130,7 +135,7 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
       live = graph.rooted("hooked");
       graph.below(live, 0, "hooked");
       for (let count = 0; count < 4; count++) graph.garbage("hooked");
-      const ring = graph.garbage("hooked", (object) => model.store(object, 0, object));
+      ring = graph.garbage("hooked", (object) => model.store(object, 0, object));
       model.collect();
       expect([refused, ring.hooksRun]).toEqual([10, 1]);
       model.end();
@@ -143,7 +148,7 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
       const scope = model.openScope()!;
       const made = model.allocate(heapShape("hooked"), 0, scope)!.target;
       // Each third is kept by the one that dies, which keeps nothing.
-      if (model.hooksRun % 3 === 0) model.store(dying, 0, made);
+      if (model.hooksRun % 3 === 0 && dying.shape === made.shape) model.store(dying, 0, made);
       model.endScope(scope);
     };
     for (const units of [1, 2, 7, 1000]) {
