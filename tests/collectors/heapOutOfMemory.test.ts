@@ -45,7 +45,7 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
   });
 
   test("fills up, collects, and can be filled as far again", async () => {
-    await withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+    await withCollectorRuntime({ debug, maximumBytes: 200 * PAGE }, (runtime) => {
       const model = new ShadowHeap(runtime, { strategy, isTight: true });
       const filled: number[] = [];
       for (let round = 0; round < 4; round++) {
