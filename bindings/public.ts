@@ -5,6 +5,7 @@ export { Pool, type PoolOptions, type PoolStats } from "./allocators/pool.js";
 export { Region, RegionPool } from "./allocators/region.js";
 export type { ArenaMark, ArenaOptions, ArenaStats } from "./allocators/space.js";
 export { type Entry, SortedMap, type SortedMapOptions, type SortedMapStats } from "./collections/sortedMap.js";
+export { Scope } from "./collectors/scope.js";
 export * from "./errors.js";
 export { Bytes } from "./layout/bytes.js";
 export { type CopyTarget, Cursor, Ref } from "./layout/cursor.js";

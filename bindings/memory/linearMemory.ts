@@ -12,6 +12,7 @@ import {
   type TidemarkError,
 } from "../errors.js";
 import type { AllocationSites } from "./allocationSites.js";
+import type { Collector } from "./collector.js";
 import { DestroySweep } from "./destroySweep.js";
 import { type ModuleExports, PAGE_SIZE, ROOT } from "./module.js";
 import { Status } from "./status.js";
@@ -44,6 +45,13 @@ export class LinearMemory {
   disposed = false;
   /** How many destroy hooks are running, one inside another. */
   hooksRunning = 0;
+  /**
+   * How many handlers of events are running: 1 at the most, but where one loop's handler has a host run another loop's. The
+   * part of an async handler that runs after an `await` is not counted: it runs between events, as a collection does.
+   */
+  handlersRunning = 0;
+  /** Whoever has work to do between events, for the loop to call: heaps, from their making to their destroying. */
+  readonly collectors = new Set<Collector>();
   /** A sweep to use again. */
   idleSweep: DestroySweep | undefined = undefined;
   /**
@@ -97,6 +105,7 @@ export class LinearMemory {
     const sweep = DestroySweep.begin(this);
     for (const owner of [...this.hookOwners].reverse()) owner.$beforeDispose(sweep);
     this.hookOwners.clear();
+    this.collectors.clear();
     this.sites?.clear();
     this.recover(); // a hook may have had the host grow memory
     this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
