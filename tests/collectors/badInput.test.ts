@@ -276,6 +276,8 @@ describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
     withRuntime({ debug: run.debug, initialBytes: MEBIBYTE, maximumBytes: 2 * MEBIBYTE }, (runtime) => {
       const heap = runtime.heap(run.strategy, { types });
       for (let round = 0; round < 3; round++) {
+        const ballast = runtime.arena();
+        ballast.bytes(128 << 10);
         const scope = runtime.scope();
         const head = heap.new(Node, scope);
         const walker = heap.cursor(Node);
@@ -294,6 +296,7 @@ describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
         }
         expect(error).toEqual(code("OUT_OF_MEMORY"));
         expect(count).toBeGreaterThan(1_000);
+        ballast.destroy(); // `validate` needs some for its findings
         heap.validate();
         heap.collect();
         expect(heap.stats().objects).toBe(count);
