@@ -97,7 +97,6 @@ export class Scope {
 
   /** Ends every handle made in it. A second call does nothing. Runs no destroy hook: those run when the heap works. */
   end(): void {
-    if (this.#ended) return;
     this.#ended = true;
     this.#sites?.unregister(this);
     const range = this.#range;

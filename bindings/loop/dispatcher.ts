@@ -184,7 +184,7 @@ export class Dispatcher implements Tower {
       try {
         collector.$settle();
       } catch (error) {
-        if (!this.#runtime.disposed) this.#report(error, context, payload);
+        this.#report(error, context, payload);
       }
     }
   }

@@ -132,7 +132,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     if (this.#room !== undefined && this.#queue.hasRoom) this.#announceRoom();
     if (this.#queue.length === 0 && this.#dispatcher.inFlight === 0) this.#endIdle();
     this.#wake();
-    this.#resting = this.#isRunning && this.#queue.length === 0 && !this.#hopping;
+    this.#resting = this.#isRunning && this.#queue.length === 0;
   }
 
   /** Gives one heap one step. Like an event that fails, a step that fails is reported, and stops the loop if it must. */
@@ -294,7 +294,6 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     }
     const done = new Deferred<void>();
     this.#runner = { until, done };
-    this.#idleTime.renew();
     this.#advance();
     return done.promise;
   }

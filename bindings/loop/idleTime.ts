@@ -27,7 +27,7 @@ export class IdleTime {
     return this.#quiet < this.#collectors.size;
   }
 
-  /** Events have been handled, or others may have used the heaps: there may be something to do again. */
+  /** An event has ended, or is about to begin: there may be something to do again. */
   renew(): void {
     this.#quiet = 0;
   }

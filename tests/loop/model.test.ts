@@ -502,7 +502,6 @@ class Simulation {
           await expect(promise).rejects.toBeInstanceOf(LoopStateError);
         } else {
           model.runner = { until: step.until, promise: promised };
-          model.quiet = 0;
           model.advance();
         }
         break;
