@@ -12,7 +12,9 @@ export type LeakKind =
   | "block"
   | "framePool"
   | "frame"
-  | "scope";
+  | "scope"
+  | "heap"
+  | "handle";
 
 /** Memory of one kind, made in one place of the program. */
 export interface Leak {

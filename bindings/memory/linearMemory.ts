@@ -6,6 +6,7 @@ import {
   LimitExceededError,
   OutOfMemoryError,
   ReentrantCallError,
+  ResurrectionError,
   SealedError,
   StaleMarkError,
   StaleReferenceError,
@@ -212,6 +213,10 @@ export class LinearMemory {
         );
       case Status.POOL_FULL:
         return new LimitExceededError(`${operation}: all ${requested} cells of the pool are in use, or retired`);
+      case Status.RESURRECTION:
+        return new ResurrectionError(
+          `${operation}: the object at ${requested} is dying, and nothing that lives may refer to it`,
+        );
       case Status.DESTROY_HOOK:
         return new InvalidArgumentError(
           `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,
