@@ -90,6 +90,7 @@ const OWNERS = [
   "pools",
   "heapSpans",
   "heapAreas",
+  "collected",
 ] as const;
 
 /** Who owns pages. */

@@ -21,7 +21,7 @@ import { now, Steps } from "./steps.js";
 const STRATEGY_NUMBERS = { refcount: 1, "mark-sweep": 2, "mark-sweep-stop": 3 } as const;
 
 /** More units than there can be to do. */
-const UNLIMITED = 0x7fff_ffff;
+const UNLIMITED = 0xffff_ffff;
 
 /** What an entry of the handle table takes, in bytes. */
 const HANDLE_BYTES = 8;
@@ -33,7 +33,6 @@ type HeapWord = `HEAP_${string}`;
 interface CollectedOptions {
   readonly stepUnits: number;
   readonly minimumBytes: number;
-  readonly visitLimit: number;
 }
 
 /** The handles of one heap in one scope, which wasm has. */
@@ -96,8 +95,8 @@ export class CollectedObjects extends Objects implements HookOwner {
     };
     this.types = new HeapTypes(this, factory, declared);
     const { exports } = memory;
-    const { minimumBytes, visitLimit } = options;
-    const heap = exports.createHeap(STRATEGY_NUMBERS[strategy], minimumBytes, visitLimit) >>> 0;
+    const { minimumBytes, stepUnits } = options;
+    const heap = exports.createHeap(STRATEGY_NUMBERS[strategy], minimumBytes, stepUnits) >>> 0;
     if (heap === 0) throw memory.failure("making a heap");
     try {
       addTypes(memory, heap, this.types.all);
@@ -313,9 +312,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     if (this.destroyed || this.working) return;
     const owed = this.memory.exports.heapOwed(this.#heap) >>> 0;
     if (owed === 0) return;
-    const { stepUnits } = this.#options;
-    const isBehind = this.#figure("HEAP_OVERRUN") !== 0;
-    this.#perform(this.#budget(isBehind ? Math.min(owed, UNLIMITED) : Math.min(owed, stepUnits)), false);
+    this.#perform(owed, false);
   }
 
   $idle(): boolean {
@@ -413,6 +410,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     const cycles = this.memory.u32[this.#cyclesWord]!;
     if (cycles === this.#toldCycles) return undefined;
     this.#toldCycles = cycles;
+    this.memory.exports.heapFigures(this.#heap);
     return this.#steps.tell(this.strategy, {
       cycle: cycles,
       units: this.#figure("HEAP_LAST_CYCLE_UNITS"),
@@ -428,6 +426,7 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   stats(): Omit<HeapStats, "strategy"> {
     const steps = this.#steps;
+    this.memory.exports.heapFigures(this.#heap);
     steps.count(this.#figure("HEAP_FREED_OBJECTS"));
     return {
       objects: this.#figure("HEAP_OBJECTS"),
@@ -446,6 +445,7 @@ export class CollectedObjects extends Objects implements HookOwner {
       floatingBytes: this.#figure("HEAP_FLOATING_BYTES"),
       pendingDecrements: this.#figure("HEAP_PENDING"),
       candidates: this.#figure("HEAP_CANDIDATES"),
+      overruns: this.#figure("HEAP_OVERRUNS"),
     };
   }
 

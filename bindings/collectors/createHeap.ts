@@ -10,7 +10,6 @@ const STRATEGIES: readonly Strategy[] = ["manual", "refcount", "mark-sweep", "ma
 
 const DEFAULT_STEP_UNITS = 2000;
 const DEFAULT_MINIMUM_BYTES = 1 << 20;
-const DEFAULT_VISIT_LIMIT = 100_000;
 const UNIT_LIMIT = 0x7fff_ffff;
 const BYTES_LIMIT = 0xffff_ffff;
 
@@ -28,18 +27,12 @@ export function createHeap(memory: LinearMemory, strategy: Strategy, options: He
   if (typeof options !== "object" || options === null) {
     throw new InvalidArgumentError(`heaps take an object of options, but were given ${describe(options)}`);
   }
-  const {
-    types,
-    stepUnits = DEFAULT_STEP_UNITS,
-    minimumBytes = DEFAULT_MINIMUM_BYTES,
-    visitLimit = DEFAULT_VISIT_LIMIT,
-  } = options;
+  const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES } = options;
   checkInteger("stepUnits", stepUnits, 1, UNIT_LIMIT);
-  checkInteger("minimumBytes", minimumBytes, 0, BYTES_LIMIT);
-  checkInteger("visitLimit", visitLimit, 1, UNIT_LIMIT);
+  checkInteger("minimumBytes", minimumBytes, 1, BYTES_LIMIT);
   const objects =
     strategy === "manual"
       ? new ManualObjects(memory, types)
-      : new CollectedObjects(memory, strategy, types, { stepUnits, minimumBytes, visitLimit });
+      : new CollectedObjects(memory, strategy, types, { stepUnits, minimumBytes });
   return new Heap(strategy, types, objects, objects.types, stepUnits);
 }

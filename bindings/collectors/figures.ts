@@ -31,6 +31,8 @@ export interface HeapStats {
   readonly pendingDecrements: number;
   /** Reference counting: objects that may be part of a dead cycle, and are yet to be looked at. */
   readonly candidates: number;
+  /** How often more than a step's units had to be done between two events, to keep memory bounded. */
+  readonly overruns: number;
 }
 
 /** What is told of a cycle of collection that has ended. */

@@ -23,15 +23,10 @@ export interface HeapOptions {
   /** The units of work of one step, where no other number is given: 1 or more. Default 2,000. */
   stepUnits?: number;
   /**
-   * The bytes that have to be allocated since the last cycle before the next begins, at the least: it begins when the heap
-   * has grown by these or by its own pacing, whichever is more. Default 1 MiB. Means nothing to `"manual"`.
+   * Mark-sweep: the bytes that are allocated after a cycle before the next begins, at the least; more where more is live, namely
+   * half of that. Default 1 MiB.
    */
   minimumBytes?: number;
-  /**
-   * `"refcount"`: the most objects that one search for dead cycles may visit inside a step, before it puts everything back and
-   * tries with fewer candidates. Default 100,000.
-   */
-  visitLimit?: number;
 }
 
 /** The longest array: an index is a small integer in every engine up to here. */

@@ -283,4 +283,5 @@ const NO_COLLECTIONS = {
   floatingBytes: 0,
   pendingDecrements: 0,
   candidates: 0,
+  overruns: 0,
 };

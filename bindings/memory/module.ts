@@ -69,7 +69,7 @@ export interface ModuleExports {
   malloc_usable_size(address: Address): number;
   setGuestHeap(heap: Address): void;
 
-  createHeap(strategy: number, minimumBytes: number, visitLimit: number): Address;
+  createHeap(strategy: number, minimumBytes: number, stepUnits: number): Address;
   destroyHeap(heap: Address): void;
   heapSlotList(heap: Address, count: number): Address;
   heapAddType(
@@ -98,6 +98,7 @@ export interface ModuleExports {
   heapHooked(heap: Address): void;
   heapBeginCycle(heap: Address): void;
   heapNextObject(heap: Address, type: Address, after: Address): Address;
+  heapFigures(heap: Address): void;
   heapValidate(heap: Address, findings: Address): number;
 
   createSortedMap(keyKind: number, keyBytes: number, valueKind: number, valueBytes: number, fields: number): Address;
@@ -116,7 +117,7 @@ export interface ModuleExports {
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
   readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "HEAP" | "SCOPE" | "FINDINGS"}_${string}`
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE"}_${string}`
   ]: Constant;
 }
 
