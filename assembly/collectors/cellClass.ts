@@ -185,15 +185,16 @@ function clearWords(start: Address, end: Address): void {
   for (; start < end; start += 4) store<u32>(start, 0);
 }
 
-/** Gives back what is left of the run, if anything. O(cells of it) */
+/** Gives back what is left of the run, if anything. O(words of its bits) */
 export function retireRun(c: CellClass): void {
   const count = c.unused;
   if (count) {
     const block = blockOf(c.cursor);
     const start = block.indexOf(c.cursor);
-    for (let index = start; index < start + count; index++) {
+    for (let index = start; index < start + count; index = (index | 31) + 1) {
       countStep();
-      const mask = ~(1 << (index & 31));
+      const bits = min(32 - (index & 31), start + count - index);
+      const mask = ~((bits == 32 ? u32.MAX_VALUE : (1 << bits) - 1) << (index & 31));
       const starts = block.startWord(index >> 5);
       const marks = block.markWord(index >> 5);
       store<u32>(starts, load<u32>(starts) & mask);

@@ -31,7 +31,7 @@ import { beginMarking, isMarked, markSlice, shade } from "./marker";
 import { closeScope, isUnscanned, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
 
-/** No unit: there is nothing left to do in this step. */
+/** As many units as it takes. */
 const ALL: u32 = u32.MAX_VALUE;
 
 // ── what the program does ───────────────────────────────────────────────────────────────────────────────────────────
@@ -124,7 +124,7 @@ export function owedToMarking(heap: Heap): u32 {
     return heap.stepUnits;
   }
   if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
-  const due = (<u64>heap.cycleBound * 2 * heap.allocated) / heap.headroom;
+  const due = ((<u64>heap.cycleBound * heap.allocated) / heap.headroom) * 2;
   if (due <= heap.cycleUnits) return 0;
   const owed = <u32>min<u64>(due - heap.cycleUnits, ALL);
   if (owed <= heap.stepUnits || heap.allocated < heap.headroom) return min(owed, heap.stepUnits);

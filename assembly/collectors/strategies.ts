@@ -15,7 +15,7 @@
 import { Address } from "../memory/alignment";
 
 import { addType, CellType } from "./cellType";
-import { Heap, Strategy } from "./heap";
+import { Heap, Phase, Strategy } from "./heap";
 
 import { createHeap } from "./heapLife";
 import { shade } from "./marker";
@@ -55,7 +55,7 @@ export class MarkSweepHeap extends Heap {
 
   @inline
   store(object: Address, offset: u32, value: Address): void {
-    if (this.barrier) shade(this, load<Address>(object + offset));
+    if (this.phase == Phase.MARK) shade(this, load<Address>(object + offset));
     store<Address>(object + offset, value);
   }
 
@@ -73,7 +73,7 @@ export class MarkSweepHeap extends Heap {
 
   @inline
   move(slot: Address, object: Address): void {
-    if (this.barrier) moveMarked(this, slot, object);
+    if (this.phase == Phase.MARK) moveMarked(this, slot, object);
     else store<Address>(slot, object);
   }
 
