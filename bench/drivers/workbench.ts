@@ -5,10 +5,13 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 /** The strategies: Tidemark's own and what stands beside them over its memory, and the peers with a memory of their own. */
-const OVER_TIDEMARK = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
-const PEERS = ["tlsf", "dlmalloc"] as const;
+const ALLOCATORS = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
+const COLLECTORS = ["markSweep", "markSweepStop", "refcount", "manual"] as const;
+const PEERS = ["tlsf", "dlmalloc", "incremental", "minimal"] as const;
 
-export type StrategyName = (typeof OVER_TIDEMARK)[number] | (typeof PEERS)[number];
+export type StrategyName = (typeof ALLOCATORS)[number] | CollectorName | PeerName;
+/** Those that run the programs of bench/assembly/programs/; so do the peers `incremental` and `minimal`. */
+export type CollectorName = (typeof COLLECTORS)[number];
 type PeerName = (typeof PEERS)[number];
 
 /** The most a memory can hold: 65,535 pages. */
@@ -23,6 +26,16 @@ const buildFile = (name: string) => new URL(`../../${name}`, import.meta.url);
 const peerFiles: Readonly<Record<PeerName, URL>> = {
   tlsf: buildFile("tlsfDrivers.wasm"),
   dlmalloc: buildFile("dlmalloc.wasm"),
+  incremental: buildFile("incremental.wasm"),
+  minimal: buildFile("minimal.wasm"),
+};
+
+/** What a peer's functions are called by: those of AssemblyScript's two runtimes are compiled from one source. */
+const peerPrefixes: Readonly<Record<PeerName, string>> = {
+  tlsf: "tlsf",
+  dlmalloc: "dlmalloc",
+  incremental: "managed",
+  minimal: "managed",
 };
 
 /** Why a strategy cannot be had on this machine, or `undefined` if it can. */
@@ -42,6 +55,7 @@ export class Workbench {
   readonly #strategy: number;
   /** What the allocator's memory may still grow by; with the little that is there already, the most that it can take. */
   readonly limitBytes: number;
+  readonly #initialBytes: number;
 
   /**
    * @param reserve finds bytes, zeros, that the strategy's allocator neither uses nor counts
@@ -55,9 +69,15 @@ export class Workbench {
     readonly dispose: () => void,
   ) {
     this.#drivers = drivers as Drivers;
-    this.limitBytes = MEMORY_LIMIT_BYTES - memory.buffer.byteLength;
+    this.#initialBytes = memory.buffer.byteLength;
+    this.limitBytes = MEMORY_LIMIT_BYTES - this.#initialBytes;
     this.#strategy = this.#drivers[`${name}Create`]!(this.place(PLACE_BYTES / WORD_BYTES)) >>> 0;
     if (this.#strategy === 0) throw new Error(`the strategy ${name} could not be made: memory is out`);
+  }
+
+  /** What the memory has grown by, in bytes. It never shrinks, so this is the most that was ever taken. */
+  get grownBytes(): number {
+    return this.memory.buffer.byteLength - this.#initialBytes;
   }
 
   /** Whether the driver is there for this strategy. */
@@ -118,13 +138,14 @@ async function createPeer(name: PeerName): Promise<Workbench> {
     next = (next + bytes + 15) & ~15;
     return address;
   };
-  return new Workbench(name, memory, instance.exports, reserve, () => {});
+  return new Workbench(peerPrefixes[name], memory, instance.exports, reserve, () => {});
 }
 
 async function createOverTidemark(name: StrategyName, debug: boolean): Promise<Workbench> {
   const { createRuntime } = await import("tidemark");
   const runtime = await createRuntime({ maximumBytes: MEMORY_LIMIT_BYTES, debug });
-  const bytes = await readFile(buildFile(debug ? "strategies.debug.wasm" : "strategies.wasm"));
+  const module = (COLLECTORS as readonly string[]).includes(name) ? "collectors" : "strategies";
+  const bytes = await readFile(buildFile(debug ? `${module}.debug.wasm` : `${module}.wasm`));
   const drivers = await runtime.instantiate(new Uint8Array(bytes), imports);
   const scratch = runtime.arena();
   const reserve = (size: number) => scratch.allocate(size);
