@@ -3,7 +3,9 @@
  * objects under the collector of the engine.
  */
 
+import type { RequestsParameters } from "../drivers/programs/requests.js";
 import type { Job, ProgramOutcome } from "../drivers/programs.js";
+import type { measureRequestLoop } from "../drivers/requestLoop.js";
 import type { StrategyName } from "../drivers/workbench.js";
 import {
   type Case,
@@ -202,6 +204,29 @@ async function measurePlainDensity(): Promise<Measurement<Result>> {
   return { metrics: { size }, result };
 }
 
+/** As many events that p99.99 rests on a dozen of them. */
+const REQUESTS: RequestsParameters = { seed: 1, events: 150_000, beside: 1_000_000 };
+
+async function measureRequests(makeHandler: Parameters<typeof measureRequestLoop>[1]): Promise<Measurement<number>> {
+  const { measureRequestLoop } = await import("../drivers/requestLoop.js");
+  const measured = await measureRequestLoop(REQUESTS, makeHandler);
+  const { p50, p99, p999, p9999, max } = measured.latencyMicros;
+  return {
+    metrics: {
+      rate: measured.eventsPerSecond,
+      p50,
+      p99,
+      p999,
+      p9999,
+      max,
+      collections: measured.collections,
+      longestCollection: measured.longestCollectionMillis,
+      resident: measured.residentBytes,
+    },
+    result: measured.checksum,
+  };
+}
+
 const inWasm = (measure: (strategy: StrategyName) => Promise<Measurement<Result>>) =>
   Object.fromEntries(Object.entries(STRATEGIES).map(([subject, strategy]) => [subject, () => measure(strategy)]));
 
@@ -279,6 +304,30 @@ export default defineSuite({
         { subject: "mark-sweep", ratio: { atMost: 1 / 20 } },
         { subject: "refcount", ratio: { atMost: 1 / 20 } },
       ],
+    }),
+    measuredCase<number>({
+      name: "request-loop",
+      title: "the same requests through the event loop, from TypeScript, with a million objects living beside",
+      metric: "p9999",
+      metrics: {
+        rate: "events/s",
+        p50: "µs",
+        p99: "µs",
+        p999: "µs",
+        p9999: "µs",
+        max: "µs",
+        collections: "collections",
+        longestCollection: "ms",
+        resident: "bytes",
+      },
+      baseline: PLAIN,
+      subjects: {
+        [PLAIN]: async () => {
+          const { handlePlainly } = await import("../drivers/requestLoop.js");
+          return measureRequests(handlePlainly);
+        },
+      },
+      expected: async () => (await plainResult({ program: "requests", parameters: REQUESTS })).checksum,
     }),
     measuredCase<Result>({
       name: "object-size",

@@ -6,6 +6,7 @@ export interface RequestsParameters {
   /** Not 0. */
   readonly seed: number;
   readonly events: number;
+  /** Items that live all along, beside. */
   readonly beside: number;
 }
 
@@ -18,18 +19,31 @@ interface Item {
 
 const LEAST_ITEMS = 100;
 const MOST_ITEMS = 1000;
-const SURVIVES = 100;
-const SURVIVAL = 100;
+/** One item in so many survives, … */
+export const SURVIVES = 100;
+/** … for so many events. */
+export const SURVIVAL = 100;
 
-export function requests({ seed, events, beside }: RequestsParameters): PlainResult {
-  const items = Array.from({ length: beside }, (_, value): Item => ({ next: null, related: null, value, weight: 0 }));
-  const survivors = new Array<Item | null>(SURVIVAL).fill(null);
+/** How many items each event makes. */
+export function drawCounts({ seed, events }: RequestsParameters): Uint16Array {
   let random = seed;
-  let made = beside + 2;
-  let checksum = 0;
-  for (let event = 0; event < events; event++) {
+  return Uint16Array.from({ length: events }, () => {
     random = nextRandom(random);
-    const count = LEAST_ITEMS + pick(random, MOST_ITEMS - LEAST_ITEMS + 1);
+    return LEAST_ITEMS + pick(random, MOST_ITEMS - LEAST_ITEMS + 1);
+  });
+}
+
+/** The events, with plain objects. */
+export class PlainRequests {
+  readonly #beside: readonly Item[];
+  readonly #survivors = new Array<Item | null>(SURVIVAL).fill(null);
+
+  constructor(beside: number) {
+    this.#beside = Array.from({ length: beside }, (_, value) => ({ next: null, related: null, value, weight: 0 }));
+  }
+
+  /** Handles one event; returns the sum of what its items hold, and those whose time is over. */
+  handle(event: number, count: number): number {
     let head: Item | null = null;
     let survivor: Item | null = null;
     for (let index = 0; index < count; index++) {
@@ -43,13 +57,30 @@ export function requests({ seed, events, beside }: RequestsParameters): PlainRes
         head = item;
       }
     }
-    checksum += sumAll(head) + sumAll(survivors[event % SURVIVAL]!);
-    survivors[event % SURVIVAL] = survivor;
-    made += count;
+    const total = sumAll(head) + sumAll(this.#survivors[event % SURVIVAL]!);
+    this.#survivors[event % SURVIVAL] = survivor;
+    return total;
   }
-  for (const survivor of survivors) checksum += sumAll(survivor);
-  for (const item of items) checksum += sumAll(item);
-  return { checksum, made };
+
+  /** The sum of what is left at the end. */
+  finish(): number {
+    let total = 0;
+    for (const survivor of this.#survivors) total += sumAll(survivor);
+    for (const item of this.#beside) total += sumAll(item);
+    return total;
+  }
+}
+
+export function requests(parameters: RequestsParameters): PlainResult {
+  const { beside } = parameters;
+  const plain = new PlainRequests(beside);
+  let made = beside + 2;
+  let checksum = 0;
+  drawCounts(parameters).forEach((count, event) => {
+    checksum += plain.handle(event, count);
+    made += count;
+  });
+  return { checksum: checksum + plain.finish(), made };
 }
 
 function sumAll(first: Item | null): number {
