@@ -6,16 +6,27 @@ import { fileURLToPath } from "node:url";
 
 /** The strategies: Tidemark's own and what stands beside them over its memory, and the peers with a memory of their own. */
 const ALLOCATORS = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
-const COLLECTORS = ["markSweep", "markSweepStop", "refcount", "manual"] as const;
+const COLLECTORS = ["markSweep", "markSweepStop", "refcount"] as const;
 const PEERS = ["tlsf", "dlmalloc", "incremental", "minimal"] as const;
 
-export type StrategyName = (typeof ALLOCATORS)[number] | CollectorName | PeerName;
-/** Those that run the programs of bench/assembly/programs/; so do the peers `incremental` and `minimal`. */
+export type StrategyName = (typeof ALLOCATORS)[number] | CollectorName | "manual" | PeerName;
+/** Those that collect; they run the programs of bench/assembly/programs/, as `manual`, `incremental` and `minimal` do. */
 export type CollectorName = (typeof COLLECTORS)[number];
 type PeerName = (typeof PEERS)[number];
 
 /** The most a memory can hold: 65,535 pages. */
 export const MEMORY_LIMIT_BYTES = 65_535 * 65_536;
+
+/** How the heaps of collectors are set up; other strategies have nothing to do with it. */
+export interface HeapTuning {
+  /** Allocation that starts a cycle at the earliest. */
+  readonly minimumBytes: number;
+  /** The units of a step. */
+  readonly stepUnits: number;
+}
+
+/** As heaps are when nobody says otherwise. */
+const DEFAULT_TUNING: HeapTuning = { minimumBytes: 1 << 20, stepUnits: 2000 };
 
 /** A strategy's own state takes at most as much. */
 const PLACE_BYTES = 256;
@@ -58,6 +69,7 @@ export class Workbench {
   readonly #initialBytes: number;
 
   /**
+   * @param tuning of a collected heap
    * @param reserve finds bytes, zeros, that the strategy's allocator neither uses nor counts
    * @throws {Error} if the strategy cannot be made
    */
@@ -67,11 +79,14 @@ export class Workbench {
     drivers: object,
     private readonly reserve: (bytes: number) => number,
     readonly dispose: () => void,
+    tuning: HeapTuning = DEFAULT_TUNING,
   ) {
     this.#drivers = drivers as Drivers;
     this.#initialBytes = memory.buffer.byteLength;
     this.limitBytes = MEMORY_LIMIT_BYTES - this.#initialBytes;
-    this.#strategy = this.#drivers[`${name}Create`]!(this.place(PLACE_BYTES / WORD_BYTES)) >>> 0;
+    const place = this.place(PLACE_BYTES / WORD_BYTES);
+    if (isCollector(name)) this.words(place, 2).set([tuning.minimumBytes, tuning.stepUnits]);
+    this.#strategy = this.#drivers[`${name}Create`]!(place) >>> 0;
     if (this.#strategy === 0) throw new Error(`the strategy ${name} could not be made: memory is out`);
   }
 
@@ -116,17 +131,26 @@ export class Workbench {
 /**
  * Makes a strategy ready, in a memory of its own.
  *
+ * @param tuning of a collected heap
  * @param debug take Tidemark's debug module, where the strategy is one over Tidemark's memory
  * @throws {Error} if it is absent, see {@link absenceOf}
  */
-export async function createWorkbench(name: StrategyName, debug = false): Promise<Workbench> {
+export async function createWorkbench(
+  name: StrategyName,
+  debug = false,
+  tuning: HeapTuning = DEFAULT_TUNING,
+): Promise<Workbench> {
   const absence = absenceOf(name);
   if (absence !== undefined) throw new Error(`${name}: ${absence}`);
-  return isPeer(name) ? createPeer(name) : createOverTidemark(name, debug);
+  return isPeer(name) ? createPeer(name) : createOverTidemark(name, debug, tuning);
 }
 
 export function isPeer(name: StrategyName): name is PeerName {
   return (PEERS as readonly string[]).includes(name);
+}
+
+export function isCollector(name: string): name is CollectorName {
+  return (COLLECTORS as readonly string[]).includes(name);
 }
 
 async function createPeer(name: PeerName): Promise<Workbench> {
@@ -141,13 +165,13 @@ async function createPeer(name: PeerName): Promise<Workbench> {
   return new Workbench(peerPrefixes[name], memory, instance.exports, reserve, () => {});
 }
 
-async function createOverTidemark(name: StrategyName, debug: boolean): Promise<Workbench> {
+async function createOverTidemark(name: StrategyName, debug: boolean, tuning: HeapTuning): Promise<Workbench> {
   const { createRuntime } = await import("tidemark");
   const runtime = await createRuntime({ maximumBytes: MEMORY_LIMIT_BYTES, debug });
-  const module = (COLLECTORS as readonly string[]).includes(name) ? "collectors" : "strategies";
+  const module = name === "manual" || isCollector(name) ? "collectors" : "strategies";
   const bytes = await readFile(buildFile(debug ? `${module}.debug.wasm` : `${module}.wasm`));
   const drivers = await runtime.instantiate(new Uint8Array(bytes), imports);
   const scratch = runtime.arena();
   const reserve = (size: number) => scratch.allocate(size);
-  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose());
+  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose(), tuning);
 }

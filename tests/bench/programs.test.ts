@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { type Job, type ProgramName, prepareProgram, programs, runPlainly } from "../../bench/drivers/programs.js";
-import { createWorkbench, type StrategyName } from "../../bench/drivers/workbench.js";
+import {
+  type CollectorName,
+  createWorkbench,
+  type HeapTuning,
+  type StrategyName,
+} from "../../bench/drivers/workbench.js";
 
 const jobs: readonly Job[] = [
   { program: "binaryTrees", parameters: { depth: 6 } },
@@ -15,7 +20,8 @@ const jobs: readonly Job[] = [
   { program: "density", parameters: { length: 10_001 } },
 ];
 
-const runners: readonly StrategyName[] = ["manual", "incremental", "minimal"];
+const collectors: readonly CollectorName[] = ["markSweep", "markSweepStop", "refcount"];
+const runners: readonly StrategyName[] = [...collectors, "manual", "incremental", "minimal"];
 
 /** Only a tracer knows what is garbage in it. */
 const unfreeable: ProgramName = "graph";
@@ -36,11 +42,14 @@ test("a model's figures follow from what it is told", () => {
   });
 });
 
+/** Steps of a few units, in cycles that begin as soon as they may: so that they lie in between everything. */
+const tight: HeapTuning = { minimumBytes: 4096, stepUnits: 50 };
+
 describe.each(runners)("under %s", (name) => {
   test.each(jobs.filter(({ program }) => name !== "manual" || program !== unfreeable))(
     "$program, three times in one heap, gives what plain objects give",
     async (job) => {
-      const workbench = await createWorkbench(name);
+      const workbench = await createWorkbench(name, false, tight);
       const run = prepareProgram(workbench, job, { collectAfter: 1000, timed: true });
       for (let pass = 0; pass < 3; pass++) {
         const { checksum, made } = run();
@@ -49,4 +58,12 @@ describe.each(runners)("under %s", (name) => {
       workbench.dispose();
     },
   );
+});
+
+test.each(collectors)("%s has worked meanwhile", async (name) => {
+  const workbench = await createWorkbench(name, false, tight);
+  const { steps, units } = prepareProgram(workbench, jobs.find(({ program }) => program === "requests")!)();
+  expect(steps).toBeGreaterThan(100);
+  expect(units).toBeGreaterThan(10_000);
+  workbench.dispose();
 });
