@@ -63,6 +63,28 @@ export {
   seekNeighbour as sortedMapSeek,
 } from "./collections/sortedMapSearch";
 export { validateSortedMap } from "./collections/sortedMapValidate";
+export { addType as heapAddType } from "./collectors/cellType";
+export {
+  endScope,
+  heapAllocate,
+  heapAllocateArray,
+  heapBeginCycle,
+  heapHooked,
+  heapLoadWeak,
+  heapNextObject,
+  heapOwed,
+  heapSlotList,
+  heapStep,
+  heapStore,
+  heapStoreWeak,
+  keepHandle,
+  moveHandle,
+  pushHandle,
+  releaseHandle,
+} from "./collectors/heapCalls";
+export { createHeap, destroyHeap, figures as heapFigures } from "./collectors/heapLife";
+export { validateHeap as heapValidate } from "./collectors/heapValidate";
+export { openScope } from "./collectors/scope";
 export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, PAGE_OWNERS, ROOT } from "./memory/root";
@@ -73,6 +95,8 @@ import { ByteHeap } from "./allocators/byteHeap";
 import { Findings } from "./allocators/findings";
 import { Pool } from "./allocators/pool";
 import { FreeCell, Slab } from "./allocators/slab";
+import { Heap } from "./collectors/heap";
+import { Scope } from "./collectors/scope";
 import { Owner } from "./memory/pageHeap";
 import { Root } from "./memory/root";
 
@@ -111,6 +135,25 @@ export const FINDINGS_BYTES: u32 = offsetof<Findings>("bytes");
 export const FINDINGS_FREE_BLOCKS: u32 = offsetof<Findings>("freeBlocks");
 export const FINDINGS_FREE_BYTES: u32 = offsetof<Findings>("freeBytes");
 export const FINDINGS_LARGEST_FREE: u32 = offsetof<Findings>("largestFree");
+
+export const HEAP_SLOT: u32 = offsetof<Heap>("slot");
+export const HEAP_BARRIER: u32 = offsetof<Heap>("barrier");
+export const HEAP_DYING: u32 = offsetof<Heap>("dying");
+export const HEAP_DYING_TYPE: u32 = offsetof<Heap>("dyingType");
+export const HEAP_PHASE: u32 = offsetof<Heap>("phase");
+export const HEAP_CYCLES: u32 = offsetof<Heap>("cycles");
+export const HEAP_OBJECTS: u32 = offsetof<Heap>("objects");
+export const HEAP_BYTES: u32 = offsetof<Heap>("bytes");
+export const HEAP_FLOATING_BYTES: u32 = offsetof<Heap>("floatingBytes");
+export const HEAP_PENDING: u32 = offsetof<Heap>("pendingCount");
+export const HEAP_CANDIDATES: u32 = offsetof<Heap>("candidateCount");
+export const HEAP_FREED_OBJECTS: u32 = offsetof<Heap>("freedObjects");
+export const HEAP_LAST_CYCLE_UNITS: u32 = offsetof<Heap>("lastCycleUnits");
+export const HEAP_BLOCK_PAGES: u32 = offsetof<Heap>("blockPages");
+export const HEAP_HANDLES: u32 = offsetof<Heap>("handles");
+export const HEAP_OVERRUNS: u32 = offsetof<Heap>("overruns");
+export const HEAP_EPOCH_GUARD: u32 = offsetof<Heap>("epochGuard");
+export const SCOPE_GUARD: u32 = offsetof<Scope>("guard");
 
 export const ROOT_MAGIC: u32 = offsetof<Root>("magic");
 export const ROOT_VERSION: u32 = offsetof<Root>("version");

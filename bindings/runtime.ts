@@ -86,6 +86,7 @@ const OWNERS = [
   "pools",
   "heapSpans",
   "heapAreas",
+  "collected",
 ] as const;
 
 /** Who owns pages. */

@@ -48,6 +48,8 @@ export namespace Owner {
   /** Small blocks of byte heaps, and areas of their large ones. */
   export const HEAP_SPANS: u8 = 9;
   export const HEAP_AREAS: u8 = 10;
+  /** Blocks of collected heaps. */
+  export const COLLECTED: u8 = 11;
 }
 
 /** The owners below this one are the page heap's own, and can neither ask for pages nor give any back. */

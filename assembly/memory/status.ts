@@ -33,4 +33,6 @@ export namespace Status {
   export const CORRUPT_BLOCK: u32 = 14;
   /** Every cell of a pool with a fixed capacity is in use, or has been retired. */
   export const POOL_FULL: u32 = 15;
+  /** A dead object, where a reference to it would bring it back. */
+  export const RESURRECTION: u32 = 16;
 }

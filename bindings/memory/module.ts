@@ -69,6 +69,38 @@ export interface ModuleExports {
   malloc_usable_size(address: Address): number;
   setGuestHeap(heap: Address): void;
 
+  createHeap(strategy: number, minimumBytes: number, stepUnits: number): Address;
+  destroyHeap(heap: Address): void;
+  heapSlotList(heap: Address, count: number): Address;
+  heapAddType(
+    heap: Address,
+    bytes: number,
+    slots: Address,
+    slotCount: number,
+    cyclicCount: number,
+    weakSlots: Address,
+    weakCount: number,
+    flags: number,
+  ): Address;
+  heapAllocate(heap: Address, type: Address, scope: Address): Address;
+  heapAllocateArray(heap: Address, type: Address, length: number, scope: Address): Address;
+  openScope(heap: Address): Address;
+  endScope(scope: Address): void;
+  pushHandle(scope: Address, object: Address): Address;
+  moveHandle(heap: Address, slot: Address, object: Address): number;
+  keepHandle(heap: Address, object: Address): Address;
+  releaseHandle(heap: Address, slot: Address): void;
+  heapStore(heap: Address, slot: Address, object: Address): number;
+  heapLoadWeak(heap: Address, slot: Address): Address;
+  heapStoreWeak(heap: Address, slot: Address, object: Address): number;
+  heapOwed(heap: Address): number;
+  heapStep(heap: Address, units: number): number;
+  heapHooked(heap: Address): void;
+  heapBeginCycle(heap: Address): void;
+  heapNextObject(heap: Address, type: Address, after: Address): Address;
+  heapFigures(heap: Address): void;
+  heapValidate(heap: Address, findings: Address): number;
+
   createSortedMap(keyKind: number, keyBytes: number, valueKind: number, valueBytes: number, fields: number): Address;
   destroySortedMap(map: Address): void;
   clearSortedMap(map: Address): number;
@@ -85,7 +117,7 @@ export interface ModuleExports {
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
   readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS"}_${string}`
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE"}_${string}`
   ]: Constant;
 }
 

@@ -16,4 +16,5 @@ export const Status = {
   FREED_ADDRESS: 13,
   CORRUPT_BLOCK: 14,
   POOL_FULL: 15,
+  RESURRECTION: 16,
 } as const;

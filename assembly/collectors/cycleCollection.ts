@@ -1,0 +1,318 @@
+// Cycle collection: synchronous trial deletion over candidate roots, between events.
+//
+// Source: Bacon and Rajan, "Concurrent cycle collection in reference counted systems" (ECOOP 2001), the synchronous algorithm. Each
+// phase goes over all candidates of a run before the next begins:
+//
+//   1. Subtract: what can be reached from the candidates is visited, and every reference inside it is taken off the counts.
+//   2. Restore: what still has a count is held from outside; it and all it reaches gets its counts back.
+//   3. Condemn: what is left is garbage. It is gathered first; then hooks run; then it is freed.
+//
+// No phase recurses: the list of visited objects is the queue of the first phase, as in Cheney's copying, and the list of restored
+// ones that of the second. Only references between types that may lead back to each other are followed (a strongly connected
+// component of the type graph), since no others can close a cycle; types that are part of none never become candidates.
+//
+// A run visits only as much as its budget allows. When it comes to the limit, or memory is out, it adds back exactly what it has
+// subtracted, and the next run takes half as many candidates; one that is too large by itself is set aside as heavy, until a run
+// without a limit is asked for, or memory has doubled.
+
+import { Address } from "../memory/alignment";
+import { countStep } from "../memory/work";
+import { CellType, cyclicSlotAt, cyclicSlotsOf, otherSlotAt, otherSlotsOf, typeOf } from "./cellType";
+import { Heap } from "./heap";
+import {
+  beginHook,
+  bury,
+  COUNT_ONE,
+  countOf,
+  decrement,
+  dropBuffered,
+  Flag,
+  finishRelease,
+  SATURATED,
+  setCount,
+} from "./refcount";
+import { WordWalk } from "./wordStack";
+
+/** A run visits as many at least, so that steps with the smallest budget come to an end. */
+const VISITS_MINIMUM: u32 = 40;
+/** What is visited may be taken as a root, subtracted, looked at, restored (for which it is met twice) and condemned. */
+const UNITS_PER_VISIT: u32 = 6;
+/** What a step may come to beyond its budget. */
+export const RUN_UNITS_MINIMUM: u32 = VISITS_MINIMUM * UNITS_PER_VISIT;
+
+/** Candidates at which a run begins, at least, and at most; and the most that one run takes. */
+const THRESHOLD_MINIMUM: u32 = 256;
+const THRESHOLD_LIMIT: u32 = 1 << 20;
+const BATCH_LIMIT: u32 = 1 << 16;
+
+/** The list of visited objects holds what is condemned: first hooks run, then cells are freed. */
+namespace Condemned {
+  export const NONE: u32 = 0;
+  export const HOOKS: u32 = 1;
+  export const FREE: u32 = 2;
+}
+
+export function isCondemned(heap: Heap): bool {
+  return heap.condemnedPhase != Condemned.NONE;
+}
+
+export function beginCandidates(heap: Heap): void {
+  heap.threshold = THRESHOLD_MINIMUM;
+  heap.batch = BATCH_LIMIT;
+}
+
+/** Runs once over candidates, of which there must be some. Returns the units done, at least one. */
+export function collectCycles(heap: Heap, budget: u32): u32 {
+  const limit = max(budget / UNITS_PER_VISIT, VISITS_MINIMUM);
+  const roots = takeRoots(heap, min(heap.batch, limit));
+  let done: u32 = heap.rootUnits;
+  if (roots == 0) return done;
+  const subtracted = subtract(heap, limit);
+  done += subtracted;
+  if (heap.undone) {
+    giveRootsBack(heap, roots);
+    return done * 2;
+  }
+  const visited = heap.visited.count;
+  if (!heap.restored.reserve(visited)) {
+    undo(heap, 0, 0);
+    giveRootsBack(heap, roots);
+    return done * 2;
+  }
+  done += visited + restore(heap);
+  forgetRoots(heap, roots);
+  const garbage = condemn(heap);
+  done += visited;
+  adapt(heap, visited, garbage);
+  return done;
+}
+
+/** Moves up to `limit` candidates to the list of visited objects; those that have been released meanwhile are freed. Returns how many were moved. */
+function takeRoots(heap: Heap, limit: u32): u32 {
+  let roots: u32 = 0;
+  let units: u32 = 0;
+  for (; units < limit && !heap.candidates.isEmpty; units++) {
+    countStep();
+    const object = heap.candidates.pop();
+    const word = countOf(object);
+    if (word & Flag.RELEASED) {
+      dropBuffered(heap, object);
+      continue;
+    }
+    if (!heap.visited.push(object)) {
+      heap.candidates.push(object); // there is room: it has just come from there
+      break;
+    }
+    setCount(object, word | Flag.VISITED);
+    roots++;
+  }
+  heap.rootUnits = units + 1;
+  return roots;
+}
+
+/** Phase 1. Returns the units done; `undone` tells that it came to its limit, and has taken everything back. */
+function subtract(heap: Heap, limit: u32): u32 {
+  const walk = heap.walk;
+  heap.undone = 0;
+  let done: u32 = 0;
+  walk.start(heap.visited);
+  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
+    const object = load<Address>(place);
+    const type = typeOf(object);
+    const count = cyclicSlotsOf(type, object);
+    done++;
+    for (let index: u32 = 0; index < count; index++) {
+      countStep();
+      if (done >= limit) {
+        undo(heap, object, index);
+        return done;
+      }
+      done++;
+      const child = load<Address>(cyclicSlotAt(type, object, index));
+      if (!child) continue;
+      const word = countOf(child);
+      if (word >= SATURATED) continue;
+      if (word & Flag.VISITED) {
+        setCount(child, word - COUNT_ONE);
+        continue;
+      }
+      if (!heap.visited.push(child)) {
+        undo(heap, object, index);
+        return done;
+      }
+      setCount(child, (word - COUNT_ONE) | Flag.VISITED);
+    }
+  }
+  return done;
+}
+
+/** Adds back what was subtracted for all visited objects before `last`, and for the slots of `last` before `end`; all of them if it is 0. */
+function undo(heap: Heap, last: Address, end: u32): void {
+  const walk = heap.walk;
+  heap.undone = 1;
+  walk.start(heap.visited);
+  let isBefore = true;
+  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
+    const object = load<Address>(place);
+    setCount(object, countOf(object) & ~Flag.VISITED);
+    if (!isBefore) continue;
+    const type = typeOf(object);
+    isBefore = object != last;
+    addBack(type, object, isBefore ? cyclicSlotsOf(type, object) : end);
+  }
+}
+
+function addBack(type: CellType, object: Address, count: u32): void {
+  for (let index: u32 = 0; index < count; index++) {
+    countStep();
+    const child = load<Address>(cyclicSlotAt(type, object, index));
+    if (!child) continue;
+    const word = countOf(child);
+    if (word < SATURATED) setCount(child, word + COUNT_ONE);
+  }
+}
+
+/** The first `roots` of the visited objects are candidates again, or, if it was one by itself, heavy. */
+function giveRootsBack(heap: Heap, roots: u32): void {
+  const walk = heap.walk;
+  const list = roots == 1 ? heap.heavy : heap.candidates;
+  walk.start(heap.visited);
+  for (let index: u32 = 0; index < roots; index++) {
+    countStep();
+    const object = load<Address>(walk.next(heap.visited));
+    if (list.push(object)) continue;
+    setCount(object, (countOf(object) & ~Flag.BUFFERED) | Flag.LOST);
+    heap.lost = 1;
+  }
+  heap.visited.clear();
+  heap.batch = max(1, min(heap.batch, roots) >> 1);
+}
+
+/** Phase 2. Returns the units done. */
+function restore(heap: Heap): u32 {
+  const walk = heap.walk;
+  const restored = heap.restored;
+  let done: u32 = 0;
+  walk.start(heap.visited);
+  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
+    countStep();
+    restoreOne(heap, load<Address>(place));
+  }
+  walk.start(restored);
+  for (let place = walk.next(restored); place; place = walk.next(restored)) {
+    const object = load<Address>(place);
+    const type = typeOf(object);
+    const count = cyclicSlotsOf(type, object);
+    done += count + 1;
+    for (let index: u32 = 0; index < count; index++) {
+      countStep();
+      const child = load<Address>(cyclicSlotAt(type, object, index));
+      if (!child) continue;
+      const word = countOf(child);
+      if (word >= SATURATED) continue;
+      setCount(child, word + COUNT_ONE);
+      restoreOne(heap, child);
+    }
+  }
+  restored.clear();
+  return done;
+}
+
+/** An object that has a count is live. There is room for it in the list: each comes to it once. */
+function restoreOne(heap: Heap, object: Address): void {
+  const word = countOf(object);
+  if (!(word & Flag.VISITED) || word < COUNT_ONE) return;
+  setCount(object, word & ~Flag.VISITED);
+  heap.restored.push(object);
+}
+
+/** The first `roots` of the visited objects are candidates no more. */
+function forgetRoots(heap: Heap, roots: u32): void {
+  const walk = heap.walk;
+  walk.start(heap.visited);
+  for (let index: u32 = 0; index < roots; index++) {
+    countStep();
+    const object = load<Address>(walk.next(heap.visited));
+    setCount(object, countOf(object) & ~Flag.BUFFERED);
+  }
+}
+
+/** Phase 3: keeps in the list what is still marked as visited, and has it end. Returns how many objects that is. */
+function condemn(heap: Heap): u32 {
+  const walk = heap.walk;
+  const writer = heap.writer;
+  let garbage: u32 = 0;
+  walk.start(heap.visited);
+  writer.start(heap.visited);
+  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
+    countStep();
+    const object = load<Address>(place);
+    const word = countOf(object);
+    if (!(word & Flag.VISITED)) continue;
+    setCount(object, (word & ~Flag.VISITED) | Flag.DEAD);
+    bury(heap, object);
+    store<Address>(writer.next(heap.visited), object);
+    garbage++;
+  }
+  heap.visited.truncate(garbage);
+  heap.cycles++;
+  heap.lastCycleUnits = heap.cycleUnits;
+  heap.cycleUnits = 0;
+  if (garbage) {
+    heap.condemnedPhase = Condemned.HOOKS;
+    walk.start(heap.visited);
+  } else heap.visited.clear();
+  return garbage;
+}
+
+/** A run that has found little makes the next one wait for more candidates. */
+function adapt(heap: Heap, visited: u32, garbage: u32): void {
+  heap.batch = min(heap.batch << 1, BATCH_LIMIT);
+  if (garbage * 4 < visited) heap.threshold = min(heap.threshold << 1, THRESHOLD_LIMIT);
+  else heap.threshold = max(heap.threshold >> 1, THRESHOLD_MINIMUM);
+}
+
+// ── the end of the condemned ────────────────────────────────────────────────────────────────────────────────────────
+
+/** Runs hooks and frees, for up to `budget` units. Returns those done, at least one. */
+export function advanceCondemned(heap: Heap, budget: u32): u32 {
+  let done: u32 = 0;
+  while (done < budget) {
+    countStep();
+    done++;
+    if (heap.condemnedPhase == Condemned.HOOKS) {
+      const place = heap.walk.next(heap.visited);
+      if (place) {
+        const object = load<Address>(place);
+        if (!typeOf(object).isHooked) continue;
+        beginHook(heap, object);
+        return done;
+      }
+      heap.condemnedPhase = Condemned.FREE;
+      heap.condemnedIndex = 0;
+    } else if (heap.visited.isEmpty) {
+      heap.condemnedPhase = Condemned.NONE;
+      return done;
+    } else done += freeCondemned(heap, heap.visited.pop(), budget - done);
+  }
+  return done;
+}
+
+/** Takes the references of a condemned object to other types back, and frees it. Those to its own were taken off by the run. */
+function freeCondemned(heap: Heap, object: Address, budget: u32): u32 {
+  const type = typeOf(object);
+  const count = otherSlotsOf(type, object);
+  let done: u32 = 0;
+  for (; heap.condemnedIndex < count; done++) {
+    if (done >= budget) {
+      heap.visited.push(object); // there is room: it has just come from there
+      return done;
+    }
+    countStep();
+    const child = load<Address>(otherSlotAt(type, object, heap.condemnedIndex++));
+    if (child) decrement(heap, child);
+  }
+  heap.condemnedIndex = 0;
+  finishRelease(heap, object);
+  return done;
+}

@@ -1,0 +1,159 @@
+// The heap's header: what all strategies share, and the state of each. See cellClass.ts for how objects are placed, scope.ts and
+// handleTable.ts for roots, markSweep.ts and refcount.ts for what is done when.
+
+import { Address } from "../memory/alignment";
+import { WordStack, WordWalk } from "./wordStack";
+
+export namespace Strategy {
+  export const REFCOUNT: u32 = 1;
+  export const MARK_SWEEP: u32 = 2;
+  /** The same, a whole cycle at a time. */
+  export const MARK_SWEEP_STOP: u32 = 3;
+}
+
+/** Where a mark-sweep cycle is; see markSweep.ts. */
+export namespace Phase {
+  export const IDLE: u32 = 0;
+  export const MARK: u32 = 1;
+  export const WEAK: u32 = 2;
+  export const HOOKS: u32 = 3;
+  export const SWEEP: u32 = 4;
+}
+
+@unmanaged
+export class Heap {
+  strategy: u32;
+  phase: u32;
+  /** Not 0 while a store needs more than storing: see `store` of the strategies. */
+  barrier: u32;
+  /** 1 while new objects are marked as they are made. */
+  black: u32;
+  /** Bytes before each object: the word of a count under reference counting. */
+  lead: u32;
+  /** The first of all types and classes, linked by `nextType` and `nextClass` in the order of their making. */
+  types: Address;
+  lastType: Address;
+  classes: Address;
+  lastClass: Address;
+  /** The table of classes of variable-length objects: see variableClass.ts. */
+  variableClasses: Address;
+  /** 1 if a type of variable-length objects has weak slots. */
+  variableWeak: u32;
+  /** Where types, classes and scopes lie. */
+  arena: Address;
+  /** Rings of open scopes: those that a cycle has still to scan, and all others; and a list of those that can be opened again. */
+  unscanned: Address;
+  scopes: Address;
+  freeScopes: Address;
+  /** Kept handles: the newest segment, the first free entry, how many are in use. */
+  segments: Address;
+  freeHandle: Address;
+  handles: u32;
+  /** Where `allocate` has put the handle of the object that was made last. */
+  slot: Address;
+  /** Advances with each step that has done something. */
+  epochGuard: Address;
+
+  // ── figures ──
+  /** Written by `figures`. */
+  objects: u32;
+  bytes: u32;
+  pendingCount: u32;
+  candidateCount: u32;
+  /** Bytes of the classes, allocated since the last cycle or step ended; runs are counted as they are taken. */
+  allocated: u32;
+  blockPages: u32;
+  /** Finished cycles (runs of cycle collection under reference counting), objects freed by all of them. */
+  cycles: u32;
+  freedObjects: u32;
+  /** Units done in this cycle, and in the last one. */
+  cycleUnits: u32;
+  lastCycleUnits: u32;
+  /** Bytes allocated while the last cycle ran, which it could not look at. */
+  floatingBytes: u32;
+  /** How often a step had to be longer than asked for, to keep memory bounded. */
+  overruns: u32;
+
+  // ── pacing ──
+  /** Allocation that starts a cycle at the earliest, and the length of a step, as given. */
+  minimumBytes: u32;
+  stepUnits: u32;
+  /** Allocation that starts the next cycle. */
+  trigger: u32;
+  /** The most units that this cycle can come to, and the allocation during which they have to be done. */
+  cycleBound: u32;
+  headroom: u32;
+
+  // ── destroy hooks ──
+  /** The object whose hook is to be run, and its type; 0 if there is none. */
+  dying: Address;
+  dyingType: Address;
+
+  // ── marking ──
+  /** Pairs: a marked object, and the next of its slots to look at. */
+  markStack: WordStack;
+  /** Objects whose handles have ended before they were scanned. */
+  orphans: WordStack;
+  /** 1 if a marked object could not be pushed, so that it has to be found again. */
+  overflow: u32;
+  /** Advances when all handles there are have to be scanned anew; the place in the scope that is being scanned. */
+  scanEpoch: u32;
+  scanScope: Address;
+  scanChunk: Address;
+  scanPlace: Address;
+  /** The place of the scan of kept handles. */
+  scanSegment: Address;
+  scanIndex: u32;
+  /** The place of the walk over blocks that is under way: see blockWalk.ts. */
+  walkClass: Address;
+  walkBlock: Address;
+  walkIndex: u32;
+  /** The object whose weak slots are being looked at, and the next of them. */
+  weakHolder: Address;
+  weakIndex: u32;
+
+  // ── reference counting ──
+  /** Objects with a decrement to be done; and pairs, an object without references and the next of its slots. */
+  pending: WordStack;
+  releasing: WordStack;
+  /** Objects without references whose hook is to be run. */
+  hooked: WordStack;
+  /** Objects that may be part of a dropped cycle, and those whose surroundings were too large to look at. */
+  candidates: WordStack;
+  heavy: WordStack;
+  /** Work lists of cycle collection; `visited` holds what is condemned between its end and that of the freeing. */
+  visited: WordStack;
+  restored: WordStack;
+  walk: WordWalk;
+  writer: WordWalk;
+  /** Freed objects that weak slots may still refer to: of the present pass, and since. */
+  clearing: WordStack;
+  zombies: WordStack;
+  /** How far the condemned are: see cycleCollection.ts; and the next slot of the one that is being freed. */
+  condemnedPhase: u32;
+  condemnedIndex: u32;
+  /** What the last run came to: the units spent on taking candidates, and whether it has taken everything back. */
+  rootUnits: u32;
+  undone: u32;
+  /** Objects, and their bytes, that have ended and whose cells are not free yet; those of them that are still candidates. */
+  deadObjects: u32;
+  deadBytes: u32;
+  stale: u32;
+  /** Candidates that are still to be looked at by the purge of stale ones. */
+  purgeLeft: u32;
+  /** The pages of all blocks when heavy candidates were last tried. */
+  heavyPages: u32;
+  /** 1 if an object was lost from a list for want of memory, so that it has to be found by a walk. */
+  lost: u32;
+  /** What the walk that is under way is for: see refcount.ts. */
+  walkPurpose: u32;
+  /** Candidates at which cycle collection begins. */
+  threshold: u32;
+  /** Candidates that the next run takes. */
+  batch: u32;
+  /** 1 from `beginCycle` until there is nothing left to do. */
+  forced: u32;
+  /** Objects that cannot be collected because of a count that has reached its limit. */
+  saturated: u32;
+}
+export const HEAP_BYTES: u32 = offsetof<Heap>();

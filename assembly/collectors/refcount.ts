@@ -1,0 +1,447 @@
+// Reference counting: deferred decrements, drained between events, with trial deletion for cycles (cycleCollection.ts).
+//
+//   count word, before each object   ┌──────────────┬───────┐
+//                                    │ count        │ flags │
+//                                    └──────────────┴───────┘
+//                                     31           8 7     0
+//
+// Slots and handles count. A store adds to the new object at once and queues the old one (Deutsch and Bobrow, "An efficient,
+// incremental, automatic garbage collector", 1976, defer as well; here only decrements are), so that nothing is freed during an
+// event. Draining takes one from the count; an object that comes to zero has its own references taken back slot by slot, from a
+// list of pairs (object, next slot): a list of a million that is dropped is neither recursion nor one pause.
+//
+// A count that reaches its limit stays there: its object lives as long as the heap.
+//
+// When there is no memory to queue something, it is done at once as far as it goes, and what cannot be remembered in a list is
+// marked in the flags and found by a walk over all objects later. Nothing is lost.
+//
+// Pacing. An object costs two units and one for each slot, once, when it is freed, so a gap between events drains twice what the
+// objects that have been made since the last gap will cost: the backlog of a saturated program shrinks.
+
+import { Address, PAGE_SHIFT } from "../memory/alignment";
+import { fail } from "../memory/root";
+import { Status } from "../memory/status";
+import { countStep } from "../memory/work";
+import { nextTaken, startWalk } from "./blockWalk";
+import { blockAround, blockOf, objectAround } from "./cellBlock";
+import { CellClass, freeCell } from "./cellClass";
+import { classOf, isCyclicSlot, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
+import { advanceCondemned, collectCycles, isCondemned } from "./cycleCollection";
+import { giveEntry, HandleEntry } from "./handleTable";
+import { Heap } from "./heap";
+import { closeScope, Scope } from "./scope";
+import { nextWeakHolder, startWeakWalk } from "./weakWalk";
+
+export const COUNT_ONE: u32 = 256;
+/** Counts from here on do not change. */
+export const SATURATED: u32 = 0xffff_ff00;
+
+export namespace Flag {
+  /** In the list of candidates, or of heavy ones. */
+  export const BUFFERED: u32 = 1;
+  /** Visited by the run of cycle collection that is under way. */
+  export const VISITED: u32 = 2;
+  /** Without references, its own being taken back; or condemned by cycle collection. */
+  export const DEAD: u32 = 4;
+  /** Its hook is to be run, or is running. */
+  export const DYING: u32 = 8;
+  /** Has been stored in a weak slot. */
+  export const WEAKLY: u32 = 16;
+  /** Its references have been taken back, and it waits: for the weak slots to be emptied, or to leave the candidates. */
+  export const RELEASED: u32 = 32;
+  /** Should be in a list for which there was no memory. */
+  export const LOST: u32 = 64;
+  /** Its hook has run. */
+  export const HOOKED: u32 = 128;
+}
+const FLAGS: u32 = COUNT_ONE - 1;
+
+/** What a walk over all objects is for. */
+namespace Purpose {
+  export const NONE: u32 = 0;
+  export const FIND_LOST: u32 = 1;
+  export const EMPTY_WEAK: u32 = 2;
+}
+
+/** Freed objects that weak slots may refer to, from which on the slots are emptied. */
+const ZOMBIE_LIMIT: u32 = 1024;
+
+/** Released candidates from which on they are looked for, and how many pages more make heavy candidates worth a try. */
+const STALE_LIMIT: u32 = 1024;
+const HEAVY_PAGES: u32 = 16;
+
+/** More than any list of handles that is worth copying: a longer one is taken over as it is. */
+const COPY_LIMIT: u32 = 64;
+
+export function countOf(object: Address): u32 {
+  return load<u32>(object - 4);
+}
+
+export function setCount(object: Address, word: u32): void {
+  store<u32>(object - 4, word);
+}
+
+/** Counts one more reference. */
+export function retain(heap: Heap, object: Address): void {
+  const word = countOf(object);
+  if (word >= SATURATED) return;
+  setCount(object, word + COUNT_ONE);
+  if (word + COUNT_ONE >= SATURATED) heap.saturated++;
+}
+
+/** Queues the end of a reference. Without memory for that it is counted at once, but nothing is freed before a walk finds the object. */
+export function defer(heap: Heap, object: Address): void {
+  if (heap.pending.push(object)) return;
+  const word = countOf(object);
+  if (word >= SATURATED || word & (Flag.DEAD | Flag.DYING)) return;
+  setCount(object, word - COUNT_ONE);
+  lose(heap, object);
+}
+
+// ── what the program does ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** Stores a reference. Returns 0 with a status where it would bring a dead object back. */
+export function storeCounted(heap: Heap, slot: Address, value: Address): u32 {
+  if (heap.dying) {
+    // A hook is running: the references among objects that were condemned together do not count any more.
+    if (isCondemned(heap) && isUncounted(slot)) {
+      store<Address>(slot, value);
+      return 1;
+    }
+    if (isDead(value)) return <u32>fail(Status.RESURRECTION, <u32>value);
+  }
+  if (value) retain(heap, value);
+  const old = load<Address>(slot);
+  store<Address>(slot, value);
+  if (old) defer(heap, old);
+  return 1;
+}
+
+/** True for an object that only its own destroy hook, or that of another that dies with it, can know. */
+export function isDead(object: Address): bool {
+  return object != 0 && (countOf(object) & (Flag.DEAD | Flag.DYING)) != 0;
+}
+
+/** True for a slot of a condemned object that may lead back to it. */
+function isUncounted(slot: Address): bool {
+  const stride = changetype<CellClass>(blockAround(slot).cellClass).stride;
+  const object = objectAround(slot, stride);
+  return (countOf(object) & Flag.DEAD) != 0 && isCyclicSlot(object, slot);
+}
+
+export function loadWeakCounted(slot: Address): Address {
+  const target = load<Address>(slot);
+  return isDead(target) ? 0 : target;
+}
+
+export function storeWeakCounted(slot: Address, value: Address): u32 {
+  if (value) {
+    if (isDead(value)) return <u32>fail(Status.RESURRECTION, <u32>value);
+    setCount(value, countOf(value) | Flag.WEAKLY);
+  }
+  store<Address>(slot, value);
+  return 1;
+}
+
+/** Points a handle to another object, which is not dead. */
+export function moveCounted(heap: Heap, slot: Address, object: Address): void {
+  const old = load<Address>(slot);
+  retain(heap, object);
+  store<Address>(slot, object);
+  defer(heap, old);
+}
+
+export function releaseCounted(heap: Heap, entry: Address): void {
+  const object = changetype<HandleEntry>(entry).object;
+  giveEntry(heap, entry);
+  defer(heap, object);
+}
+
+/** Ends a scope: its handles become decrements as they are. O(1) */
+export function endScopeCounted(scope: Scope): void {
+  const heap = scope.heap;
+  const stack = scope.stack;
+  if (stack.count <= COPY_LIMIT) {
+    while (!stack.isEmpty) defer(heap, stack.pop());
+  } else heap.pending.absorb(stack);
+  closeScope(scope);
+}
+
+// ── between events ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The units that are due in this gap between events; 0 if there is nothing to do. */
+export function owedToCounting(heap: Heap): u32 {
+  const allocated = heap.allocated;
+  heap.allocated = 0;
+  if (!heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + HEAVY_PAGES) return tryHeavy(heap);
+  if (!isBusy(heap)) return 0;
+  // An object of n bytes has n ÷ 4 slots at most, so that this is twice what it costs.
+  if (allocated <= heap.stepUnits) return heap.stepUnits;
+  heap.overruns++;
+  return allocated;
+}
+
+/** True if there is work that should not wait. */
+function isBusy(heap: Heap): bool {
+  return (
+    !heap.pending.isEmpty ||
+    !heap.releasing.isEmpty ||
+    !heap.hooked.isEmpty ||
+    !heap.visited.isEmpty ||
+    heap.candidates.count >= heap.threshold ||
+    isStale(heap) ||
+    heap.zombies.count >= ZOMBIE_LIMIT ||
+    !heap.clearing.isEmpty ||
+    (heap.lost | heap.walkPurpose | heap.purgeLeft | heap.forced) != 0
+  );
+}
+
+/** True if it pays to look for candidates that have been released. */
+function isStale(heap: Heap): bool {
+  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count;
+}
+
+/** Memory has doubled, and the candidates whose surroundings were too large may be why: they are tried without a limit. */
+function tryHeavy(heap: Heap): u32 {
+  heap.heavyPages = heap.blockPages;
+  heap.overruns++;
+  forceCounting(heap);
+  return u32.MAX_VALUE;
+}
+
+/** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
+export function stepCounting(heap: Heap, budget: u32): u32 {
+  let done: u32 = 0;
+  while (done < budget && !heap.dying) {
+    countStep();
+    if (!heap.pending.isEmpty) {
+      decrement(heap, heap.pending.pop());
+      done++;
+    } else if (!heap.releasing.isEmpty) {
+      const pair = heap.releasing.popPair();
+      done += releaseSlots(heap, load<Address>(pair), load<u32>(pair, 4), budget - done);
+    } else if (!heap.hooked.isEmpty) {
+      beginHook(heap, heap.hooked.pop());
+      done++;
+    } else if (!heap.visited.isEmpty) {
+      done += advanceCondemned(heap, budget - done);
+    } else if (heap.walkPurpose) {
+      done += walk(heap, budget - done);
+    } else if (heap.lost) {
+      beginWalk(heap, Purpose.FIND_LOST);
+    } else if (!heap.clearing.isEmpty) {
+      free(heap, heap.clearing.pop());
+      done++;
+    } else if (heap.zombies.count >= (heap.forced ? 1 : ZOMBIE_LIMIT)) {
+      heap.clearing.absorb(heap.zombies);
+      beginWalk(heap, Purpose.EMPTY_WEAK);
+    } else if (heap.purgeLeft) {
+      purgeOne(heap);
+      done++;
+    } else if (isStale(heap)) {
+      heap.purgeLeft = heap.candidates.count;
+    } else if (heap.candidates.count >= (heap.forced ? 1 : heap.threshold)) {
+      done += collectCycles(heap, budget - done);
+    } else {
+      heap.forced = 0;
+      break;
+    }
+  }
+  heap.cycleUnits += done;
+  return done;
+}
+
+/** Has the next steps do all there is, candidates included, however few there are. */
+export function forceCounting(heap: Heap): void {
+  heap.forced = 1;
+  heap.candidates.absorb(heap.heavy);
+}
+
+/** Ends one reference. Without memory for a list the object is found by a walk later. O(1) */
+export function decrement(heap: Heap, object: Address): void {
+  let word = countOf(object);
+  // A dead object's references are not counted any more; the handles of its hook's scope come here, while it is still there.
+  if (word >= SATURATED || word & (Flag.DEAD | Flag.DYING)) return;
+  word -= COUNT_ONE;
+  setCount(object, word);
+  if (word < COUNT_ONE) letGo(heap, object);
+  else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);
+}
+
+/** An object has lost a reference and kept another: it may be part of a dropped cycle. */
+function suspect(heap: Heap, object: Address): void {
+  if (heap.candidates.push(object)) setCount(object, countOf(object) | Flag.BUFFERED);
+  else lose(heap, object);
+}
+
+/** An object has no references left: its hook is run, then its own are taken back. */
+function letGo(heap: Heap, object: Address): void {
+  if (typeOf(object).isHooked && !(countOf(object) & Flag.HOOKED)) {
+    setCount(object, countOf(object) | Flag.DYING);
+    if (!heap.hooked.push(object)) lose(heap, object);
+  } else startRelease(heap, object);
+}
+
+function startRelease(heap: Heap, object: Address): void {
+  setCount(object, (countOf(object) & ~Flag.DYING) | Flag.DEAD);
+  bury(heap, object);
+  continueRelease(heap, object);
+}
+
+function continueRelease(heap: Heap, object: Address): void {
+  if (slotsOf(typeOf(object), object) == 0) finishRelease(heap, object);
+  else if (!heap.releasing.pushPair(object, 0)) lose(heap, object);
+}
+
+/** Counts an object as ended, whose cell is not free yet. */
+export function bury(heap: Heap, object: Address): void {
+  heap.deadObjects++;
+  heap.deadBytes += bytesOfCell(object);
+}
+
+/** Frees the cell of an object that has ended. */
+function free(heap: Heap, object: Address): void {
+  heap.deadObjects--;
+  heap.deadBytes -= bytesOfCell(object);
+  heap.freedObjects++;
+  if (heap.weakHolder == object) heap.weakHolder = 0;
+  freeCell(classOf(object), object);
+}
+
+function bytesOfCell(object: Address): u32 {
+  const stride = classOf(object).stride;
+  return stride ? stride : blockOf(object).pages << PAGE_SHIFT;
+}
+
+function lose(heap: Heap, object: Address): void {
+  setCount(object, countOf(object) | Flag.LOST);
+  heap.lost = 1;
+}
+
+/** Takes references of a dead object back, from slot `index` on. Returns the units done. */
+function releaseSlots(heap: Heap, object: Address, start: u32, budget: u32): u32 {
+  const type = typeOf(object);
+  const count = slotsOf(type, object);
+  let done: u32 = 0;
+  for (let index = start; index < count; index++) {
+    if (done >= budget) {
+      if (!heap.releasing.pushPair(object, index)) lose(heap, object);
+      return done;
+    }
+    countStep();
+    done++;
+    const slot = slotAt(type, object, index);
+    const child = load<Address>(slot);
+    if (!child) continue;
+    // The slot is emptied, so that an object that was lost can be begun anew.
+    store<Address>(slot, 0);
+    if (index + 1 == count) {
+      // Freed before the last child is let go of: a list of any length is released in constant room.
+      finishRelease(heap, object);
+      decrement(heap, child);
+      return done + 1;
+    }
+    decrement(heap, child);
+  }
+  finishRelease(heap, object);
+  return done + 1;
+}
+
+/** An object's references have been taken back: its cell is freed, unless something still leads to it. */
+export function finishRelease(heap: Heap, object: Address): void {
+  const word = countOf(object) | Flag.RELEASED;
+  setCount(object, word);
+  if (word & Flag.BUFFERED) heap.stale++;
+  else if (word & Flag.WEAKLY) keepZombie(heap, object);
+  else free(heap, object);
+}
+
+/** A released object leaves the candidates. */
+export function dropBuffered(heap: Heap, object: Address): void {
+  const word = countOf(object) & ~Flag.BUFFERED;
+  setCount(object, word);
+  if (heap.stale) heap.stale--; // an estimate: heavy candidates are not purged
+  if (word & Flag.WEAKLY) keepZombie(heap, object);
+  else free(heap, object);
+}
+
+/** Looks at one candidate for the purge: it is freed, or kept in a list aside until the last has been looked at. */
+function purgeOne(heap: Heap): void {
+  if (heap.candidates.isEmpty) heap.purgeLeft = 1;
+  else {
+    const object = heap.candidates.pop();
+    if (countOf(object) & Flag.RELEASED) dropBuffered(heap, object);
+    else if (!heap.restored.push(object)) {
+      setCount(object, countOf(object) & ~Flag.BUFFERED);
+      lose(heap, object);
+    }
+  }
+  if (--heap.purgeLeft) return;
+  heap.candidates.absorb(heap.restored);
+  heap.stale = 0;
+}
+
+/** An object that weak slots may refer to has ended. */
+function keepZombie(heap: Heap, object: Address): void {
+  if (!heap.zombies.push(object)) lose(heap, object);
+}
+
+// ── hooks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function beginHook(heap: Heap, object: Address): void {
+  heap.dying = object;
+  heap.dyingType = changetype<Address>(typeOf(object));
+}
+
+/** The hook of an object that was let go of has been run. */
+export function afterHook(heap: Heap, object: Address): void {
+  setCount(object, countOf(object) | Flag.HOOKED);
+  if (!(countOf(object) & Flag.DEAD)) startRelease(heap, object);
+}
+
+// ── walks over all objects ──────────────────────────────────────────────────────────────────────────────────────────
+
+function beginWalk(heap: Heap, purpose: u32): void {
+  heap.walkPurpose = purpose;
+  if (purpose == Purpose.FIND_LOST) {
+    heap.lost = 0;
+    startWalk(heap);
+  } else startWeakWalk(heap);
+}
+
+function walk(heap: Heap, budget: u32): u32 {
+  if (!heap.walkClass) {
+    heap.walkPurpose = Purpose.NONE;
+    return 1;
+  }
+  if (heap.walkPurpose == Purpose.EMPTY_WEAK) return emptyWeak(heap, budget);
+  const object = nextTaken(heap);
+  if (object && countOf(object) & Flag.LOST) findAgain(heap, object);
+  return 1;
+}
+
+/** Puts an object where it would have been, had there been memory. */
+function findAgain(heap: Heap, object: Address): void {
+  const word = countOf(object) & ~Flag.LOST;
+  setCount(object, word);
+  if (word & Flag.RELEASED) keepZombie(heap, object);
+  else if (word & Flag.DEAD) continueRelease(heap, object);
+  else if (word < COUNT_ONE) letGo(heap, object);
+  else if (!(word & Flag.BUFFERED)) suspect(heap, object);
+}
+
+/** Empties weak slots that refer to dead objects. */
+function emptyWeak(heap: Heap, budget: u32): u32 {
+  const object = heap.weakHolder;
+  if (!object) return nextWeakHolder(heap);
+  const type = typeOf(object);
+  const count = weakSlotsOf(type, object);
+  let done: u32 = 1;
+  for (; done < budget && heap.weakIndex < count; done++) {
+    countStep();
+    const slot = weakSlotAt(type, object, heap.weakIndex++);
+    if (isDead(load<Address>(slot))) store<Address>(slot, 0);
+  }
+  return heap.weakIndex == count ? done + nextWeakHolder(heap) : done;
+}
+if (FLAGS & SATURATED) ERROR("flags and count must not overlap");
