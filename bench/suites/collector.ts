@@ -326,8 +326,21 @@ export default defineSuite({
           const { handlePlainly } = await import("../drivers/requestLoop.js");
           return measureRequests(handlePlainly);
         },
+        ...Object.fromEntries(
+          (["mark-sweep", "mark-sweep-stop", "refcount"] as const).map((strategy) => [
+            strategy,
+            async () => {
+              const { handleInHeap } = await import("../drivers/heapRequests.js");
+              return measureRequests(handleInHeap(strategy));
+            },
+          ]),
+        ),
       },
       expected: async () => (await plainResult({ program: "requests", parameters: REQUESTS })).checksum,
+      targets: [
+        { subject: "mark-sweep", ratio: { atMost: 1 / 5 } },
+        { subject: "refcount", ratio: { atMost: 1 / 5 } },
+      ],
     }),
     measuredCase<Result>({
       name: "object-size",

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { handleInHeap } from "../../bench/drivers/heapRequests.js";
+import { requests } from "../../bench/drivers/programs/requests.js";
 import { type Job, type ProgramName, prepareProgram, programs, runPlainly } from "../../bench/drivers/programs.js";
+import { handlePlainly, measureRequestLoop } from "../../bench/drivers/requestLoop.js";
 import {
   type CollectorName,
   createWorkbench,
@@ -66,4 +69,20 @@ test.each(collectors)("%s has worked meanwhile", async (name) => {
   expect(steps).toBeGreaterThan(100);
   expect(units).toBeGreaterThan(10_000);
   workbench.dispose();
+});
+
+describe("the request pattern through the loop", () => {
+  const parameters = { seed: 3, events: 400, beside: 2500 };
+
+  test.each([
+    ["plain objects", handlePlainly],
+    ["a heap under mark-sweep", handleInHeap("mark-sweep")],
+    ["a heap under mark-sweep-stop", handleInHeap("mark-sweep-stop")],
+    ["a heap under refcount", handleInHeap("refcount")],
+  ])("gives what it gives without, with %s", async (_, makeHandler) => {
+    const { checksum, latencyMicros } = await measureRequestLoop(parameters, makeHandler);
+    expect(checksum).toBe(requests(parameters).checksum);
+    expect(latencyMicros.p50).toBeGreaterThan(0);
+    expect(latencyMicros.max).toBeGreaterThanOrEqual(latencyMicros.p9999);
+  });
 });
