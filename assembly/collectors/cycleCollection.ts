@@ -29,6 +29,7 @@ import {
   Flag,
   finishRelease,
   SATURATED,
+  SPARE_PAGES,
   setCount,
 } from "./refcount";
 import { WordWalk } from "./wordStack";
@@ -61,10 +62,33 @@ export function beginCandidates(heap: Heap): void {
   heap.batch = BATCH_LIMIT;
 }
 
-/** Runs once over candidates, of which there must be some. Returns the units done, at least one. */
+/** True if candidates should be looked at: all of them if it is asked for, many, or some, and memory has doubled since it was last done. */
+export function isTimeToRun(heap: Heap): bool {
+  const count = heap.candidates.count;
+  if (count == 0) return false;
+  return heap.forced != 0 || count >= heap.threshold || heap.blockPages > 2 * heap.runPages + SPARE_PAGES;
+}
+
+/** Has the runs that follow look at all candidates of now. */
+export function beginRuns(heap: Heap): void {
+  heap.runLeft = heap.candidates.count;
+  heap.runPages = heap.blockPages;
+}
+
+/** Runs once over candidates. Returns the units done, at least one. */
 export function collectCycles(heap: Heap, budget: u32): u32 {
   const limit = max(budget / UNITS_PER_VISIT, VISITS_MINIMUM);
+  const before = heap.candidates.count;
   const roots = takeRoots(heap, min(heap.batch, limit));
+  const done = runOver(heap, roots, limit);
+  // What was given back to be tried again is still to be looked at.
+  heap.runLeft -= min(heap.runLeft, before - heap.candidates.count);
+  if (heap.candidates.isEmpty) heap.runLeft = 0;
+  return done;
+}
+
+/** The phases of a run over the roots that have been taken. */
+function runOver(heap: Heap, roots: u32, limit: u32): u32 {
   let done: u32 = heap.rootUnits;
   if (roots == 0) return done;
   const subtracted = subtract(heap, limit);

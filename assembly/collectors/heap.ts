@@ -141,6 +141,9 @@ export class Heap {
   stale: u32;
   /** Candidates that are still to be looked at by the purge of stale ones. */
   purgeLeft: u32;
+  /** Candidates that the runs under way are still to look at, and the pages of all blocks when they began. */
+  runLeft: u32;
+  runPages: u32;
   /** The pages of all blocks when heavy candidates were last tried. */
   heavyPages: u32;
   /** 1 if an object was lost from a list for want of memory, so that it has to be found by a walk. */

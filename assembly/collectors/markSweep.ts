@@ -10,12 +10,13 @@
 //          have been swept, so that the next one finds no bit of this one.
 //
 // Pacing. A cycle begins when as much has been allocated as half of what was live after the last one (but at least `minimumBytes`):
-// call it A. Its work W is bounded when it begins: one unit for each object, slot and handle that there is, and for the words of
+// call it A. Its work W is bounded when it begins: some units for each object, slot and handle that there is, and for the words of
 // bitmaps that are swept; nothing that is made later adds to it, since new objects are not looked into. Each gap between events
 // pays W × 2 × a ÷ A units for the a bytes that have been allocated since the cycle began, less what is paid. So the cycle is over
-// when A ÷ 2 more have been allocated, and never are there more than live + A + A ÷ 2 bytes ≤ 1.75 × live, if steps are long
-// enough to pay what is due. If not, and A is used up, what is due is paid at once, however long it takes, and counted as an
-// overrun: so there are never more than live + 2A ≤ 2 × live, and what the last event allocated.
+// when A ÷ 2 more have been allocated, and never are there more than live + A + A ÷ 2 bytes = 1.75 × live, if steps are long
+// enough to pay what is due. If not, and A is used up, the cycle is finished at once, however long that takes, and counted as an
+// overrun: so there are never more than live + 2A = 2 × live, and what the last event allocated. ("Live" is what the last cycle
+// has kept; where that is small, A is `minimumBytes`.)
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -124,12 +125,12 @@ export function owedToMarking(heap: Heap): u32 {
     return heap.stepUnits;
   }
   if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
+  if (heap.allocated >= heap.headroom) {
+    heap.overruns++;
+    return ALL;
+  }
   const due = ((<u64>heap.cycleBound * heap.allocated) / heap.headroom) * 2;
-  if (due <= heap.cycleUnits) return 0;
-  const owed = <u32>min<u64>(due - heap.cycleUnits, ALL);
-  if (owed <= heap.stepUnits || heap.allocated < heap.headroom) return min(owed, heap.stepUnits);
-  heap.overruns++;
-  return owed;
+  return due <= heap.cycleUnits ? 0 : min(<u32>min<u64>(due - heap.cycleUnits, ALL), heap.stepUnits);
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */

@@ -120,6 +120,7 @@ function scanScope(heap: Heap, budget: u32): u32 {
     heap.scanScope = heap.unscanned;
     heap.scanChunk = scope.stack.chunk;
     heap.scanPlace = scope.stack.top;
+    heap.cycleBound += scope.stack.count; // known only now: a scope may have many handles of one object
   }
   let done: u32 = 1;
   while (heap.scanChunk) {

@@ -26,7 +26,7 @@ import { nextTaken, startWalk } from "./blockWalk";
 import { blockAround, blockOf, objectAround } from "./cellBlock";
 import { CellClass, freeCell } from "./cellClass";
 import { classOf, isCyclicSlot, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
-import { advanceCondemned, collectCycles, isCondemned } from "./cycleCollection";
+import { advanceCondemned, beginRuns, collectCycles, isCondemned, isTimeToRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Heap } from "./heap";
 import { closeScope, Scope } from "./scope";
@@ -66,9 +66,10 @@ namespace Purpose {
 /** Freed objects that weak slots may refer to, from which on the slots are emptied. */
 const ZOMBIE_LIMIT: u32 = 1024;
 
-/** Released candidates from which on they are looked for, and how many pages more make heavy candidates worth a try. */
+/** Released candidates from which on they are looked for. */
 const STALE_LIMIT: u32 = 1024;
-const HEAVY_PAGES: u32 = 16;
+/** Below as many pages it does not count that memory has doubled. */
+export const SPARE_PAGES: u32 = 16;
 
 /** More than any list of handles that is worth copying: a longer one is taken over as it is. */
 const COPY_LIMIT: u32 = 64;
@@ -173,7 +174,7 @@ export function endScopeCounted(scope: Scope): void {
 export function owedToCounting(heap: Heap): u32 {
   const allocated = heap.allocated;
   heap.allocated = 0;
-  if (!heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + HEAVY_PAGES) return tryHeavy(heap);
+  if (!heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + SPARE_PAGES) return tryHeavy(heap);
   if (!isBusy(heap)) return 0;
   // An object of n bytes has n ÷ 4 slots at most, so that this is twice what it costs.
   if (allocated <= heap.stepUnits) return heap.stepUnits;
@@ -188,11 +189,11 @@ function isBusy(heap: Heap): bool {
     !heap.releasing.isEmpty ||
     !heap.hooked.isEmpty ||
     !heap.visited.isEmpty ||
-    heap.candidates.count >= heap.threshold ||
+    isTimeToRun(heap) ||
     isStale(heap) ||
     heap.zombies.count >= ZOMBIE_LIMIT ||
     !heap.clearing.isEmpty ||
-    (heap.lost | heap.walkPurpose | heap.purgeLeft | heap.forced) != 0
+    (heap.lost | heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
   );
 }
 
@@ -240,8 +241,10 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done++;
     } else if (isStale(heap)) {
       heap.purgeLeft = heap.candidates.count;
-    } else if (heap.candidates.count >= (heap.forced ? 1 : heap.threshold)) {
+    } else if (heap.runLeft) {
       done += collectCycles(heap, budget - done);
+    } else if (isTimeToRun(heap)) {
+      beginRuns(heap);
     } else {
       heap.forced = 0;
       break;
