@@ -19,6 +19,8 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_OUT_OF_BOUNDS"
   | "ERR_TIDEMARK_DISPOSED"
   | "ERR_TIDEMARK_REGION_ENDED"
+  | "ERR_TIDEMARK_SCOPE_ENDED"
+  | "ERR_TIDEMARK_RESURRECTION"
   | "ERR_TIDEMARK_INVALID_STRUCT"
   | "ERR_TIDEMARK_INVALID_MODULE"
   | "ERR_TIDEMARK_CORRUPTION"
@@ -98,6 +100,19 @@ export class RegionEndedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_REGION_ENDED";
 }
 
+/** A scope was asked for a handle, or read from its context, after it had ended, by itself or with its event. */
+export class ScopeEndedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_SCOPE_ENDED";
+}
+
+/**
+ * A destroy hook has stored its object, or another that dies with it, where something that lives could find it. Nothing was
+ * stored: what is dead stays dead.
+ */
+export class ResurrectionError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_RESURRECTION";
+}
+
 /** A struct declaration that cannot be laid out: no fields, a reserved field name, a type that is none. */
 export class InvalidStructError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_STRUCT";
@@ -116,7 +131,10 @@ export class CorruptionError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_CORRUPTION";
 }
 
-/** A destroy hook has called what would change, or end, the very memory that its operation is about to reclaim. */
+/**
+ * A destroy hook has called what would change, or end, the very memory that its operation is about to reclaim; or a handler
+ * or a hook has asked a heap to collect, which happens between events only.
+ */
 export class ReentrantCallError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_REENTRANT_CALL";
 }

@@ -5,12 +5,18 @@ export { Pool, type PoolOptions, type PoolStats } from "./allocators/pool.js";
 export { Region, RegionPool } from "./allocators/region.js";
 export type { ArenaMark, ArenaOptions, ArenaStats } from "./allocators/space.js";
 export { type Entry, SortedMap, type SortedMapOptions, type SortedMapStats } from "./collections/sortedMap.js";
+export type { Collection, CollectionListener, HeapStats, Strategy } from "./collectors/figures.js";
+export { Heap, type HeapOptions } from "./collectors/heap.js";
+export type { DeclaredType } from "./collectors/heapTypes.js";
+export { Scope } from "./collectors/scope.js";
 export * from "./errors.js";
+export { ArrayObjectType } from "./layout/arrayObjectType.js";
 export { Bytes } from "./layout/bytes.js";
 export { type CopyTarget, Cursor, Ref } from "./layout/cursor.js";
-export { type ArrayType, array, type RefType, ref, type SelfRefType, type TextType, text } from "./layout/fields.js";
+export { type ArrayType, array, type TextType, text } from "./layout/fields.js";
 export {
   type BigintType,
+  type ByteType,
   bool,
   type FieldType,
   f32,
@@ -25,8 +31,10 @@ export {
   u32,
   u64,
 } from "./layout/fieldType.js";
+export { type ArrayRefType, type RefType, ref, type SelfRefType, weak } from "./layout/refs.js";
 export { StructArray, ValueArray } from "./layout/sequence.js";
 export {
+  type ArrayObjectOf,
   type CursorOf,
   type Fields,
   type ObjectOf,
@@ -38,5 +46,6 @@ export {
 } from "./layout/struct.js";
 export * from "./loop/index.js";
 export type { Leak, LeakKind } from "./memory/allocationSites.js";
+export type { CollectorFigures } from "./memory/collector.js";
 export type { Address } from "./memory/module.js";
 export { type OwnerName, Runtime, type RuntimeOptions, type RuntimeStats, type WasmSource } from "./runtime.js";

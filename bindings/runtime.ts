@@ -7,6 +7,10 @@ import { RegionPool } from "./allocators/region.js";
 import type { ArenaOptions } from "./allocators/space.js";
 import { checkInteger, describe } from "./arguments.js";
 import { type Entry, SortedMap, type SortedMapOptions } from "./collections/sortedMap.js";
+import { createHeap } from "./collectors/createHeap.js";
+import type { Strategy } from "./collectors/figures.js";
+import type { Heap, HeapOptions } from "./collectors/heap.js";
+import { Scope } from "./collectors/scope.js";
 import {
   CorruptionError,
   DisposedError,
@@ -170,6 +174,27 @@ export class Runtime {
   /** Makes a byte heap: `malloc` and `free`. Errors as in {@link ByteHeap}. */
   byteHeap(): ByteHeap {
     return new ByteHeap(this.$memory);
+  }
+
+  /**
+   * Makes a heap: objects of declared types that refer to each other, under the strategy named. Errors as in {@link Heap}.
+   *
+   * @param strategy `"manual"`, `"refcount"`, `"mark-sweep"` or `"mark-sweep-stop"`
+   * @throws {InvalidArgumentError} for another strategy, for options out of range, for types that refer to others that are not
+   *   among them
+   * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   *
+   * @example
+   * using heap = runtime.heap("mark-sweep", { types: [Node], stepUnits: 2_000 });
+   */
+  heap(strategy: Strategy, options: HeapOptions): Heap {
+    return createHeap(this.$memory, strategy, options);
+  }
+
+  /** Makes a scope for handles, to be ended by the program. In a loop's handler there is `context.scope`. */
+  scope(): Scope {
+    this.$memory.assertUsable("scope");
+    return new Scope(this.$memory.sites);
   }
 
   /** Makes a pool of frames in three sizes. Errors as in {@link FramePool}. */

@@ -4,6 +4,7 @@ import { type Cursor, describeRecord, Ref } from "../layout/cursor.js";
 import { assertLive, assertSameMemory, isLive } from "../layout/location.js";
 import { type AnyStruct, type CursorOf, type Fields, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
+import type { Address } from "../memory/module.js";
 import { Cells, poolBytes } from "./cells.js";
 import { type HookFunction, PoolHooks } from "./poolHooks.js";
 import { PoolIterator } from "./poolIterator.js";
@@ -163,6 +164,11 @@ export class Pool<F extends Fields> {
     else if (this.#hooks === undefined) this.#cells.free(record, this.#freeing);
     else this.#hooks.free(record);
   };
+
+  /** The pool's address in wasm. */
+  get $address(): Address {
+    return this.#cells.address("address");
+  }
 
   /** Throws unless `record` is a live record of this pool. */
   $assertOwn(record: Cursor<F> | Ref<F>, operation: string): void {

@@ -29,8 +29,12 @@ export interface Codec {
   check(memory: LinearMemory, value: unknown, path: string, member?: Member): unknown;
   /** Writes what {@link check} has returned. */
   write(memory: LinearMemory, address: Address, value: never): void;
-  /** The value at `address` as plain data. */
-  read(memory: LinearMemory, address: Address): unknown;
+  /**
+   * The value at `address` as plain data.
+   *
+   * @param from what is being read, for values that are good as long as that is
+   */
+  read(memory: LinearMemory, address: Address, from?: Location): unknown;
   /** Reports each ref in a value that lies at `offset`, and the struct that it refers to. */
   slots(offset: number, report: SlotReport): void;
 }
@@ -60,5 +64,5 @@ export function unreadable(cause: unknown, path: string, member: Member): Tidema
   return new InvalidArgumentError(`${pathOf(path, member)} cannot be read`, { cause });
 }
 
-/** Takes the offset of a ref and the struct that it refers to. */
-export type SlotReport = (offset: number, target: object) => void;
+/** Takes the offset of a ref and the type that it refers to; and whether it is a weak one, in types that heaps have made. */
+export type SlotReport = (offset: number, target: object, isWeak?: boolean) => void;

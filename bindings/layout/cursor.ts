@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { assertLive, assertSameMemory, isLive, Location, place, unset } from "./location.js";
-import type { AnyFields, CursorOf, Fields, ObjectOf, RefName, RefTarget, StructType, ValuesOf } from "./struct.js";
+import type { AnyFields, CursorOf, Fields, ObjectOf, RefName, RefView, StructType, ValuesOf } from "./struct.js";
 
 /** Where a struct graph can be copied to: an arena or a region. */
 export interface CopyTarget {
@@ -86,13 +86,14 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * @example
    * for (walker.moveTo(head); ; ) { sum += walker.value; if (!walker.follow("next")) break; }
    */
-  follow<Name extends RefName<F>>(name: Name, into: CursorOf<RefTarget<F, Name>> = this as never): boolean {
+  follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name> = this as never): boolean {
     assertLive(this);
     const target = this.$struct.$refTarget(name);
-    if (into?.$moves !== target) {
+    const cursor = into as unknown as Cursor;
+    if (cursor?.$moves !== target) {
       throw new InvalidArgumentError(`follow: ${name} refers to a ${target.name}, not to ${describeRecord(into)}`);
     }
-    assertSameMemory(this.$memory, into, "follow");
+    assertSameMemory(this.$memory, cursor, "follow");
     const word = (this.$address + (this.$struct.offsets[name] as number)) >>> 2;
     const { u32, i32 } = this.$memory;
     const address = u32[word]!;
@@ -100,7 +101,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
     const guard = u32[word + 1]! >>> 2;
     const generation = i32[word + 2]!;
     if (i32[guard] !== generation) assertLive(new Ref(target, this.$memory, address, guard, generation));
-    place(into, address, guard, generation);
+    place(cursor, address, guard, generation);
     return true;
   }
 
@@ -114,7 +115,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** The record's fields as a plain object; refs as {@link Ref} or `null`. O(size). */
   toObject(): ObjectOf<F> {
     assertLive(this);
-    return this.$struct.$read(this.$memory, this.$address);
+    return this.$struct.$read(this.$memory, this.$address, this);
   }
 
   /**

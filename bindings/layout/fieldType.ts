@@ -71,13 +71,18 @@ export interface BigintType extends FieldType<bigint> {
   readonly maximum: bigint;
 }
 
+/** The type of bytes, which `array(u8)` is the type of a run of. */
+export interface ByteType extends NumberType {
+  readonly kind: typeof FieldKind.U8;
+}
+
 function number(name: string, kind: FieldKind, $codec: Codec, size: number, least: number, most: number): NumberType {
   const whole = kind !== FieldKind.F32 && kind !== FieldKind.F64;
   return { kind, name, size, alignment: size, minimum: least, maximum: most, whole, $codec };
 }
 
 /** An unsigned integer of 8 bits. */
-export const u8: NumberType = number("u8", FieldKind.U8, u8Codec, 1, 0, 0xff);
+export const u8: ByteType = number("u8", FieldKind.U8, u8Codec, 1, 0, 0xff) as ByteType;
 /** A signed integer of 8 bits. */
 export const i8: NumberType = number("i8", FieldKind.I8, i8Codec, 1, -0x80, 0x7f);
 /** An unsigned integer of 16 bits. */

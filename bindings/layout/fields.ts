@@ -1,13 +1,15 @@
 import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
+import { ArrayObjectType } from "./arrayObjectType.js";
 import { decodeText, encodeText, utf8Length } from "./bytes.js";
 import { type Codec, Image, pathOf, unreadable } from "./codec.js";
-import { assertLasting, Cursor, REF_SIZE, Ref } from "./cursor.js";
+import type { Cursor } from "./cursor.js";
 import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
-import { assertLive, place } from "./location.js";
+import { assertLive } from "./location.js";
+import type { SelfRefType } from "./refs.js";
 import { Sequence, ValueArray } from "./sequence.js";
-import { type AnyStruct, type CursorOf, type Fields, hasHook, type SequenceOf, StructType } from "./struct.js";
+import { type AnyStruct, hasHook, type SequenceOf, StructType } from "./struct.js";
 
 /** The longest inline text or array, in bytes: what is larger should be a record of its own. */
 const INLINE_LIMIT = 65_536;
@@ -69,128 +71,6 @@ function textCodec(size: number): Codec {
   return codec;
 }
 
-// ── refs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** A checked reference to a record of one struct, or `null`. */
-export interface RefType<F extends Fields> extends FieldType<CursorOf<F> | null> {
-  readonly $target: () => StructType<F>;
-}
-
-/** A reference to the struct that is being declared. */
-export interface SelfRefType<Name extends string> extends FieldType<unknown> {
-  readonly $self: Name;
-  readonly $bind: (self: AnyStruct) => FieldType<unknown>;
-}
-
-/**
- * A reference to a record of another struct, or of the same one by its name.
- *
- * It takes 12 bytes: address, guard and generation, so that following it is checked like any cursor. Reading the field
- * gives a fresh cursor, or `null`; `cursor.follow("field", into)` moves one that is there already.
- *
- * @param target a struct, a function that gives it (for structs that refer to each other), or the own name
- *
- * @example
- * const Node = struct("Node", { value: f64, next: ref("Node") });
- */
-export function ref<Name extends string>(target: Name): SelfRefType<Name>;
-export function ref<F extends Fields>(target: StructType<F> | (() => StructType<F>)): RefType<F>;
-export function ref(target: string | AnyStruct | (() => AnyStruct)): FieldType<unknown> {
-  if (typeof target === "string") {
-    return {
-      ...refType(`ref("${target}")`, () => {
-        throw new InvalidStructError(`ref("${target}") stands outside of a struct of that name`);
-      }),
-      $self: target,
-      $bind(self: AnyStruct) {
-        if (self.name !== target) {
-          throw new InvalidStructError(
-            `ref("${target}") in struct ${self.name}: only the own name can be given as text`,
-          );
-        }
-        return refType(`ref("${target}")`, () => self);
-      },
-    } as SelfRefType<string>;
-  }
-  if (target instanceof StructType) return refType(`ref(${target.name})`, () => target);
-  if (typeof target !== "function") {
-    throw new InvalidStructError(`ref takes a struct, a function or a name, but was given ${describe(target)}`);
-  }
-  return refType("ref", structOnce(target));
-}
-
-/** Calls `target` once, when its struct is first needed: by then both structs are declared. */
-function structOnce(target: () => AnyStruct): () => AnyStruct {
-  let found: AnyStruct | undefined;
-  return () => {
-    if (found !== undefined) return found;
-    let given: unknown;
-    try {
-      given = target();
-    } catch (cause) {
-      throw new InvalidStructError("the function given to ref() failed; is its struct declared yet?", { cause });
-    }
-    if (!(given instanceof StructType)) {
-      throw new InvalidStructError(`the function given to ref() must return a struct, but returned ${describe(given)}`);
-    }
-    found = given as AnyStruct;
-    return found;
-  };
-}
-
-function refType(name: string, $target: () => AnyStruct): FieldType<unknown> & { $target: () => AnyStruct } {
-  return { kind: FieldKind.REF, name, size: REF_SIZE, alignment: 4, $codec: refCodec($target), $target };
-}
-
-function refCodec(target: () => AnyStruct): Codec {
-  const codec: Codec = {
-    accessor: (_memory, offset) => ({
-      get() {
-        assertLive(this);
-        const { u32, i32 } = this.$memory;
-        const word = (this.$address + offset) >>> 2;
-        const record = u32[word]!;
-        if (record === 0) return null;
-        const cursor = target().$newCursor(this.$memory);
-        place(cursor, record, u32[word + 1]! >>> 2, i32[word + 2]!);
-        return cursor;
-      },
-      set(value) {
-        assertLive(this);
-        codec.check(this.$memory, value, "a field");
-        assertLive(this); // the function that gives the struct may have ended the record
-        codec.write(this.$memory, this.$address + offset, value);
-      },
-    }),
-    check(memory, value, path, member) {
-      if (value === null) return value;
-      const struct = target();
-      if (!(value instanceof Cursor || value instanceof Ref)) {
-        throw new InvalidArgumentError(
-          `${pathOf(path, member)} takes a cursor or ref of ${struct.name}, or null, but was given ${describe(value)}`,
-        );
-      }
-      struct.$assertRecord(memory, value, pathOf(path, member));
-      assertLasting(value, pathOf(path, member));
-      return value;
-    },
-    write(memory, address, value: Cursor | Ref | null) {
-      const word = address >>> 2;
-      memory.u32[word] = value === null ? 0 : value.$address;
-      memory.u32[word + 1] = value === null ? 0 : value.$guard << 2;
-      memory.i32[word + 2] = value === null ? 0 : value.$generation;
-    },
-    read(memory, address) {
-      const word = address >>> 2;
-      const record = memory.u32[word]!;
-      if (record === 0) return null;
-      return new Ref(target(), memory, record, memory.u32[word + 1]! >>> 2, memory.i32[word + 2]!);
-    },
-    slots: (offset, report) => report(offset, target()),
-  };
-  return codec;
-}
-
 // ── inline arrays ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A fixed number of elements inside the struct. */
@@ -200,7 +80,10 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
 }
 
 /**
- * `length` elements in a row inside the struct. Reading the field gives a view of them ({@link StructArray} or
+ * `length` elements in a row inside the struct. Without a length: the type of arrays that are objects of their own, which heaps
+ * make, each with its own length; for `ref(array(f64))`, and for the types that a heap is told of.
+ *
+ * Reading the field gives a view of them ({@link StructArray} or
  * {@link ValueArray}), one per cursor, placed anew whenever the field is read.
  *
  * @param length 1 to 65,536, and at most 65,536 bytes in all
@@ -210,7 +93,12 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
  * @example
  * const Candle = struct("Candle", { prices: array(f64, 4) });
  */
-export function array<Element extends FieldType<unknown>>(element: Element, length: number): ArrayType<Element> {
+export function array<Element extends FieldType<unknown>>(element: Element): ArrayObjectType<Element>;
+export function array<Element extends FieldType<unknown>>(element: Element, length: number): ArrayType<Element>;
+export function array(
+  element: FieldType<unknown>,
+  ...rest: [length?: number]
+): ArrayType<FieldType<unknown>> | ArrayObjectType<FieldType<unknown>> {
   if (!isFieldType(element))
     throw new InvalidStructError(`array takes a field type, but was given ${describe(element)}`);
   if (hasHook(element)) {
@@ -218,12 +106,18 @@ export function array<Element extends FieldType<unknown>>(element: Element, leng
       `array of ${element.name}: the struct's destroy hook would not be called: make it of refs`,
     );
   }
+  if (rest.length === 0) return new ArrayObjectType(element);
   if (element.size > INLINE_LIMIT) {
     throw new InvalidStructError(
       `array of ${element.name}: ${element.size} bytes, more than the limit of ${INLINE_LIMIT}`,
     );
   }
-  checkInteger("the length of an inline array", length, 1, Math.floor(INLINE_LIMIT / element.size));
+  const length = checkInteger(
+    "the length of an inline array",
+    rest[0] as number,
+    1,
+    Math.floor(INLINE_LIMIT / element.size),
+  );
   const bind = (element as Partial<SelfRefType<string>>).$bind;
   return {
     kind: FieldKind.ARRAY,
@@ -283,8 +177,8 @@ function arrayCodec(element: FieldType<unknown>, length: number): Codec {
         element.$codec.write(memory, address + index * element.size, value[index] as never);
       }
     },
-    read: (memory, address) =>
-      Array.from({ length }, (_, index) => element.$codec.read(memory, address + index * element.size)),
+    read: (memory, address, from) =>
+      Array.from({ length }, (_, index) => element.$codec.read(memory, address + index * element.size, from)),
     slots(offset, report) {
       for (let index = 0; index < length; index++) element.$codec.slots(offset + index * element.size, report);
     },

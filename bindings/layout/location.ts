@@ -43,6 +43,11 @@ export function unset(location: Location): void {
   place(location, 0, 0, 1);
 }
 
+/** Ends what `location` shows, though the record may live on; its address stays, for messages. */
+export function end(location: Location): void {
+  place(location, location.$address, 0, 1);
+}
+
 /** Throws unless the record at `location` lives. */
 export function assertLive(location: Location): void {
   if (location.$memory.i32[location.$guard] !== location.$generation) stale(location);
@@ -59,6 +64,9 @@ export function stale(location: Location): void {
   const { $memory: memory, $address: address, $guard: guard, $generation: expected } = location;
   if (memory.recover() && memory.i32[guard] === expected) return;
   if (memory.disposed) throw new DisposedError("access to a record: the runtime has been disposed");
+  if (guard === 0 && address !== 0) {
+    throw new StaleReferenceError(`the handle of the record at ${address} has ended: with its scope, or by release`);
+  }
   if (guard === 0) throw new StaleReferenceError("the cursor has not been moved to any record yet");
   throw new StaleReferenceError(
     `the record at ${address} has ended: its guard at ${guard * 4} shows generation ${memory.u32[guard]}, ` +

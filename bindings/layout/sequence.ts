@@ -303,7 +303,7 @@ export class StructArray<F extends Fields> extends Sequence<CursorOf<F>> {
   }
 
   $plain(index: number): ObjectOf<F> {
-    return this.#cursor.$struct.$read(this.$memory, this.$locate(index));
+    return this.#cursor.$struct.$read(this.$memory, this.$locate(index), this);
   }
 
   override toArray(): ObjectOf<F>[] {
@@ -333,7 +333,7 @@ export class ValueArray<Value, Given = Value> extends Sequence<Value> {
   }
 
   at(index: number): Value {
-    return this.#codec.read(this.$memory, this.$locate(index)) as Value;
+    return this.#codec.read(this.$memory, this.$locate(index), this) as Value;
   }
 
   /** Sets element `index`. @throws {OutOfBoundsError}, {InvalidArgumentError} */

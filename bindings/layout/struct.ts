@@ -2,11 +2,14 @@ import { describe } from "../arguments.js";
 import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
+import { isArrayObject } from "./arrayObjectType.js";
+import type { Bytes } from "./bytes.js";
 import { type Codec, Image, imageOf, type Member, pathOf, type SlotReport, unreadable } from "./codec.js";
 import { Cursor, describeRecord, type Ref } from "./cursor.js";
-import type { ArrayType, RefType, SelfRefType } from "./fields.js";
-import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
+import type { ArrayType } from "./fields.js";
+import { type ByteType, FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, assertSameMemory, Location, place } from "./location.js";
+import type { ArrayRefType, RefType, SelfRefType } from "./refs.js";
 import { StructArray, type ValueArray } from "./sequence.js";
 
 /** The fields of a struct, in the order in which they lie in memory. */
@@ -23,43 +26,49 @@ export type AnyStruct = StructType<AnyFields>;
 type Read<T, Self extends Fields> =
   T extends SelfRefType<string>
     ? CursorOf<Self> | null
-    : T extends RefType<infer F>
-      ? CursorOf<F> | null
-      : T extends ArrayType<infer Element>
-        ? ElementsOf<Element, Self>
-        : T extends StructType<infer F>
-          ? CursorOf<F>
-          : T extends FieldType<infer Value>
-            ? Value
-            : never;
+    : T extends ArrayRefType<infer Element>
+      ? ArrayObjectOf<Element, Self> | null
+      : T extends RefType<infer F>
+        ? CursorOf<F> | null
+        : T extends ArrayType<infer Element>
+          ? ElementsOf<Element, Self>
+          : T extends StructType<infer F>
+            ? CursorOf<F>
+            : T extends FieldType<infer Value>
+              ? Value
+              : never;
 
 /** What `toObject` gives for a field of type `T`, in a struct with the fields `Self`: data on the JavaScript heap. */
 type Plain<T, Self extends Fields> =
   T extends SelfRefType<string>
     ? Ref<Self> | null
-    : T extends RefType<infer F>
-      ? Ref<F> | null
-      : T extends ArrayType<infer Element>
-        ? Plain<Element, Self>[]
-        : T extends StructType<infer F>
-          ? ObjectOf<F>
-          : T extends FieldType<infer Value>
-            ? Value
-            : never;
+    : T extends ArrayRefType<infer Element>
+      ? ArrayObjectOf<Element, Self> | null
+      : T extends RefType<infer F>
+        ? Ref<F> | null
+        : T extends ArrayType<infer Element>
+          ? Plain<Element, Self>[]
+          : T extends StructType<infer F>
+            ? ObjectOf<F>
+            : T extends FieldType<infer Value>
+              ? Value
+              : never;
 
 /** What `assign` takes for a field of type `T`. */
 type Given<T, Self extends Fields> =
   T extends SelfRefType<string>
     ? Cursor<Self> | Ref<Self> | null
-    : T extends RefType<infer F>
-      ? Cursor<F> | Ref<F> | null
-      : T extends ArrayType<infer Element>
-        ? ArrayLike<Given<Element, Self>> | ElementsOf<Element, Self>
-        : T extends StructType<infer F>
-          ? ValuesOf<F> | Cursor<F> | Ref<F>
-          : T extends FieldType<infer Value>
-            ? Value
-            : never;
+    : T extends ArrayRefType<infer Element>
+      ? ArrayObjectOf<Element, Self> | null
+      : T extends RefType<infer F>
+        ? Cursor<F> | Ref<F> | null
+        : T extends ArrayType<infer Element>
+          ? ArrayLike<Given<Element, Self>> | ElementsOf<Element, Self>
+          : T extends StructType<infer F>
+            ? ValuesOf<F> | Cursor<F> | Ref<F>
+            : T extends FieldType<infer Value>
+              ? Value
+              : never;
 
 type ElementsOf<Element, Self extends Fields> =
   Element extends StructType<infer F> ? StructArray<F> : ValueArray<Plain<Element, Self>, Given<Element, Self>>;
@@ -73,16 +82,29 @@ export type ObjectOf<F extends Fields> = { -readonly [Name in keyof F]: Plain<F[
 /** What `assign` takes for a struct with these fields: any of them, and what cursors, refs and typed arrays stand for. */
 export type ValuesOf<F extends Fields> = { readonly [Name in keyof F]?: Given<F[Name], F> };
 
+/** An array that is an object of a heap, of elements of type `Element`; of bytes, {@link Bytes}. */
+export type ArrayObjectOf<Element, Self extends Fields = AnyFields> = Element extends ByteType
+  ? Bytes
+  : ElementsOf<Element, Self>;
+
 /** The array of elements of type `T`. */
 export type SequenceOf<T extends FieldType<unknown>> = ElementsOf<T, AnyFields>;
 
 /** The names of the ref fields. */
 export type RefName<F extends Fields> = string &
-  { [Name in keyof F]: F[Name] extends RefType<AnyFields> | SelfRefType<string> ? Name : never }[keyof F];
+  {
+    [Name in keyof F]: F[Name] extends RefType<AnyFields> | SelfRefType<string> | ArrayRefType<FieldType<unknown>>
+      ? Name
+      : never;
+  }[keyof F];
 
 /** The fields of the struct that the ref field `Name` refers to. */
 export type RefTarget<F extends Fields, Name extends keyof F> =
   F[Name] extends SelfRefType<string> ? F : F[Name] extends RefType<infer Target> ? Target : never;
+
+/** What `follow` moves to where the ref field `Name` leads. */
+export type RefView<F extends Fields, Name extends keyof F> =
+  F[Name] extends ArrayRefType<infer Element> ? ArrayObjectOf<Element, F> : CursorOf<RefTarget<F, Name>>;
 
 /** Options of a struct. */
 export interface StructOptions<F extends Fields> {
@@ -174,6 +196,11 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     return declared;
   }
 
+  /** A cursor for a view of this struct inside another, or in an array. */
+  $newView(memory: LinearMemory): Cursor {
+    return this.$newCursor(memory);
+  }
+
   /** An array of this struct that points to nothing yet. */
   $newArray(memory: LinearMemory): StructArray<F> {
     return new StructArray<F>(memory, this.$newCursor(memory));
@@ -243,11 +270,11 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     }
   }
 
-  /** The record at `address` as a plain object. */
-  $read(memory: LinearMemory, address: Address): ObjectOf<F> {
+  /** The record at `address` as a plain object; `from` as for `Codec.read`. */
+  $read(memory: LinearMemory, address: Address, from?: Location): ObjectOf<F> {
     const result: Record<string, unknown> = {};
     for (const name in this.fields) {
-      result[name] = this.fields[name]!.$codec.read(memory, address + this.offsets[name]!);
+      result[name] = this.fields[name]!.$codec.read(memory, address + this.offsets[name]!, from);
     }
     return result as ObjectOf<F>;
   }
@@ -258,8 +285,8 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  *
  * The fields lie in the order of the declaration, each at the next multiple of its alignment, and the size is rounded up
  * to the largest of these, as C does. Types: {@link u8} {@link i8} {@link u16} {@link i16} {@link u32} {@link i32}
- * {@link u64} {@link i64} {@link f32} {@link f64} {@link bool}, `text(bytes)`, `array(type, length)`, `ref(struct)`, and
- * other structs.
+ * {@link u64} {@link i64} {@link f32} {@link f64} {@link bool}, `text(bytes)`, `array(type, length)`, `ref(struct)`,
+ * `weak(struct)`, and other structs.
  *
  * A struct can have a destroy hook, for what a record stands for and memory does not know: an entry in a table, a handle
  * of the host. It is called exactly once for each record that `arena.new` or `region.new` has made, before the memory is
@@ -330,6 +357,11 @@ function checkFields(name: string, declared: Fields): [string, FieldType<unknown
       // JavaScript puts such properties first, whatever the order in which they were written.
       throw new InvalidStructError(`struct ${name}: the field name ${describe(fieldName)} is a number`);
     }
+    if (isArrayObject(type)) {
+      throw new InvalidStructError(
+        `struct ${name}: field ${fieldName} is an array without a length, which is an object: make it ref(${type.name})`,
+      );
+    }
     if (!isFieldType(type)) {
       throw new InvalidStructError(`struct ${name}: field ${fieldName} is of no field type, but ${describe(type)}`);
     }
@@ -352,10 +384,16 @@ function bind(type: FieldType<unknown>, self: AnyStruct): FieldType<unknown> {
   return (type as Partial<SelfRefType<string>>).$bind?.(self) ?? type;
 }
 
-type CursorClass = new (memory: LinearMemory) => Cursor;
+/** A class of cursors. */
+export type CursorClass = new (memory: LinearMemory) => Cursor;
 
-function cursorClass(type: AnyStruct, memory: LinearMemory): CursorClass {
-  class StructCursor extends Cursor {}
+/** Makes the class of the cursors of `type` over `memory`: `base` with an accessor for each field. */
+export function cursorClass(
+  type: AnyStruct,
+  memory: LinearMemory,
+  base: CursorClass = Cursor as unknown as CursorClass,
+): CursorClass {
+  class StructCursor extends base {}
   Object.defineProperty(StructCursor.prototype, "$struct", { value: type });
   Object.defineProperty(StructCursor.prototype, "$moves", { value: type });
   Object.keys(type.fields).forEach((name, part) => {
@@ -368,7 +406,7 @@ function cursorClass(type: AnyStruct, memory: LinearMemory): CursorClass {
 
 /** How a struct lies inside another: a cursor of its own, placed anew whenever the field is read. */
 function structCodec(type: AnyStruct): Codec {
-  const make = (memory: LinearMemory): Location => type.$newCursor(memory);
+  const make = (memory: LinearMemory): Location => type.$newView(memory);
   return {
     accessor: (_memory, offset, part) => ({
       get(this: Location) {
@@ -392,7 +430,7 @@ function structCodec(type: AnyStruct): Codec {
         : checked;
     },
     write: (memory, address, value: object) => type.$write(memory, address, value),
-    read: (memory, address) => type.$read(memory, address),
+    read: (memory, address, from) => type.$read(memory, address, from),
     slots(offset: number, report: SlotReport) {
       for (const name in type.fields) {
         const field = type.fields[name] as FieldType<unknown>;

@@ -11,7 +11,10 @@ export type LeakKind =
   | "byteHeap"
   | "block"
   | "framePool"
-  | "frame";
+  | "frame"
+  | "scope"
+  | "heap"
+  | "handle";
 
 /** Memory of one kind, made in one place of the program. */
 export interface Leak {

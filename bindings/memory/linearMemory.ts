@@ -6,12 +6,14 @@ import {
   LimitExceededError,
   OutOfMemoryError,
   ReentrantCallError,
+  ResurrectionError,
   SealedError,
   StaleMarkError,
   StaleReferenceError,
   type TidemarkError,
 } from "../errors.js";
 import type { AllocationSites } from "./allocationSites.js";
+import type { Collector } from "./collector.js";
 import { DestroySweep } from "./destroySweep.js";
 import { type ModuleExports, PAGE_SIZE, ROOT } from "./module.js";
 import { Status } from "./status.js";
@@ -44,6 +46,13 @@ export class LinearMemory {
   disposed = false;
   /** How many destroy hooks are running, one inside another. */
   hooksRunning = 0;
+  /**
+   * How many handlers of events are running: 1 at the most, but where one loop's handler has a host run another loop's. The
+   * part of an async handler that runs after an `await` is not counted: it runs between events, as a collection does.
+   */
+  handlersRunning = 0;
+  /** Whoever has work to do between events, for the loop to call: heaps, from their making to their destroying. */
+  readonly collectors = new Set<Collector>();
   /** A sweep to use again. */
   idleSweep: DestroySweep | undefined = undefined;
   /**
@@ -97,6 +106,7 @@ export class LinearMemory {
     const sweep = DestroySweep.begin(this);
     for (const owner of [...this.hookOwners].reverse()) owner.$beforeDispose(sweep);
     this.hookOwners.clear();
+    this.collectors.clear();
     this.sites?.clear();
     this.recover(); // a hook may have had the host grow memory
     this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
@@ -203,6 +213,10 @@ export class LinearMemory {
         );
       case Status.POOL_FULL:
         return new LimitExceededError(`${operation}: all ${requested} cells of the pool are in use, or retired`);
+      case Status.RESURRECTION:
+        return new ResurrectionError(
+          `${operation}: the object at ${requested} is dying, and nothing that lives may refer to it`,
+        );
       case Status.DESTROY_HOOK:
         return new InvalidArgumentError(
           `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,

@@ -11,6 +11,7 @@ const BINDINGS = [
   ["memory"],
   ["layout"],
   ["allocators"],
+  ["collectors"],
   ["collections"],
   ["runtime.ts"],
   ["loop"],

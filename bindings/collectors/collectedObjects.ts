@@ -1,0 +1,495 @@
+import { walk } from "../allocators/findings.js";
+import { ReentrantCallError } from "../errors.js";
+import type { Cursor } from "../layout/cursor.js";
+import { assertLive, end, isLive, type Location, place, unset } from "../layout/location.js";
+import type { Collector } from "../memory/collector.js";
+import { DestroySweep } from "../memory/destroySweep.js";
+import type { HookOwner, LinearMemory } from "../memory/linearMemory.js";
+import { type Address, PAGE_SIZE } from "../memory/module.js";
+import { CollectedSlot } from "./collectedSlot.js";
+import { addTypes } from "./collectedTypes.js";
+import { CollectedStruct, collectedArray } from "./collectedValues.js";
+import type { CollectionListener, HeapStats, Strategy } from "./figures.js";
+import type { HeapArrayType } from "./heapArrays.js";
+import { HeapStruct } from "./heapStruct.js";
+import { type DeclaredType, HeapTypes, type TypeFactory } from "./heapTypes.js";
+import { INSIDE, Objects, type ObjectType, type ObjectView, objectOf, refuseInside, UNROOTED } from "./objects.js";
+import type { Scope, ScopeRange } from "./scope.js";
+import { now, Steps } from "./steps.js";
+
+/** The strategies by the numbers that assembly/collectors has for them. */
+const STRATEGY_NUMBERS = { refcount: 1, "mark-sweep": 2, "mark-sweep-stop": 3 } as const;
+
+/** More units than there can be to do. */
+const UNLIMITED = 0xffff_ffff;
+
+/** What an entry of the handle table takes, in bytes. */
+const HANDLE_BYTES = 8;
+
+/** The words of a heap in linear memory that TypeScript reads. */
+type HeapWord = `HEAP_${string}`;
+
+/** The figures that a collected heap is made with; see `HeapOptions`. */
+interface CollectedOptions {
+  readonly stepUnits: number;
+  readonly minimumBytes: number;
+}
+
+/** The handles of one heap in one scope, which wasm has. */
+class CollectedRange implements ScopeRange {
+  /** The scope's address; 0 while it is not open. */
+  address: Address = 0;
+  guard = 0;
+  generation = 0;
+  readonly #heap: CollectedObjects;
+
+  constructor(heap: CollectedObjects) {
+    this.#heap = heap;
+  }
+
+  $end(): void {
+    this.#heap.endRange(this);
+  }
+}
+
+/**
+ * The objects of a heap that are collected: by counting references, or by marking and sweeping. All of that is in wasm;
+ * here are the views of the objects, the handles, and the steps.
+ */
+export class CollectedObjects extends Objects implements HookOwner {
+  readonly strategy: Strategy;
+  readonly types: HeapTypes;
+  readonly #options: CollectedOptions;
+  /** The heap's address; 0 once it has been destroyed. */
+  #heap: Address = 0;
+  /** The word that is 0 while references may simply be stored. */
+  readonly barrierWord: number;
+  readonly #slotWord: number;
+  readonly #dyingWord: number;
+  readonly #guardOffset: number;
+  readonly #epochWord: number;
+  readonly #cyclesWord: number;
+  readonly #idleRanges: CollectedRange[] = [];
+  /** By their addresses in wasm, the types whose objects have hooks, and for each a cursor for them. */
+  readonly #hooked = new Map<Address, { readonly type: HeapStruct; readonly cursor: Cursor & ObjectView }>();
+  readonly #steps = new Steps();
+  /** Cycles that listeners have been told of. */
+  #toldCycles = 0;
+  /** True while the hooks of all objects run before they end. */
+  #ending = false;
+
+  /** @throws {OutOfMemoryError}, {SealedError}, {InvalidArgumentError}; nothing is left of it */
+  constructor(
+    memory: LinearMemory,
+    strategy: Exclude<Strategy, "manual">,
+    declared: readonly DeclaredType[],
+    options: CollectedOptions,
+  ) {
+    super(memory);
+    this.strategy = strategy;
+    this.#options = options;
+    const factory: TypeFactory = {
+      struct: (struct, fields) => new CollectedStruct(this, struct, fields),
+      slot: (name, isWeak) => new CollectedSlot(this, name, isWeak),
+      inlineArray: (element, length) => collectedArray(this, element, length),
+    };
+    this.types = new HeapTypes(this, factory, declared);
+    const { exports } = memory;
+    const { minimumBytes, stepUnits } = options;
+    const heap = exports.createHeap(STRATEGY_NUMBERS[strategy], minimumBytes, stepUnits) >>> 0;
+    if (heap === 0) throw memory.failure("making a heap");
+    try {
+      addTypes(memory, heap, this.types.all);
+    } catch (error) {
+      exports.destroyHeap(heap);
+      throw error;
+    }
+    this.#heap = heap;
+    this.barrierWord = this.#word("HEAP_BARRIER");
+    this.#slotWord = this.#word("HEAP_SLOT");
+    this.#dyingWord = this.#word("HEAP_DYING");
+    this.#epochWord = this.#word("HEAP_EPOCH_GUARD");
+    this.#cyclesWord = this.#word("HEAP_CYCLES");
+    this.#guardOffset = exports.SCOPE_GUARD!.value;
+    for (const type of this.types.all) {
+      if (!(type instanceof HeapStruct) || type.$destroy === undefined) continue;
+      this.#hooked.set(type.$type, { type, cursor: type.$newObjectView() as Cursor & ObjectView });
+    }
+    if (this.#hooked.size > 0) memory.hookOwners.add(this);
+    memory.collectors.add(this);
+  }
+
+  /** The index of a word of the heap in `memory.u32`. */
+  #word(name: HeapWord): number {
+    return (this.#heap + this.memory.exports[name]!.value) >>> 2;
+  }
+
+  #figure(name: HeapWord): number {
+    return this.memory.u32[this.#word(name)]!;
+  }
+
+  get destroyed(): boolean {
+    return this.#heap === 0 || this.memory.disposed;
+  }
+
+  // ── handles and views ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A number that changes whenever the heap has worked. */
+  get epoch(): number {
+    return this.memory.i32[this.memory.u32[this.#epochWord]! >>> 2]!;
+  }
+
+  allocate(type: HeapStruct, scope: Scope, into: ObjectView | undefined): ObjectView {
+    this.assertInto(type, into, "new");
+    const range = scope.$rangeOf(this) as CollectedRange;
+    if (this.#ending) this.#refuseAllocation();
+    const view = into ?? type.$newObjectView();
+    const object = this.memory.exports.heapAllocate(this.#heap, type.$type, range.address) >>> 0;
+    if (object === 0) throw this.memory.failure(`new ${type.name}`);
+    this.#rooted(view, object, range);
+    return view;
+  }
+
+  allocateArray(type: HeapArrayType, length: number, scope: Scope, into: ObjectView | undefined): ObjectView {
+    this.assertInto(type, into, "array");
+    const range = scope.$rangeOf(this) as CollectedRange;
+    if (this.#ending) this.#refuseAllocation();
+    const view = into ?? type.$newObjectView();
+    const object = this.memory.exports.heapAllocateArray(this.#heap, type.$type, length, range.address) >>> 0;
+    if (object === 0) throw this.memory.failure(`${type.name} of ${length}`);
+    this.#rooted(view, object, range);
+    return view;
+  }
+
+  #refuseAllocation(): never {
+    throw new ReentrantCallError("new: the heap is about to end all its objects, and their destroy hooks are running");
+  }
+
+  /** Shows a new object, whose handle wasm has just made. */
+  #rooted(view: ObjectView, object: Address, range: CollectedRange): void {
+    this.memory.recover();
+    view.$root = this.memory.u32[this.#slotWord]!;
+    view.$show(object, range.guard, range.generation);
+  }
+
+  free(): void {}
+
+  /** A fresh view of the object at `object`, which was read from `from`. */
+  show(type: ObjectType, object: Address, from: Location): ObjectView {
+    const view = type.$newObjectView();
+    this.point(view, object, from);
+    return view;
+  }
+
+  /**
+   * Points `into` at the object at `object`, which was read from `from`.
+   *
+   * A view that has a handle takes it along. Another gets one in the scope that `from` is of; and if that is of none, since it
+   * is a kept handle or was read from one, the view keeps nothing alive, and is good until the heap next works.
+   */
+  point(into: ObjectView, object: Address, from: Location | undefined): void {
+    const { memory } = this;
+    if (into.$root > UNROOTED && isLive(into)) {
+      if (memory.exports.moveHandle(this.#heap, into.$root, object) === 0) throw memory.failure("moving a handle");
+      // What it was on is perhaps garbage now, though the guard of the views of its parts goes on.
+      into.$forgetParts();
+      into.$show(object, into.$guard, into.$generation);
+      return;
+    }
+    const scope = from === undefined ? 0 : memory.u32[from.$guard + 1]!;
+    if (scope === 0) {
+      const guard = memory.u32[this.#epochWord]! >>> 2;
+      into.$root = UNROOTED;
+      into.$show(object, guard, memory.i32[guard]!);
+      return;
+    }
+    const { $guard: guard, $generation: generation } = from!;
+    const slot = memory.exports.pushHandle(scope, object) >>> 0;
+    if (slot === 0) throw memory.failure("another handle in the scope");
+    into.$root = slot;
+    into.$show(object, guard, generation);
+  }
+
+  moveTo(into: ObjectView, target: ObjectView): void {
+    this.point(into, objectOf(target), target);
+  }
+
+  clear(into: ObjectView): void {
+    if (into.$kept) this.unkeep(into);
+    into.$forgetParts();
+    into.$root = UNROOTED;
+    unset(into);
+  }
+
+  $openRange(): CollectedRange {
+    this.assertOpen("a new handle");
+    const { memory } = this;
+    const address = memory.exports.openScope(this.#heap) >>> 0;
+    if (address === 0) throw memory.failure("opening a scope");
+    const range = this.#idleRanges.pop() ?? new CollectedRange(this);
+    range.address = address;
+    range.guard = memory.u32[(address + this.#guardOffset) >>> 2]! >>> 2;
+    range.generation = memory.i32[range.guard]!;
+    return range;
+  }
+
+  endRange(range: CollectedRange): void {
+    if (this.destroyed) return;
+    this.memory.exports.endScope(range.address);
+    range.address = 0;
+    this.#idleRanges.push(range);
+  }
+
+  $keep<Record extends object>(record: Record): Record & Disposable {
+    this.assertOpen("keep");
+    const view = record as unknown as ObjectView;
+    if (view.$root === INSIDE) refuseInside("keep");
+    assertLive(view);
+    const { memory } = this;
+    const handle = view.$like();
+    const slot = memory.exports.keepHandle(this.#heap, objectOf(view)) >>> 0;
+    if (slot === 0) throw memory.failure("keeping a handle");
+    const guard = memory.u32[(slot + 4) >>> 2]! >>> 2;
+    handle.$root = slot;
+    handle.$kept = true;
+    handle.$show(objectOf(view), guard, memory.i32[guard]!);
+    memory.sites?.register(handle, "handle", handleBytes(guard, handle.$generation));
+    return handle as unknown as Record & Disposable;
+  }
+
+  protected unkeep(handle: ObjectView): void {
+    const isOpen = !this.destroyed && isLive(handle);
+    if (isOpen) this.memory.exports.releaseHandle(this.#heap, handle.$root);
+    this.forgetKept(handle);
+    handle.$root = UNROOTED;
+    end(handle);
+    handle.$forgetParts();
+  }
+
+  // ── references ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Stores a reference. @throws {ResurrectionError} in a destroy hook, for an object that dies, where something lives */
+  store(slot: Address, object: Address): void {
+    if (this.memory.exports.heapStore(this.#heap, slot, object) === 0) throw this.memory.failure("storing a reference");
+  }
+
+  loadWeak(slot: Address): Address {
+    return this.memory.exports.heapLoadWeak(this.#heap, slot) >>> 0;
+  }
+
+  storeWeak(slot: Address, object: Address): void {
+    if (this.memory.exports.heapStoreWeak(this.#heap, slot, object) !== 0) return;
+    throw this.memory.failure("storing a weak reference");
+  }
+
+  /** Stores what another weak slot was read to have, as it is: it may refer to what is dead by now, and then counts as empty. */
+  copyWeak(slot: Address, object: Address): void {
+    const word = slot >>> 2;
+    const before = this.memory.u32[word]!;
+    this.memory.u32[word] = object;
+    const live = this.loadWeak(slot);
+    this.memory.u32[word] = before;
+    this.storeWeak(slot, live);
+  }
+
+  // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  work(units: number): number {
+    this.memory.exports.heapOwed(this.#heap); // begins a cycle where it is time for one
+    return this.#perform(this.#budget(units), false);
+  }
+
+  /** The units of a step: stopping the world is to do everything in one. */
+  #budget(units: number): number {
+    return this.strategy === "mark-sweep-stop" ? UNLIMITED : units;
+  }
+
+  collectAll(): number {
+    return this.#perform(UNLIMITED, true);
+  }
+
+  $settle(): void {
+    if (this.destroyed || this.working) return;
+    const owed = this.memory.exports.heapOwed(this.#heap) >>> 0;
+    if (owed === 0) return;
+    this.#perform(owed, false);
+  }
+
+  $idle(): boolean {
+    if (this.destroyed || this.working) return false;
+    this.memory.exports.heapOwed(this.#heap);
+    const units = this.#budget(this.#options.stepUnits);
+    return this.#perform(units, false) >= units;
+  }
+
+  get $figures(): Collector["$figures"] {
+    const { steps, units, longestStepUnits, longestStepMicroseconds } = this.#steps;
+    const cycles = this.destroyed ? this.#toldCycles : this.memory.u32[this.#cyclesWord]!;
+    return { steps, units, longestStepUnits, longestStepMicroseconds, cycles };
+  }
+
+  /**
+   * Does one step.
+   *
+   * @param isWhole to end the cycle under way and do another one
+   * @returns the units done
+   */
+  #perform(units: number, isWhole: boolean): number {
+    const sweep = DestroySweep.begin(this.memory);
+    const start = now();
+    let done = 0;
+    let thrown: [unknown] | undefined;
+    this.working = true;
+    try {
+      done = this.#advance(units, sweep);
+      if (isWhole) {
+        this.memory.exports.heapBeginCycle(this.#heap);
+        done += this.#advance(units, sweep);
+      }
+      this.#steps.count(this.#figure("HEAP_FREED_OBJECTS"));
+      if (done > 0) this.#steps.note(done, now() - start);
+      thrown = this.#tellCycles();
+    } finally {
+      this.working = false;
+    }
+    sweep.finish("collecting");
+    if (thrown !== undefined) throw thrown[0];
+    return done;
+  }
+
+  /** Works for about `units`, and runs the hooks that are met. */
+  #advance(units: number, sweep: DestroySweep): number {
+    const { memory } = this;
+    let done = 0;
+    for (;;) {
+      if (memory.u32[this.#dyingWord] !== 0) {
+        this.#runDying(sweep);
+        done++;
+      }
+      if (done >= units) return done;
+      const budget = units - done;
+      const worked = memory.exports.heapStep(this.#heap, budget) >>> 0;
+      done += worked;
+      if (worked < budget && memory.u32[this.#dyingWord] === 0) return done;
+    }
+  }
+
+  /** Runs the hook that wasm has stopped for. */
+  #runDying(sweep: DestroySweep): void {
+    const { memory } = this;
+    this.#runHook(memory.u32[this.#dyingWord]!, this.#figure("HEAP_DYING_TYPE"), sweep);
+    memory.exports.heapHooked(this.#heap);
+  }
+
+  /** Runs the hook of one object. Its cursor, and what is read from it, end afterwards. */
+  #runHook(object: Address, typeAddress: Address, sweep: DestroySweep): void {
+    const { type, cursor } = this.#hooked.get(typeAddress)!;
+    const range = this.#tryOpenRange();
+    const guard = range?.guard ?? this.memory.u32[this.#epochWord]! >>> 2;
+    place(cursor, object, guard, this.memory.i32[guard]!);
+    sweep.run(type.$destroy as (record: Cursor) => void, cursor as Cursor);
+    this.memory.recover(); // the hook may have had the host grow memory
+    range?.$end();
+    cursor.$root = UNROOTED; // the hook may have moved it
+    cursor.$forgetParts();
+    unset(cursor);
+  }
+
+  /** A range for a hook; undefined when memory is out. Then the hook sees its object as long as the heap does not work. */
+  #tryOpenRange(): CollectedRange | undefined {
+    const { memory } = this;
+    const address = memory.exports.openScope(this.#heap) >>> 0;
+    if (address === 0) return undefined;
+    const range = new CollectedRange(this);
+    range.address = address;
+    range.guard = memory.u32[(address + this.#guardOffset) >>> 2]! >>> 2;
+    return range;
+  }
+
+  #tellCycles(): [unknown] | undefined {
+    const cycles = this.memory.u32[this.#cyclesWord]!;
+    if (cycles === this.#toldCycles) return undefined;
+    this.#toldCycles = cycles;
+    this.memory.exports.heapFigures(this.#heap);
+    return this.#steps.tell(this.strategy, {
+      cycle: cycles,
+      units: this.#figure("HEAP_LAST_CYCLE_UNITS"),
+      objects: this.#figure("HEAP_OBJECTS"),
+      bytes: this.#figure("HEAP_BYTES"),
+      floatingBytes: this.#figure("HEAP_FLOATING_BYTES"),
+    });
+  }
+
+  onCollection(listener: CollectionListener): () => void {
+    return this.#steps.listen(listener);
+  }
+
+  stats(): Omit<HeapStats, "strategy"> {
+    const steps = this.#steps;
+    this.memory.exports.heapFigures(this.#heap);
+    steps.count(this.#figure("HEAP_FREED_OBJECTS"));
+    return {
+      objects: this.#figure("HEAP_OBJECTS"),
+      bytes: this.#figure("HEAP_BYTES"),
+      reservedBytes: this.#figure("HEAP_BLOCK_PAGES") * PAGE_SIZE,
+      handles: this.#figure("HEAP_HANDLES"),
+      freedObjects: steps.freedObjects,
+      cycles: this.#figure("HEAP_CYCLES"),
+      lastCycleUnits: this.#figure("HEAP_LAST_CYCLE_UNITS"),
+      steps: steps.steps,
+      units: steps.units,
+      lastStepUnits: steps.lastStepUnits,
+      longestStepUnits: steps.longestStepUnits,
+      lastStepMicroseconds: steps.lastStepMicroseconds,
+      longestStepMicroseconds: steps.longestStepMicroseconds,
+      floatingBytes: this.#figure("HEAP_FLOATING_BYTES"),
+      pendingDecrements: this.#figure("HEAP_PENDING"),
+      candidates: this.#figure("HEAP_CANDIDATES"),
+      overruns: this.#figure("HEAP_OVERRUNS"),
+    };
+  }
+
+  validate(): void {
+    walk(this.memory, "heap", (findings) => this.memory.exports.heapValidate(this.#heap, findings));
+  }
+
+  bytesOf(): (memory: LinearMemory) => number {
+    const heap = this.#heap;
+    return ({ u32, exports }) => u32[(heap + exports.HEAP_BLOCK_PAGES!.value) >>> 2]! * PAGE_SIZE;
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Runs the hooks of all objects: of those that are dead and waiting for theirs, then of those that live. */
+  $beforeDispose(sweep: DestroySweep): void {
+    const { memory } = this;
+    this.working = true;
+    this.#ending = true;
+    this.#advance(UNLIMITED, sweep);
+    for (const type of this.#hooked.keys()) {
+      for (let object = 0; ; ) {
+        object = memory.exports.heapNextObject(this.#heap, type, object) >>> 0;
+        if (object === 0) break;
+        this.#runHook(object, type, sweep);
+      }
+    }
+    this.#ending = false;
+    this.working = false;
+  }
+
+  destroy(): void {
+    const { memory } = this;
+    const sweep = DestroySweep.begin(memory);
+    if (this.#hooked.size > 0) this.$beforeDispose(sweep);
+    memory.hookOwners.delete(this);
+    memory.collectors.delete(this);
+    memory.exports.destroyHeap(this.#heap);
+    this.#heap = 0;
+    sweep.finish("destroy");
+  }
+}
+
+/** For the register of leaks, which must not hold the handle itself. */
+function handleBytes(guard: number, generation: number): (memory: LinearMemory) => number {
+  return (memory) => (memory.i32[guard] === generation ? HANDLE_BYTES : 0);
+}

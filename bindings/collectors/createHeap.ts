@@ -1,0 +1,38 @@
+import { checkInteger, describe } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import { CollectedObjects } from "./collectedObjects.js";
+import type { Strategy } from "./figures.js";
+import { Heap, type HeapOptions } from "./heap.js";
+import { ManualObjects } from "./manualObjects.js";
+
+const STRATEGIES: readonly Strategy[] = ["manual", "refcount", "mark-sweep", "mark-sweep-stop"];
+
+const DEFAULT_STEP_UNITS = 2000;
+const DEFAULT_MINIMUM_BYTES = 1 << 20;
+const UNIT_LIMIT = 0x7fff_ffff;
+const BYTES_LIMIT = 0xffff_ffff;
+
+/**
+ * Makes the heap of a strategy.
+ *
+ * @throws {InvalidArgumentError} for an unknown strategy, or options that do not fit
+ * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+ */
+export function createHeap(memory: LinearMemory, strategy: Strategy, options: HeapOptions): Heap {
+  memory.assertUsable("heap");
+  if (!STRATEGIES.includes(strategy)) {
+    throw new InvalidArgumentError(`heap takes one of ${STRATEGIES.join(", ")}, not ${describe(strategy)}`);
+  }
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(`heaps take an object of options, but were given ${describe(options)}`);
+  }
+  const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES } = options;
+  checkInteger("stepUnits", stepUnits, 1, UNIT_LIMIT);
+  checkInteger("minimumBytes", minimumBytes, 1, BYTES_LIMIT);
+  const objects =
+    strategy === "manual"
+      ? new ManualObjects(memory, types)
+      : new CollectedObjects(memory, strategy, types, { stepUnits, minimumBytes });
+  return new Heap(strategy, types, objects, objects.types, stepUnits);
+}

@@ -1,0 +1,57 @@
+/** How a heap finds out what can go: see `runtime.heap()`. */
+export type Strategy = "manual" | "refcount" | "mark-sweep" | "mark-sweep-stop";
+
+/** The figures of a heap. Units are those of `heap.step(units)`, bytes those of objects with their headers. */
+export interface HeapStats {
+  readonly strategy: Strategy;
+  /** Objects that have not been freed: those that nothing leads to any more are counted until they are found. */
+  readonly objects: number;
+  /** What they take, in bytes. */
+  readonly bytes: number;
+  /** What the heap has taken from the page heap, in bytes. */
+  readonly reservedBytes: number;
+  /** Kept handles that have not been released. */
+  readonly handles: number;
+  /** Objects freed since the heap was made. */
+  readonly freedObjects: number;
+  /** Cycles of collection that have ended. */
+  readonly cycles: number;
+  /** Units of the last cycle that has ended. */
+  readonly lastCycleUnits: number;
+  /** Steps that have done something, and the units of all of them. A `collect()` is one step. */
+  readonly steps: number;
+  readonly units: number;
+  readonly lastStepUnits: number;
+  readonly longestStepUnits: number;
+  readonly lastStepMicroseconds: number;
+  readonly longestStepMicroseconds: number;
+  /** Bytes that the last cycle has left standing though they had become garbage while it went on, as far as is known. */
+  readonly floatingBytes: number;
+  /** Reference counting: decrements that are yet to be done. */
+  readonly pendingDecrements: number;
+  /** Reference counting: objects that may be part of a dead cycle, and are yet to be looked at. */
+  readonly candidates: number;
+  /** How often more than a step's units had to be done between two events, to keep memory bounded. */
+  readonly overruns: number;
+}
+
+/** What is told of a cycle of collection that has ended. */
+export interface Collection {
+  readonly strategy: Strategy;
+  /** Its number, from 1. Where one step has ended several, the last one's. */
+  readonly cycle: number;
+  /** The units that it took. */
+  readonly units: number;
+  /** The steps since the last one was told of, and what they took together, in microseconds. */
+  readonly steps: number;
+  readonly microseconds: number;
+  /** Objects freed since the last one was told of. */
+  readonly freedObjects: number;
+  /** What is left: objects, their bytes, and those of them that had become garbage while the cycle went on. */
+  readonly objects: number;
+  readonly bytes: number;
+  readonly floatingBytes: number;
+}
+
+/** Told of each cycle of collection that has ended. */
+export type CollectionListener = (collection: Collection) => void;

@@ -1,0 +1,283 @@
+import { checkInteger } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import { type Bytes, encodeText, utf8Length } from "../layout/bytes.js";
+import type { Cursor, Ref } from "../layout/cursor.js";
+import { type ByteType, type FieldType, u8 } from "../layout/fieldType.js";
+import { assertLive, type Location } from "../layout/location.js";
+import type { ArrayObjectOf, CursorOf, Fields, StructType } from "../layout/struct.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import { SIZE_LIMIT } from "../memory/module.js";
+import type { CollectionListener, HeapStats, Strategy } from "./figures.js";
+import { ARRAY_HEADER } from "./heapArrays.js";
+import type { DeclaredType, HeapTypes } from "./heapTypes.js";
+import { assertScope, describeView, INSIDE, type Objects, type ObjectView, refuseInside } from "./objects.js";
+import type { Scope } from "./scope.js";
+
+/** Options of {@link Heap}s. */
+export interface HeapOptions {
+  /**
+   * What the heap has objects of: structs, and `array(element)` without a length. All that references of these lead to has to be
+   * among them. `array(u8)`, for bytes and texts, need not be named.
+   */
+  types: readonly DeclaredType[];
+  /** The units of work of one step, where no other number is given: 1 or more. Default 2,000. */
+  stepUnits?: number;
+  /**
+   * Mark-sweep: the bytes that are allocated after a cycle before the next begins, at the least; more where more is live, namely
+   * half of that. Default 1 MiB.
+   */
+  minimumBytes?: number;
+}
+
+/** The longest array: an index is a small integer in every engine up to here. */
+const LENGTH_LIMIT = 0x3fff_ffff;
+
+/** The most units that can be asked for at once. */
+const UNIT_LIMIT = 0x7fff_ffff;
+
+/**
+ * Objects of declared types that refer to each other, under one of four strategies. The same program runs under each:
+ *
+ * | strategy | what is freed | when | a reference |
+ * |---|---|---|---|
+ * | `"manual"` | what {@link free} is given | at once | 12 bytes, checked |
+ * | `"refcount"` | what nothing refers to; dead cycles | in steps | 4 bytes |
+ * | `"mark-sweep"` | what no handle leads to | in steps, beside the program | 4 bytes |
+ * | `"mark-sweep-stop"` | the same | all in one step | 4 bytes |
+ *
+ * Roots are handles. One is made in a scope whenever the program is given a cursor, by {@link new} or by reading a reference,
+ * and ends with the scope; a kept one (`scope.keep`) lasts until it is released. What no handle leads to is garbage.
+ * Nothing is looked for anywhere else.
+ *
+ * A collector works between events only, in steps: the loop makes them, or {@link step} and {@link collect}. Between two steps
+ * nothing is freed. A reference that is read through a kept handle is shown without a handle of its own: its cursor is good until
+ * the heap next works, and stale afterwards. Read it through a scope's cursor to have it last as long as the scope.
+ *
+ * Objects never move, and are zero when they are made.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `new`, `array` | O(bytes) |
+ * | reading and storing a reference | O(1) |
+ * | `step` | O(units) |
+ * | `collect` | O(objects and their bytes) |
+ *
+ * @example
+ * const Node = struct("Node", { value: f64, next: ref("Node") });
+ * using heap = runtime.heap("mark-sweep", { types: [Node] });
+ * using scope = runtime.scope();
+ * const head = heap.new(Node, scope);
+ * head.next = heap.new(Node, scope);
+ * const root = scope.keep(head);
+ */
+export class Heap {
+  readonly strategy: Strategy;
+  /** What the heap was made with. */
+  readonly types: readonly DeclaredType[];
+  readonly #objects: Objects;
+  readonly #types: HeapTypes;
+  readonly #stepUnits: number;
+  readonly #memory: LinearMemory;
+
+  /** Use `runtime.heap()`. */
+  constructor(
+    strategy: Strategy,
+    declared: readonly DeclaredType[],
+    objects: Objects,
+    types: HeapTypes,
+    stepUnits: number,
+  ) {
+    this.strategy = strategy;
+    this.types = Object.freeze([...declared]);
+    this.#objects = objects;
+    this.#types = types;
+    this.#stepUnits = stepUnits;
+    this.#memory = objects.memory;
+    objects.memory.sites?.register(this, "heap", objects.bytesOf());
+  }
+
+  /**
+   * Makes an object, zero, with a handle in `scope`: it lives at least as long as the scope does.
+   *
+   * @param type one of the heap's structs
+   * @param into a cursor of this heap to point at it, so that no garbage is made; a fresh one by default. What it showed before
+   *   stays rooted until its scope ends
+   * @throws {InvalidArgumentError} if the heap was not made with `type`, `scope` is none, or `into` is a cursor of something
+   *   else, a view of a part, or a kept handle
+   * @throws {ScopeEndedError} if the scope has ended
+   * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   * @throws {DisposedError} if the heap has been destroyed
+   */
+  new<F extends Fields>(type: StructType<F>, scope: Scope, into?: CursorOf<F>): CursorOf<F> {
+    const objects = this.#objects;
+    if (objects.destroyed) objects.assertOpen("new");
+    const own = this.#types.struct(type, "new");
+    assertScope(scope, "new");
+    return objects.allocate(own, scope, into as ObjectView | undefined) as unknown as CursorOf<F>;
+  }
+
+  /**
+   * Makes an array object of `length` elements, zero, with a handle in `scope`. Its length stays as it is.
+   *
+   * @param element the elements' type: `array(element)` is one of the heap's types
+   * @param length 0 or more
+   * @param into an array of this heap and of such elements to point at it; a fresh one by default
+   * @throws {InvalidArgumentError} for a length out of range, and as {@link new}; {OutOfMemoryError} and others as {@link new}
+   *
+   * @example
+   * node.samples = heap.array(f64, 1000, scope); // samples: ref(array(f64))
+   */
+  array<Element extends FieldType<unknown>>(
+    element: Element,
+    length: number,
+    scope: Scope,
+    into?: ArrayObjectOf<Element>,
+  ): ArrayObjectOf<Element> {
+    const objects = this.#objects;
+    if (objects.destroyed) objects.assertOpen("array");
+    const own = this.#types.array(element, "array");
+    const limit = Math.min(LENGTH_LIMIT, Math.floor((SIZE_LIMIT - ARRAY_HEADER) / own.element.size));
+    checkInteger("the length of an array", length, 0, limit);
+    assertScope(scope, "array");
+    return objects.allocateArray(
+      own,
+      length,
+      scope,
+      into as unknown as ObjectView,
+    ) as unknown as ArrayObjectOf<Element>;
+  }
+
+  /** Makes an object of `size` bytes, zero, 0 or more. Otherwise as {@link array}. */
+  bytes(size: number, scope: Scope, into?: Bytes): Bytes {
+    return this.array<ByteType>(u8, size, scope, into);
+  }
+
+  /** Makes an object of the UTF-8 bytes of `text`. Otherwise as {@link array}. O(length) */
+  text(text: string, scope: Scope, into?: Bytes): Bytes {
+    const bytes = this.bytes(utf8Length(text), scope, into);
+    encodeText(text, bytes.view());
+    return bytes;
+  }
+
+  /** Makes a cursor for objects of `type` that shows nothing yet: for `into`, `moveTo` and `follow`. */
+  cursor<F extends Fields>(type: StructType<F>): CursorOf<F> {
+    this.#objects.assertOpen("cursor");
+    return this.#types.struct(type, "cursor").$newObjectView() as unknown as CursorOf<F>;
+  }
+
+  /**
+   * Frees an object, running its destroy hook first. Under the other strategies than `"manual"` it is a hint that does nothing,
+   * but that its argument is checked.
+   *
+   * @param object a cursor, ref, array or bytes: all that leads to it is stale from now on
+   * @throws {StaleReferenceError} if it has been freed already
+   * @throws {InvalidArgumentError} if it is no object of this heap, or a part of one
+   * @throws {ReentrantCallError}, {DestroyHookError} as `Pool.free`
+   */
+  free(object: Location | Cursor<Fields> | Ref<Fields>): void {
+    this.#objects.assertOpen("free");
+    const view = object as ObjectView | null | undefined;
+    if (view?.$heap !== this.#objects) {
+      throw new InvalidArgumentError(`free takes an object of this heap, not ${describeView(object)}`);
+    }
+    if (view.$root === INSIDE) refuseInside("free");
+    assertLive(view);
+    this.#objects.free(view);
+  }
+
+  /**
+   * Ends a kept handle: what no other handle leads to is garbage from now on, and the cursor is stale. To release it once more
+   * does nothing, nor to release one that has ended with its heap.
+   *
+   * @throws {InvalidArgumentError} if it is no kept handle of this heap
+   */
+  release(handle: object): void {
+    this.#objects.release(handle);
+  }
+
+  /**
+   * Works for at most `units`, and a small constant more: traces, counts, sweeps; a destroy hook that is run counts as one
+   * unit. Begins a cycle where enough has been allocated for one. A loop does this by itself. Under `"mark-sweep-stop"` whatever
+   * there is to do is done at once; under `"manual"` there is nothing.
+   *
+   * @param units 1 or more; by default those that the heap was made with
+   * @returns the units done: fewer than `units` when there is nothing left to do
+   * @throws {InvalidArgumentError} for another number
+   * @throws {ReentrantCallError} in a handler, a destroy hook, or a listener of the heap; nothing has changed
+   * @throws {DestroyHookError} if a hook has thrown: the work is done
+   * @throws what a listener of {@link onCollection} has thrown: the work is done
+   */
+  step(units: number = this.#stepUnits): number {
+    this.#objects.assertOpen("step");
+    checkInteger("the units of a step", units, 1, UNIT_LIMIT);
+    this.#objects.assertIdle("step");
+    return this.#objects.work(units);
+  }
+
+  /**
+   * Collects everything that no handle leads to, in one go: ends the cycle that is under way, and does a whole one. O(objects)
+   *
+   * @returns the units done
+   * @throws as {@link step}
+   */
+  collect(): number {
+    this.#objects.assertIdle("collect");
+    return this.#objects.collectAll();
+  }
+
+  /** The figures of now. O(types) */
+  stats(): HeapStats {
+    this.#objects.assertOpen("stats");
+    return { strategy: this.strategy, ...this.#objects.stats() };
+  }
+
+  /**
+   * Has `listener` told of each cycle of collection, when the step in which it has ended is done. It must not ask the heap to
+   * collect. What it throws keeps no other listener from being told, and nothing from being collected: the step throws it when
+   * all is done, which in a loop goes where the errors of handlers go.
+   *
+   * @returns a function that takes the listener off again
+   * @throws {InvalidArgumentError} if it is no function
+   */
+  onCollection(listener: CollectionListener): () => void {
+    this.#objects.assertOpen("onCollection");
+    if (typeof listener !== "function") throw new InvalidArgumentError("onCollection takes a function");
+    return this.#objects.onCollection(listener);
+  }
+
+  /**
+   * Checks every invariant. O(objects)
+   *
+   * @throws {CorruptionError} naming the first that is broken
+   */
+  validate(): void {
+    this.#objects.assertOpen("validate");
+    this.#objects.validate();
+  }
+
+  /**
+   * Runs the destroy hooks of all objects and gives all memory back. Handles and cursors are stale afterwards, also those of
+   * scopes that go on. A second call does nothing.
+   *
+   * @throws {ReentrantCallError} in a destroy hook or listener of this heap; nothing has changed
+   * @throws {DestroyHookError} if a hook has thrown; the memory has been given back
+   */
+  destroy(): void {
+    const objects = this.#objects;
+    if (objects.destroyed) return;
+    objects.assertDestroyable();
+    this.#memory.recover(); // the host may have grown memory
+    this.#memory.sites?.unregister(this);
+    objects.destroy();
+  }
+
+  /** As {@link destroy}. */
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+
+  /** True once the heap has been destroyed, alone or with the runtime. */
+  get destroyed(): boolean {
+    return this.#objects.destroyed;
+  }
+}
