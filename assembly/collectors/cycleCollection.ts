@@ -28,6 +28,7 @@ import {
   dropBuffered,
   Flag,
   finishRelease,
+  Lost,
   SATURATED,
   SPARE_PAGES,
   setCount,
@@ -123,6 +124,10 @@ function takeRoots(heap: Heap, limit: u32): u32 {
       dropBuffered(heap, object);
       continue;
     }
+    if (word & Flag.LOST) {
+      setCount(object, word & ~Flag.BUFFERED); // it has no references left, and waits for memory to be released
+      continue;
+    }
     if (!heap.visited.push(object)) {
       heap.candidates.push(object); // there is room: it has just come from there
       break;
@@ -206,7 +211,8 @@ function giveRootsBack(heap: Heap, roots: u32): void {
     const object = load<Address>(walk.next(heap.visited));
     if (list.push(object)) continue;
     setCount(object, (countOf(object) & ~Flag.BUFFERED) | Flag.LOST);
-    heap.lost = 1;
+    // To look for it at once would lead here again.
+    if (heap.lost == Lost.NONE) heap.lost = Lost.WAITING;
   }
   heap.visited.clear();
   heap.batch = max(1, min(heap.batch, roots) >> 1);

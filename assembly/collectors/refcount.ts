@@ -56,6 +56,15 @@ export namespace Flag {
 }
 const FLAGS: u32 = COUNT_ONE - 1;
 
+/** Whether there are objects to be found again. */
+export namespace Lost {
+  export const NONE: u32 = 0;
+  /** A walk should find them. */
+  export const SOUGHT: u32 = 1;
+  /** The last walk had no memory for them either: another waits until memory is there, or is asked for. */
+  export const WAITING: u32 = 2;
+}
+
 /** What a walk over all objects is for. */
 namespace Purpose {
   export const NONE: u32 = 0;
@@ -193,7 +202,8 @@ function isBusy(heap: Heap): bool {
     isStale(heap) ||
     heap.zombies.count >= ZOMBIE_LIMIT ||
     !heap.clearing.isEmpty ||
-    (heap.lost | heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
+    heap.lost == Lost.SOUGHT ||
+    (heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
   );
 }
 
@@ -228,7 +238,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done += advanceCondemned(heap, budget - done);
     } else if (heap.walkPurpose) {
       done += walk(heap, budget - done);
-    } else if (heap.lost) {
+    } else if (heap.lost == Lost.SOUGHT) {
       beginWalk(heap, Purpose.FIND_LOST);
     } else if (!heap.clearing.isEmpty) {
       free(heap, heap.clearing.pop());
@@ -258,6 +268,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
 export function forceCounting(heap: Heap): void {
   heap.forced = 1;
   heap.candidates.absorb(heap.heavy);
+  seekLost(heap);
 }
 
 /** Ends one reference. Without memory for a list the object is found by a walk later. O(1) */
@@ -309,6 +320,7 @@ function free(heap: Heap, object: Address): void {
   heap.freedObjects++;
   if (heap.weakHolder == object) heap.weakHolder = 0;
   freeCell(classOf(object), object);
+  seekLost(heap);
 }
 
 function bytesOfCell(object: Address): u32 {
@@ -318,7 +330,13 @@ function bytesOfCell(object: Address): u32 {
 
 function lose(heap: Heap, object: Address): void {
   setCount(object, countOf(object) | Flag.LOST);
-  heap.lost = 1;
+  // What the walk itself loses again would have it begin anew without end.
+  if (heap.lost == Lost.NONE) heap.lost = heap.walkPurpose == Purpose.FIND_LOST ? Lost.WAITING : Lost.SOUGHT;
+}
+
+/** There may be memory for what was lost. */
+function seekLost(heap: Heap): void {
+  if (heap.lost) heap.lost = Lost.SOUGHT;
 }
 
 /** Takes references of a dead object back, from slot `index` on. Returns the units done. */
@@ -407,7 +425,7 @@ export function afterHook(heap: Heap, object: Address): void {
 function beginWalk(heap: Heap, purpose: u32): void {
   heap.walkPurpose = purpose;
   if (purpose == Purpose.FIND_LOST) {
-    heap.lost = 0;
+    heap.lost = Lost.NONE;
     startWalk(heap);
   } else startWeakWalk(heap);
 }
