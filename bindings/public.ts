@@ -46,5 +46,6 @@ export {
 } from "./layout/struct.js";
 export * from "./loop/index.js";
 export type { Leak, LeakKind } from "./memory/allocationSites.js";
+export type { CollectorFigures } from "./memory/collector.js";
 export type { Address } from "./memory/module.js";
 export { type OwnerName, Runtime, type RuntimeOptions, type RuntimeStats, type WasmSource } from "./runtime.js";

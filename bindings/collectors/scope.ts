@@ -57,19 +57,20 @@ export class Scope {
   /** The heap used first, and its range; undefined while nothing is open, so that one comparison tells all. */
   #heap: ScopedHeap | undefined = undefined;
   #range: ScopeRange | undefined = undefined;
-  /** Further heaps and their ranges, in pairs by position; empty but where a scope serves several. */
-  readonly #heaps: ScopedHeap[] = [];
-  readonly #ranges: ScopeRange[] = [];
+  /** Further heaps and their ranges, where a scope serves several. */
+  #others: Map<ScopedHeap, ScopeRange> | undefined = undefined;
   #ended = false;
   readonly #sites: AllocationSites | undefined;
-  /** How many ranges are open; an object of its own, since a register of what is dropped must not hold the scope. */
-  readonly #open = { ranges: 0 };
+  /** How many ranges are open, for `sites`: an object of its own, since these must not hold the scope. */
+  readonly #open: { ranges: number } | undefined = undefined;
 
   /** Use `runtime.scope()`, or `context.scope`. Give `sites` for a scope that the program has to end. */
   constructor(sites?: AllocationSites) {
     this.#sites = sites;
-    const open = this.#open;
-    sites?.register(this, "scope", () => open.ranges * RANGE_BYTES);
+    if (sites === undefined) return;
+    const open = { ranges: 0 };
+    this.#open = open;
+    sites.register(this, "scope", () => open.ranges * RANGE_BYTES);
   }
 
   /** True after {@link end}. */
@@ -96,16 +97,14 @@ export class Scope {
 
   /** Ends every handle made in it. A second call does nothing. Runs no destroy hook: those run when the heap works. */
   end(): void {
-    if (this.#ended) return;
     this.#ended = true;
     this.#sites?.unregister(this);
     const range = this.#range;
     if (range === undefined) return;
     this.#heap = undefined;
     this.#range = undefined;
-    this.#open.ranges = 0;
     range.$end();
-    if (this.#heaps.length > 0) this.#endOthers();
+    if (this.#others !== undefined) this.#endOthers(this.#others);
   }
 
   /** As {@link end}. */
@@ -130,23 +129,23 @@ export class Scope {
 
   #rangeSlow<Range extends ScopeRange>(heap: ScopedHeap<Range>): Range {
     if (this.#ended) this.#refuse("a new handle");
-    const index = this.#heaps.indexOf(heap);
-    if (index >= 0) return this.#ranges[index] as Range;
+    const known = this.#others?.get(heap);
+    if (known !== undefined) return known as Range;
     const range = heap.$openRange(this);
-    this.#open.ranges++;
+    if (this.#open !== undefined) this.#open.ranges++;
     if (this.#heap === undefined) {
       this.#heap = heap;
       this.#range = range;
     } else {
-      this.#heaps.push(heap);
-      this.#ranges.push(range);
+      this.#others ??= new Map();
+      this.#others.set(heap, range);
     }
     return range;
   }
 
-  #endOthers(): void {
-    this.#heaps.length = 0;
-    for (let range = this.#ranges.pop(); range !== undefined; range = this.#ranges.pop()) range.$end();
+  #endOthers(others: Map<ScopedHeap, ScopeRange>): void {
+    for (const range of others.values()) range.$end();
+    others.clear(); // the map serves the next event
   }
 
   #refuse(operation: string): never {

@@ -1,4 +1,5 @@
 import { DestroyHookError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Context } from "./context.js";
@@ -8,16 +9,20 @@ import type { Leases } from "./leases.js";
 import type { EventQueue } from "./queue.js";
 import { isThenable, whenSettled } from "./thenable.js";
 
-/** Whom the dispatcher tells; both are called when the event's region has been reset. */
+/** What the loop's parts need of the memory: who collects between events, and whom to tell that a handler runs. */
+export type CollectedMemory = Pick<LinearMemory, "collectors" | "handlersRunning">;
+
+/** Whom the dispatcher tells; both are called when the event's region and scope have ended. */
 export interface DispatchObserver {
-  /** An event's handler threw or rejected, or a destroy hook at its region's end. */
+  /** An event's handler threw or rejected, a destroy hook at its region's end, or a heap that was collected after it. */
   failed(error: unknown, event: FailedEvent): void;
-  /** An asynchronous event has settled, whichever way. Comes after `failed`. */
+  /** An asynchronous event has settled, whichever way, and heaps have been collected. Comes after `failed`. */
   landed(): void;
 }
 
 /**
- * Takes events from the queue and runs their handlers, and sees to it that each event ends exactly once.
+ * Takes events from the queue and runs their handlers, and sees to it that each event ends exactly once, and that heaps are
+ * collected after each and never inside one.
  *
  * A synchronous event is begun, run and ended here, on one context object that serves all of them. A handler that
  * returns a promise takes its context with it: the event becomes a flight, and ends when the promise settles. Nothing
@@ -33,6 +38,7 @@ export class Dispatcher implements Tower {
   abandoned = 0;
 
   readonly #runtime: Pick<Runtime, "disposed">;
+  readonly #memory: CollectedMemory;
   readonly #queue: EventQueue<EventKind>;
   readonly #leases: Leases;
   readonly #observer: DispatchObserver;
@@ -49,13 +55,14 @@ export class Dispatcher implements Tower {
   readonly #hangar: Flight[] = [];
 
   constructor(
-    runtime: Pick<Runtime, "disposed" | "debug">,
+    runtime: Pick<Runtime, "disposed" | "debug"> & { readonly $memory: CollectedMemory },
     queue: EventQueue<EventKind>,
     leases: Leases,
     inFlightBound: number,
     observer: DispatchObserver,
   ) {
     this.#runtime = runtime;
+    this.#memory = runtime.$memory;
     this.#queue = queue;
     this.#leases = leases;
     this.#observer = observer;
@@ -82,6 +89,9 @@ export class Dispatcher implements Tower {
    */
   dispatch(limit: number): number {
     const queue = this.#queue;
+    const memory = this.#memory;
+    const collectors = memory.collectors;
+    const running = memory.handlersRunning;
     let context = this.#context;
     let count = 0;
     for (; count < limit && this.mayDispatch; count++) {
@@ -91,23 +101,28 @@ export class Dispatcher implements Tower {
 
       const handler = kind.handler;
       context.begin(kind, this.#sequence++);
+      memory.handlersRunning = running + 1;
       try {
         const result = handler(payload, context);
+        memory.handlersRunning = running;
         if (result !== undefined && isThenable(result)) {
           this.#depart(result, context, payload);
           context = context.successor();
           continue;
         }
       } catch (error) {
+        memory.handlersRunning = running;
         this.failures++;
         this.#reportFailure(error, this.#end(context), context, payload);
+        this.#settle(context, payload);
         context = new Context(this.#leases);
         continue;
       }
       const fault = this.#end(context);
-      if (fault === undefined && !this.#isDebug) continue;
+      if (fault === undefined && collectors.size === 0 && !this.#isDebug) continue;
       if (fault !== undefined) this.#report(fault, context, payload);
-      context = new Context(this.#leases);
+      this.#settle(context, payload);
+      if (fault !== undefined || this.#isDebug) context = new Context(this.#leases);
     }
     this.#context = context;
     return count;
@@ -129,6 +144,7 @@ export class Dispatcher implements Tower {
     const { context, payload } = flight;
     const fault = this.#endFlight(flight);
     if (fault !== undefined) this.#report(fault, context!, payload);
+    if (this.#memory.collectors.size > 0) this.#settle(context!, payload);
     this.#observer.landed();
   }
 
@@ -136,6 +152,7 @@ export class Dispatcher implements Tower {
     const { context, payload } = flight;
     this.failures++;
     this.#reportFailure(error, this.#endFlight(flight), context!, payload);
+    this.#settle(context!, payload);
     this.#observer.landed();
   }
 
@@ -156,6 +173,20 @@ export class Dispatcher implements Tower {
     this.#hangar.push(flight);
     this.inFlight--;
     return fault;
+  }
+
+  /**
+   * Has each heap pay what it owes, now that an event has ended. What one throws is reported with the event, as its own
+   * failure, and keeps no other from its turn.
+   */
+  #settle(context: Context, payload: unknown): void {
+    for (const collector of this.#memory.collectors) {
+      try {
+        collector.$settle();
+      } catch (error) {
+        this.#report(error, context, payload);
+      }
+    }
   }
 
   /** Returns what went wrong in ending the region. A disposed runtime has ended all of them itself: nothing is wrong. */

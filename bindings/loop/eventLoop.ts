@@ -2,7 +2,8 @@ import { DisposedError, DuplicateKindError, LoopClosedError, LoopStateError } fr
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Deferred } from "./deferred.js";
-import { Dispatcher, type DispatchObserver } from "./dispatcher.js";
+import { type CollectedMemory, Dispatcher, type DispatchObserver } from "./dispatcher.js";
+import { IdleTime } from "./idleTime.js";
 import {
   assertHandler,
   assertKindName,
@@ -17,14 +18,15 @@ import { Leases } from "./leases.js";
 import type { CloseReport, Loop } from "./loop.js";
 import { assertObject, type CloseOptions, closingOf, type LoopSettings, policyOf } from "./options.js";
 import { EventQueue, type PostResult } from "./queue.js";
-import type { LoopStatistics } from "./statistics.js";
+import { collectionsOf, type LoopStatistics } from "./statistics.js";
 import { isThenable } from "./thenable.js";
 
 /** The most events between two readings of the clock, which costs as much as one or two events. */
 const CLOCK_BATCH = 256;
 
 /** What a loop needs of its runtime. */
-export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool"> & Partial<Pick<Runtime, "$onDispose">>;
+export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool"> &
+  Partial<Pick<Runtime, "$onDispose">> & { readonly $memory: CollectedMemory };
 
 /** Whoever runs the loop, and until when. */
 interface Runner {
@@ -48,16 +50,18 @@ interface Closing {
  *   open ──close()──▶ closing ──nothing queued, nothing in flight, or the deadline──▶ closed
  *     └────error────────▲
  *
- * Nothing is scheduled while nobody runs the loop, while the queue is empty, and while as many events are in flight as
- * may be. A run, a post to the empty queue, or a landing wakes it.
+ * Nothing is scheduled while nobody runs the loop. While it runs, with the queue empty or as many events in flight as may
+ * be, its time is the heaps', a hop for each step; when they have nothing to do, or there are none, nothing is scheduled
+ * either. A run, a post to the empty queue, or a landing wakes it.
  */
 export class EventLoop implements Loop, Inbox, DispatchObserver {
-  readonly #runtime: Pick<Runtime, "disposed">;
+  readonly #runtime: Pick<Runtime, "disposed"> & { readonly $memory: CollectedMemory };
   readonly #settings: LoopSettings;
   readonly #kinds = new Map<string, EventKind>();
   readonly #queue: EventQueue<EventKind>;
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
+  readonly #idleTime: IdleTime;
 
   readonly #forgetRuntime: (() => void) | undefined;
   #phase: "open" | "closing" | "closed" = "open";
@@ -82,6 +86,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#queue = new EventQueue(settings.capacity, settings.overflow);
     this.#leases = new Leases(runtime.regionPool());
     this.#dispatcher = new Dispatcher(runtime, this.#queue, this.#leases, settings.inFlight, this);
+    this.#idleTime = new IdleTime(runtime.$memory.collectors);
     this.#forgetRuntime = runtime.$onDispose?.(() => {
       this.#stop(new DisposedError("the loop's runtime has been disposed"));
       if (!this.#turning) this.#advance();
@@ -99,7 +104,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #turn = (): void => {
     this.#hopping = false;
     this.#turning = true;
-    if (this.#isRunning) this.#dispatchTurn();
+    if (this.#hasEvents) this.#dispatchTurn();
+    else if (this.#hasIdleTime) this.#idleTurn();
     this.#turning = false;
     this.#advance();
   };
@@ -108,7 +114,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #dispatchTurn(): void {
     const { host, turnEvents, turnMilliseconds } = this.#settings;
     let remaining = Math.min(this.#queue.length, turnEvents);
-    if (remaining > 0) this.#turns++;
+    this.#turns++;
+    this.#idleTime.renew();
     const end = remaining > 1 ? host.now() + turnMilliseconds : 0; // a turn of one event needs no clock
     for (let batch = 1; remaining > 0; batch = Math.min(2 * batch, CLOCK_BATCH)) {
       const wanted = Math.min(batch, remaining);
@@ -123,21 +130,36 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     if (this.#phase === "closed") return;
     if (this.#closing?.discard) this.#drop();
     if (this.#room !== undefined && this.#queue.hasRoom) this.#announceRoom();
-    if (this.#queue.length > 0) {
-      this.#wake();
-    } else {
-      if (this.#dispatcher.inFlight === 0) this.#endIdle();
-      this.#resting = this.#isRunning;
+    if (this.#queue.length === 0 && this.#dispatcher.inFlight === 0) this.#endIdle();
+    this.#wake();
+    this.#resting = this.#isRunning && this.#queue.length === 0;
+  }
+
+  /** Gives one heap one step. Like an event that fails, a step that fails is reported, and stops the loop if it must. */
+  #idleTurn(): void {
+    try {
+      this.#idleTime.step();
+    } catch (error) {
+      this.failed(error, { kind: "", sequence: -1, payload: undefined });
     }
   }
 
   /** Hops to the next turn, if there is something to do in it and no hop under way. */
   #wake(): void {
     this.#resting = false;
-    if (this.#hopping || this.#turning || !this.#isRunning) return;
-    if (this.#queue.length === 0 || !this.#dispatcher.mayDispatch) return;
+    if (this.#hopping || this.#turning || !(this.#hasEvents || this.#hasIdleTime)) return;
     this.#hopping = true;
     this.#settings.host.hop(this.#turn);
+  }
+
+  /** Whether a turn may handle an event. */
+  get #hasEvents(): boolean {
+    return this.#queue.length > 0 && this.#dispatcher.mayDispatch && this.#isRunning;
+  }
+
+  /** Whether a turn that handles no event may be a heap's. Not any more once an error has stopped the loop. */
+  get #hasIdleTime(): boolean {
+    return this.#idleTime.wanted && this.#isRunning && this.#failure === undefined;
   }
 
   get #isRunning(): boolean {
@@ -229,13 +251,18 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       regionsLive: this.#leases.begun - this.#leases.ended,
       regionsLeased: this.#leases.begun,
       bytesReset: this.#leases.bytesReset,
+      scopesLive: this.#leases.scopesBegun - this.#leases.scopesEnded,
+      scopesOpened: this.#leases.scopesBegun,
+      idleTurns: this.#idleTime.turns,
+      collections: collectionsOf(this.#runtime.$memory.collectors),
     };
   }
 
   landed(): void {
+    this.#idleTime.renew();
     if (this.#phase === "closed") this.#releaseMemory();
-    // A turn under way will advance; but a close waits for no turn in which there is nothing left to do.
-    else if (!this.#hopping || this.#closing !== undefined) this.#advance();
+    // A turn on its way to handle events will advance; but nobody waits for one in which there is no event left to handle.
+    else if (!this.#hopping || this.#closing !== undefined || this.#queue.length === 0) this.#advance();
   }
 
   failed(error: unknown, event: FailedEvent): void {

@@ -5,8 +5,8 @@ import { assertFunction, type QueuePolicy } from "./options.js";
 import type { PostResult } from "./queue.js";
 
 /**
- * Handles one event. The region of `context` ends when it returns or throws; when it returns a promise (or any other
- * thenable), as soon as that has settled. Whatever else it returns is ignored.
+ * Handles one event. The region and the scope of `context` end when it returns or throws; when it returns a promise (or any
+ * other thenable), as soon as that has settled. Whatever else it returns is ignored.
  */
 export type Handler<Payload> = (payload: Payload, context: EventContext<Payload>) => unknown;
 
@@ -16,11 +16,16 @@ export interface KindOptions {
   readonly policy?: QueuePolicy;
 }
 
-/** What `onError` is told about an event whose handler failed. */
+/**
+ * What `onError` is told about an event that failed: its handler did, or a destroy hook at its region's end, or the heap that
+ * was collected after it, which need not have to do with it. A heap that failed in idle time failed after no event.
+ */
 export interface FailedEvent {
-  /** The name of its kind. */
+  /** The name of its kind; empty for none. */
   readonly kind: string;
+  /** Its number; -1 for none. */
   readonly sequence: number;
+  /** Undefined for none. */
   readonly payload: unknown;
 }
 

@@ -1,6 +1,6 @@
 import type { RegionPool } from "../allocators/region.js";
 
-/** What the contexts of a loop share: where regions come from, and the counts of what became of them. */
+/** What the contexts of a loop share: where regions come from, and the counts of what became of them and of scopes. */
 export class Leases {
   /** Regions leased since the loop was made. */
   begun = 0;
@@ -8,6 +8,10 @@ export class Leases {
   ended = 0;
   /** Bytes that events had used of their regions when those were reset. */
   bytesReset = 0;
+  /** Scopes that events have read since the loop was made. */
+  scopesBegun = 0;
+  /** Those of them that have ended. */
+  scopesEnded = 0;
 
   /** @param pool the loop's own */
   constructor(readonly pool: RegionPool) {}

@@ -11,7 +11,7 @@ export interface CloseReport {
   readonly processed: number;
   /** Events that were still queued, and that no handler has seen. */
   readonly dropped: number;
-  /** Events that were in flight when the deadline passed. Their regions end when they settle, and not before. */
+  /** Events that were in flight when the deadline passed. Their regions and scopes end when they settle, and not before. */
   readonly abandoned: number;
 }
 
@@ -22,7 +22,13 @@ export interface CloseReport {
  * began, capped by a count and a time slice, then gives way to the platform; so a handler may post, to its own kind too,
  * and starves nobody. While there is nothing to do, nothing is scheduled: an idle loop keeps no process alive.
  *
- * When a handler fails, its region is reset first. Then `onError` is told, and the loop goes on; without an `onError`
+ * Heaps are collected between events, and never inside a handler: a handler that asks for it gets a
+ * {@link ReentrantCallError}; what an async handler does after an `await` runs between events, and may. After each event's
+ * end every heap pays what it owes, at most one step each while it keeps up with allocation, however full the queue is.
+ * While there is no event to handle, the loop gives the heaps one step in a turn of its own, one heap after another, until
+ * none of them has more to do; so a post waits for one step at the most. Without a heap nothing of this happens.
+ *
+ * When a handler fails, its region and scope are ended first. Then `onError` is told, and the loop goes on; without an `onError`
  * the loop stops: `run()` rejects with the error, and what was queued is dropped and counted.
  */
 export interface Loop {
@@ -54,6 +60,8 @@ export interface Loop {
 
   /**
    * Handles events until the queue is empty and nothing is in flight; at once if that is so. May be called again.
+   *
+   * It waits for events only: what heaps still have to do is left as it is, for the next run, or for `heap.step()`.
    *
    * Rejects as {@link Loop.run} does, and with {@link LoopClosedError} if a close dropped or abandoned an event.
    */

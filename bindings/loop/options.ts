@@ -31,9 +31,10 @@ export interface LoopOptions {
   /** Clock, hop and timer; those of the platform if not given. */
   readonly host?: Host;
   /**
-   * Told of each event whose handler threw or rejected, after the event's region has been reset; the loop goes on.
+   * Told of each event whose handler threw or rejected, after its region and scope have ended, and of what a heap threw that
+   * was collected: a destroy hook's error, or want of memory. The loop goes on.
    * If it throws itself, or returns a promise that rejects, the loop stops with that error (the handler's error is its
-   * `cause`, unless it has one). Without it, the first failing event stops the loop.
+   * `cause`, unless it has one). Without it, the first failure stops the loop.
    */
   readonly onError?: (error: unknown, event: FailedEvent) => unknown;
 }

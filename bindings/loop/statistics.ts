@@ -1,3 +1,5 @@
+import type { Collector, CollectorFigures } from "../memory/collector.js";
+
 /** What `loop.stats()` returns: a plain object, a snapshot. Counts are of events, since the loop was made. */
 export interface LoopStatistics {
   /** Events whose handler has returned, thrown or settled. */
@@ -32,4 +34,32 @@ export interface LoopStatistics {
   readonly regionsLeased: number;
   /** Bytes that events had used of their regions when those were reset. */
   readonly bytesReset: number;
+  /** Scopes that are open now. */
+  readonly scopesLive: number;
+  /** Scopes that events have read. */
+  readonly scopesOpened: number;
+  /** Turns in which no event could be handled, and a heap was given one step. */
+  readonly idleTurns: number;
+  /**
+   * What the heaps of the runtime have done, over the life of each, by whomever they were driven. A heap that has been
+   * destroyed is not among them. The two longest are each the longest of any heap.
+   */
+  readonly collections: CollectorFigures;
+}
+
+/** The figures of all in one. O(heaps). */
+export function collectionsOf(collectors: Iterable<Collector>): CollectorFigures {
+  let steps = 0;
+  let units = 0;
+  let longestStepUnits = 0;
+  let longestStepMicroseconds = 0;
+  let cycles = 0;
+  for (const { $figures: figures } of collectors) {
+    steps += figures.steps;
+    units += figures.units;
+    longestStepUnits = Math.max(longestStepUnits, figures.longestStepUnits);
+    longestStepMicroseconds = Math.max(longestStepMicroseconds, figures.longestStepMicroseconds);
+    cycles += figures.cycles;
+  }
+  return { steps, units, longestStepUnits, longestStepMicroseconds, cycles };
 }

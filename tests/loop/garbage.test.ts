@@ -10,6 +10,7 @@ const program = `
   const { createLoop, createRuntime, f64, struct } = await import(${JSON.stringify(entry)});
   const wasteful = process.argv[1] === "wasteful";
   const hooked = process.argv[1] === "hooked";
+  const scoped = process.argv[1] === "scoped";
 
   const runtime = await createRuntime();
   let destroyed = 0;
@@ -19,7 +20,22 @@ const program = `
   const loop = createLoop(runtime, { queue: { capacity: 2048, overflow: 4096, policy: "spill" } });
   const total = new Float64Array(1);
   let kept;
-  const kind = loop.on("level", (price, { region }) => {
+
+  // A heap as loop and scope see it, which makes no garbage itself.
+  let open = 0;
+  let settled = 0;
+  let idle = 0;
+  const range = { $end() { open--; } };
+  const heap = {
+    $figures: { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 },
+    $openRange() { open++; return range; },
+    $settle() { settled++; },
+    $idle() { return ++idle % 100 !== 0; },
+  };
+  if (scoped) runtime.$memory.collectors.add(heap);
+  const kind = loop.on("level", (price, context) => {
+    const { region } = context;
+    if (scoped) context.scope.$rangeOf(heap);
     region.new(Level, level);
     level.price = price;
     total[0] += level.price;
@@ -53,10 +69,10 @@ const program = `
   collections += observer.takeRecords().length;
   const after = runtime.stats();
   const { processed, regionsLeased, regionsLive, bytesReset, spilled } = loop.stats();
-  console.log(JSON.stringify({ collections, heapBytes, before, after, processed, regionsLeased, regionsLive, bytesReset, spilled, destroyed }));
+  console.log(JSON.stringify({ collections, heapBytes, before, after, processed, regionsLeased, regionsLive, bytesReset, spilled, destroyed, open, settled }));
 `;
 
-async function play(mode: "frugal" | "hooked" | "wasteful") {
+async function play(mode: "frugal" | "hooked" | "scoped" | "wasteful") {
   const node = promisify(execFile);
   const { stdout } = await node(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program, mode]);
   return JSON.parse(stdout);
@@ -78,6 +94,14 @@ test("nor do a million records with a destroy hook", async () => {
   expect(heapBytes).toBeLessThan(1_000_000);
   expect(after).toEqual(before);
   expect(destroyed).toBe(1_300_000);
+});
+
+test("nor do a million scopes with a handle each, and a heap that is asked after each event what it owes", async () => {
+  const { collections, heapBytes, before, after, ...counts } = await play("scoped");
+  expect(collections).toBe(0);
+  expect(heapBytes).toBeLessThan(1_000_000);
+  expect(after).toEqual(before);
+  expect(counts).toMatchObject({ processed: 1_300_008, open: 0, settled: 1_300_008 });
 });
 
 test("collections are counted where a handler makes garbage, so that none means none", async () => {

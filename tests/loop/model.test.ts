@@ -1,13 +1,31 @@
 // A loop under a simulated platform, held against a model of it: lists, counts and nothing else.
 //
 // A script of posts, hops, settlements, clock advances, runs and closes is played to both. After each step every count,
-// every post's result, every region and every promise must be what the model says.
+// every post's result, every region and scope, every call of a collector and every promise must be what the model says.
 
 import fc from "fast-check";
-import type { CloseReport, EventContext, Kind, PostResult, Region } from "tidemark";
-import { createLoop, LoopClosedError, LoopStateError, RegionEndedError } from "tidemark";
+import type { CloseReport, EventContext, Kind, PostResult, Region, Scope } from "tidemark";
+import {
+  createLoop,
+  DestroyHookError,
+  LoopClosedError,
+  LoopStateError,
+  OutOfMemoryError,
+  RegionEndedError,
+  ScopeEndedError,
+} from "tidemark";
 import { expect, test } from "vitest";
-import { Gate, Outcome, SimulatedHost, SimulatedRuntime, settled, simulated } from "./simulation.js";
+import {
+  Gate,
+  Outcome,
+  SimulatedCollector,
+  SimulatedHeap,
+  SimulatedHost,
+  type SimulatedRange,
+  SimulatedRuntime,
+  settled,
+  simulated,
+} from "./simulation.js";
 
 const KINDS = ["reject", "spill"] as const;
 
@@ -18,6 +36,10 @@ interface Configuration {
   readonly turnEvents: number;
   readonly onError: "none" | "report" | "throw";
   readonly debug: boolean;
+  /** Collectors, by the steps of idle time that each wants after an event. */
+  readonly collectors: readonly number[];
+  /** What a collector throws: in every fifth settlement, and in the last of its steps in idle time. */
+  readonly collectorFails: "never" | "in a hook" | "for memory";
 }
 
 /** What an event's handler does. */
@@ -25,6 +47,8 @@ interface Behaviour {
   readonly ends: "returns" | "throws" | "waits";
   /** When it reads its region. */
   readonly region: "never" | "at once" | "after waiting";
+  /** When it reads its scope. */
+  readonly scope: "never" | "at once" | "after waiting";
   /** How many events it posts, which return at once and post nothing. */
   readonly posts: number;
   /** Whether it closes the loop, and how. */
@@ -46,13 +70,14 @@ interface Event {
   readonly behaviour: Behaviour;
 }
 
-const CHILD: Behaviour = { ends: "returns", region: "at once", posts: 0, closes: "no" };
+const CHILD: Behaviour = { ends: "returns", region: "at once", scope: "at once", posts: 0, closes: "no" };
 
 /** An event of the model that waits for its promise. */
 interface Waiting {
   readonly event: Event;
   readonly gate: Gate;
   leased: boolean;
+  scoped: boolean;
 }
 
 type Expected = "pending" | "resolved" | "rejected";
@@ -74,6 +99,12 @@ class Model {
   regions = { leased: 0, bytes: 0 };
   high = { queue: 0, overflow: 0, flights: 0 };
   turns = 0;
+  scopesOpened = 0;
+  /** Events that have ended, whoever still waited for them. */
+  ended = 0;
+  idleTurns = 0;
+  /** Collectors in a row that had nothing to do in idle time. */
+  quiet = 0;
 
   constructor(readonly configuration: Configuration) {}
 
@@ -103,8 +134,18 @@ class Model {
     return this.runs && this.queue.length > 0 && this.flights.length < this.configuration.inFlight;
   }
 
+  /** Whether a turn without events has to be a collector's. */
+  get wantsIdle(): boolean {
+    return this.runs && this.failed === "no" && this.quiet < this.configuration.collectors.length;
+  }
+
   fail(): void {
     this.counts.failed++;
+    this.stop();
+  }
+
+  /** What an error does that is reported. */
+  stop(): void {
     if (this.configuration.onError === "report" || this.failed !== "no" || this.phase === "closed") return;
     this.failed = this.runner === undefined ? "untold" : "told";
     if (this.runner !== undefined) this.runner.promise.expected = "rejected";
@@ -164,7 +205,18 @@ interface Promised {
   expected: Expected;
 }
 
+/** A scope that an event has read, and the range that a heap has opened in it. */
+interface Opened {
+  readonly scope: Scope;
+  readonly range: SimulatedRange;
+}
+
 const sabotage = new Error("sabotage");
+const faults = {
+  never: undefined,
+  "in a hook": new DestroyHookError("a hook threw"),
+  "for memory": new OutOfMemoryError("0 pages are left of 0"),
+};
 
 class Simulation {
   readonly host = new SimulatedHost();
@@ -177,16 +229,29 @@ class Simulation {
   close: Promise<CloseReport> | undefined;
   /** Events that the present turn may still begin: what was queued when it began, capped. */
   quota = 0;
+  /** Whether a collector has to be called in the present turn, once. */
+  idle = false;
   nextId = 0;
   /** Posts that threw. */
   refusedPosts = 0;
-  /** Contexts and regions of events that have ended, and that no other event may have. */
-  readonly ended: { readonly context: EventContext<Event>; readonly region: Region | undefined }[] = [];
+  /** Contexts, regions and scopes of events that have ended, and that no other event may have. */
+  readonly ended: {
+    readonly context: EventContext<Event>;
+    readonly region: Region | undefined;
+    readonly scope: Opened | undefined;
+  }[] = [];
+  readonly heap = new SimulatedHeap();
+  readonly collectors: SimulatedCollector[];
+  /** Which collector has the next turn in idle time. */
+  nextIdle = 0;
+  /** Whether the synchronous part of a handler runs. */
+  handling = false;
   readonly complaints: unknown[] = [];
 
   constructor(readonly configuration: Configuration) {
     this.simulation = new SimulatedRuntime({ debug: configuration.debug });
     this.model = new Model(configuration);
+    this.collectors = configuration.collectors.map((work, index) => this.makeCollector(work, index));
     this.loop = createLoop(this.simulation.runtime, {
       host: this.host,
       queue: { capacity: configuration.capacity, overflow: configuration.overflow },
@@ -214,7 +279,47 @@ class Simulation {
     }
   }
 
+  makeCollector(work: number, index: number): SimulatedCollector {
+    const { model } = this;
+    const fault = faults[this.configuration.collectorFails];
+    const collector = new SimulatedCollector(this.simulation.$memory);
+    collector.onSettle = () => {
+      this.check(() => expect(this.handling).toBe(false));
+      collector.work = work;
+      if (fault === undefined || collector.settles % 5 !== 0) return;
+      model.stop();
+      throw fault;
+    };
+    collector.onIdle = () => {
+      this.check(() => {
+        expect(this.handling).toBe(false);
+        expect(this.idle).toBe(true);
+        expect(index).toBe(this.nextIdle);
+      });
+      this.idle = false;
+      this.nextIdle = (index + 1) % this.collectors.length;
+      model.idleTurns++;
+      const throws = fault !== undefined && collector.work === 1;
+      // It is asked again after a hook has thrown, whatever there is left to do.
+      const more = throws ? fault instanceof DestroyHookError : collector.work > 0;
+      model.quiet = more ? 0 : model.quiet + 1;
+      if (!throws) return;
+      model.stop();
+      throw fault;
+    };
+    return collector;
+  }
+
   handle(event: Event, context: EventContext<Event>, kind: number): unknown {
+    this.handling = true;
+    try {
+      return this.handleFirstPart(event, context, kind);
+    } finally {
+      this.handling = false;
+    }
+  }
+
+  handleFirstPart(event: Event, context: EventContext<Event>, kind: number): unknown {
     const { model } = this;
     const { behaviour } = event;
     this.check(() => {
@@ -225,6 +330,9 @@ class Simulation {
       expect(context.sequence).toBe(model.dispatched.length);
       expect(context.kind).toBe(this.kinds[kind]);
       expect(event.kind).toBe(kind);
+      expect(this.simulation.$memory.handlersRunning).toBe(1);
+      // Each event before this one has been followed by every collector's settlement.
+      for (const { settles } of this.collectors) expect(settles).toBe(model.ended);
     });
     this.quota--;
     model.queue.shift();
@@ -232,24 +340,32 @@ class Simulation {
 
     let region: Region | undefined;
     if (behaviour.region === "at once") region = this.lease(context);
+    const scope = behaviour.scope === "at once" ? this.open(context) : undefined;
     for (let count = 0; count < behaviour.posts; count++) this.post(event.kind, CHILD);
     if (behaviour.closes !== "no") this.callClose(behaviour.closes, undefined);
 
     if (behaviour.ends === "waits") {
-      const flight: Waiting = { event, gate: new Gate(), leased: region !== undefined };
+      const flight: Waiting = { event, gate: new Gate(), leased: region !== undefined, scoped: scope !== undefined };
       model.flights.push(flight);
       model.high.flights = Math.max(model.high.flights, model.flights.length);
-      return this.wait(flight, context, region);
+      return this.wait(flight, context, region, scope);
     }
+    model.ended++;
     model.counts.processed++; // a synchronous event ends as soon as its handler does
-    if (this.configuration.debug) this.ended.push({ context, region });
+    if (this.configuration.debug) this.ended.push({ context, region, scope });
     if (behaviour.ends === "returns") return undefined;
     model.fail();
     throw sabotage;
   }
 
-  async wait(flight: Waiting, context: EventContext<Event>, leased: Region | undefined): Promise<void> {
+  async wait(
+    flight: Waiting,
+    context: EventContext<Event>,
+    leased: Region | undefined,
+    opened: Opened | undefined,
+  ): Promise<void> {
     let region = leased;
+    let scope = opened;
     try {
       await flight.gate.promise;
     } finally {
@@ -257,10 +373,32 @@ class Simulation {
         region = this.lease(context);
         flight.leased = true;
       }
+      if (flight.event.behaviour.scope === "after waiting") {
+        scope = this.open(context);
+        flight.scoped = true;
+      }
       if (region !== undefined) this.check(() => simulated(region!).bytes(1));
+      if (scope !== undefined)
+        this.check(() => expect([scope!.scope.ended, scope!.range.ended]).toEqual([false, false]));
+      this.check(() => expect(this.simulation.$memory.handlersRunning).toBe(0));
       this.model.regions.bytes += region === undefined ? 0 : 1;
-      this.ended.push({ context, region });
+      this.ended.push({ context, region, scope });
     }
+  }
+
+  open(context: EventContext<Event>): Opened {
+    const { scope } = context;
+    this.model.scopesOpened++;
+    const { live } = this.heap;
+    const known = live.size;
+    const range = scope.$rangeOf(this.heap);
+    this.check(() => {
+      expect(live.size).toBe(known + 1);
+      expect(scope.ended).toBe(false);
+      expect(context.scope).toBe(scope);
+      expect(scope.$rangeOf(this.heap)).toBe(range);
+    });
+    return { scope, range };
   }
 
   lease(context: EventContext<Event>): Region {
@@ -314,10 +452,14 @@ class Simulation {
       case "hop": {
         const hop = host.hops.shift();
         if (hop === undefined) break;
-        const runs = model.runs;
-        this.quota = runs ? Math.min(model.queue.length, this.configuration.turnEvents) : 0;
-        if (this.quota > 0) model.turns++;
+        this.quota = model.wantsHop ? Math.min(model.queue.length, this.configuration.turnEvents) : 0;
+        this.idle = this.quota === 0 && model.wantsIdle;
+        if (this.quota > 0) {
+          model.turns++;
+          model.quiet = 0;
+        }
         hop();
+        expect(this.idle).toBe(false); // it has been used
         const unused = this.quota;
         this.quota = 0;
         // A turn that has begun fewer than it may was stopped: by a failure, or by the bound of those in flight.
@@ -332,6 +474,8 @@ class Simulation {
         if (flight === undefined) break;
         if (step.fails) flight.gate.fail(sabotage);
         else flight.gate.open();
+        model.ended++;
+        model.quiet = 0;
         await settled();
         if (model.phase === "closed") {
           if (step.fails) model.counts.failed++;
@@ -384,6 +528,7 @@ class Simulation {
     expect(this.complaints).toEqual([]);
     const { capacity } = this.configuration;
     const live = model.flights.filter(({ leased }) => leased).length;
+    const open = model.flights.filter(({ scoped }) => scoped).length;
     expect(loop.stats()).toEqual({
       ...model.counts,
       queued: model.queue.length,
@@ -396,16 +541,26 @@ class Simulation {
       regionsLive: live,
       regionsLeased: model.regions.leased,
       bytesReset: model.regions.bytes - 3 * live,
+      scopesLive: open,
+      scopesOpened: model.scopesOpened,
+      idleTurns: model.idleTurns,
+      collections: { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 },
     });
+    expect(this.heap.live.size).toBe(open);
+    expect(this.heap.opened).toBe(model.scopesOpened);
+    for (const { settles } of this.collectors) expect(settles).toBe(model.ended);
+    expect(simulation.$memory.handlersRunning).toBe(0);
     expect(simulation.pool.live.size).toBe(live);
     for (const { name, outcome, promised } of this.promises)
       expect([name, outcome.state]).toEqual([name, promised.expected]);
-    if (model.wantsHop) expect(host.hops).toHaveLength(1);
+    if (model.wantsHop || model.wantsIdle) expect(host.hops).toHaveLength(1);
     else expect(host.hops.length).toBeLessThanOrEqual(1);
     expect(host.timers).toBe(model.deadline === undefined ? 0 : 1);
-    for (const { context, region } of this.ended) {
+    for (const { context, region, scope } of this.ended) {
       expect(() => context.region).toThrow(RegionEndedError);
+      expect(() => context.scope).toThrow(ScopeEndedError);
       if (region !== undefined) expect(region.ended).toBe(true);
+      if (scope !== undefined) expect([scope.scope.ended, scope.range.ended]).toEqual([true, true]);
     }
   }
 
@@ -436,6 +591,7 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.record({
     { weight: 5, arbitrary: fc.constant("waits" as const) },
   ),
   region: fc.constantFrom("never", "at once", "after waiting"),
+  scope: fc.constantFrom("never", "at once", "after waiting"),
   posts: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 4 }) }),
   closes: fc.oneof(
     { weight: 40, arbitrary: fc.constant("no" as const) },
@@ -487,6 +643,11 @@ const configuration: fc.Arbitrary<Configuration> = fc.record({
   turnEvents: fc.integer({ min: 1, max: 5 }),
   onError: fc.constantFrom("none", "report", "throw"),
   debug: fc.boolean(),
+  collectors: fc.array(fc.nat({ max: 3 }), { maxLength: 3 }),
+  collectorFails: fc.oneof(
+    { weight: 3, arbitrary: fc.constant("never" as const) },
+    { weight: 1, arbitrary: fc.constantFrom("in a hook" as const, "for memory" as const) },
+  ),
 });
 
 test("a loop does what its model does, whatever is posted, run, settled, failed and closed, in whatever order", async () => {

@@ -1,7 +1,9 @@
 // A platform and a runtime that do what a test tells them, and keep account of everything a loop asks of them.
 
-import type { Host, Region, RegionPool, Runtime } from "tidemark";
+import type { CollectorFigures, createLoop, Host, Region, RegionPool } from "tidemark";
 import { DisposedError, OutOfMemoryError, RegionEndedError } from "tidemark";
+import type { ScopedHeap, ScopeRange } from "../../bindings/collectors/scope.js";
+import type { Collector } from "../../bindings/memory/collector.js";
 
 /** A host whose clock, hops and timers move only when told to. */
 export class SimulatedHost implements Host {
@@ -130,9 +132,99 @@ export class SimulatedPool {
   }
 }
 
+/** The handles of a simulated heap in one scope: none, but it knows whether it is open. */
+export class SimulatedRange implements ScopeRange {
+  ended = false;
+
+  constructor(readonly heap: SimulatedHeap) {}
+
+  $end(): void {
+    if (this.ended) throw new Error("a range that is not open was ended");
+    this.ended = true;
+    this.heap.live.delete(this);
+    const { fault } = this.heap;
+    this.heap.fault = undefined;
+    if (fault !== undefined) throw fault;
+  }
+}
+
+/** A heap without objects: it hands out ranges to scopes, each to one, and knows which are open. */
+export class SimulatedHeap implements ScopedHeap<SimulatedRange> {
+  readonly live = new Set<SimulatedRange>();
+  /** Records that were kept. */
+  readonly kept: object[] = [];
+  opened = 0;
+  /** Thrown by the next opening. */
+  refusal: Error | undefined;
+  /** Thrown by the next range to end, once it has ended. */
+  fault: Error | undefined;
+
+  $openRange(): SimulatedRange {
+    const { refusal } = this;
+    this.refusal = undefined;
+    if (refusal !== undefined) throw refusal;
+    const range = new SimulatedRange(this);
+    this.live.add(range);
+    this.opened++;
+    return range;
+  }
+
+  $keep<Record extends object>(record: Record): Record & Disposable {
+    this.kept.push(record);
+    return { ...record, [Symbol.dispose]: () => {} };
+  }
+}
+
+/** A collector that does what it is told, and refuses to be called while a handler runs or from inside itself. */
+export class SimulatedCollector implements Collector {
+  settles = 0;
+  steps = 0;
+  /** Steps that are left to be done in idle time. */
+  work = 0;
+  /** What a settlement does beside. */
+  onSettle: () => void = () => {};
+  onIdle: () => void = () => {};
+  $figures: CollectorFigures = {
+    steps: 0,
+    units: 0,
+    longestStepUnits: 0,
+    longestStepMicroseconds: 0,
+    cycles: 0,
+  };
+  #busy = false;
+
+  constructor(readonly memory: SimulatedRuntime["$memory"]) {
+    memory.collectors.add(this);
+  }
+
+  $settle(): void {
+    this.settles++;
+    this.#alone(this.onSettle);
+  }
+
+  $idle(): boolean {
+    this.steps++;
+    if (this.work > 0) this.work--;
+    this.#alone(this.onIdle);
+    return this.work > 0;
+  }
+
+  #alone(action: () => void): void {
+    if (this.memory.handlersRunning !== 0) throw new Error(`${this.memory.handlersRunning} handlers are running`);
+    if (this.#busy) throw new Error("a collector was called from inside itself");
+    this.#busy = true;
+    try {
+      action();
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
+
 /** As much of a runtime as a loop needs. */
 export class SimulatedRuntime {
   readonly pool = new SimulatedPool();
+  readonly $memory = { collectors: new Set<Collector>(), handlersRunning: 0 };
   readonly debug: boolean;
 
   constructor(options: { debug?: boolean } = {}) {
@@ -152,7 +244,7 @@ export class SimulatedRuntime {
   }
 
   /** The runtime as a loop takes it. */
-  get runtime(): Pick<Runtime, "debug" | "disposed" | "regionPool"> {
+  get runtime(): Parameters<typeof createLoop>[0] {
     return this;
   }
 }
