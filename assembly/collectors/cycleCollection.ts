@@ -328,7 +328,7 @@ function freeCondemned(heap: Heap, object: Address, budget: u32): u32 {
   const count = otherSlotsOf(type, object);
   let done: u32 = 0;
   for (; heap.condemnedIndex < count; done++) {
-    if (done >= budget) {
+    if (done > budget) {
       heap.visited.push(object); // there is room: it has just come from there
       return done;
     }

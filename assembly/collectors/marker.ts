@@ -90,7 +90,7 @@ function scan(heap: Heap, start: Address, index: u32, budget: u32): u32 {
   let count = slotsOf(type, object);
   let done: u32 = 1;
   while (index < count) {
-    if (done >= budget) {
+    if (done > budget) {
       if (!heap.markStack.pushPair(object, index)) heap.overflow = 1;
       return done;
     }
@@ -126,7 +126,7 @@ function scanScope(heap: Heap, budget: u32): u32 {
   while (heap.scanChunk) {
     const base = heap.scanChunk + CHUNK_HEADER;
     for (; heap.scanPlace > base; done++) {
-      if (done >= budget) return done;
+      if (done > budget) return done;
       countStep();
       heap.scanPlace -= 4;
       shade(heap, load<Address>(heap.scanPlace));

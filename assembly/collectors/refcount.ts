@@ -440,7 +440,7 @@ function emptyWeak(heap: Heap, budget: u32): u32 {
   const type = typeOf(object);
   const count = weakSlotsOf(type, object);
   let done: u32 = 1;
-  for (; done < budget && heap.weakIndex < count; done++) {
+  for (; done <= budget && heap.weakIndex < count; done++) {
     countStep();
     const slot = weakSlotAt(type, object, heap.weakIndex++);
     if (isDead(load<Address>(slot))) store<Address>(slot, 0);

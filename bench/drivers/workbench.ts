@@ -5,14 +5,28 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 /** The strategies: Tidemark's own and what stands beside them over its memory, and the peers with a memory of their own. */
-const OVER_TIDEMARK = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
-const PEERS = ["tlsf", "dlmalloc"] as const;
+const ALLOCATORS = ["heap", "arena", "pool", "cells", "bump", "intrusiveList"] as const;
+const COLLECTORS = ["markSweep", "markSweepStop", "refcount"] as const;
+const PEERS = ["tlsf", "dlmalloc", "incremental", "minimal"] as const;
 
-export type StrategyName = (typeof OVER_TIDEMARK)[number] | (typeof PEERS)[number];
+export type StrategyName = (typeof ALLOCATORS)[number] | CollectorName | "manual" | PeerName;
+/** Those that collect; they run the programs of bench/assembly/programs/, as `manual`, `incremental` and `minimal` do. */
+export type CollectorName = (typeof COLLECTORS)[number];
 type PeerName = (typeof PEERS)[number];
 
 /** The most a memory can hold: 65,535 pages. */
 export const MEMORY_LIMIT_BYTES = 65_535 * 65_536;
+
+/** How the heaps of collectors are set up; other strategies have nothing to do with it. */
+export interface HeapTuning {
+  /** Allocation that starts a cycle at the earliest. */
+  readonly minimumBytes: number;
+  /** The units of a step. */
+  readonly stepUnits: number;
+}
+
+/** As heaps are when nobody says otherwise. */
+const DEFAULT_TUNING: HeapTuning = { minimumBytes: 1 << 20, stepUnits: 2000 };
 
 /** A strategy's own state takes at most as much. */
 const PLACE_BYTES = 256;
@@ -23,6 +37,16 @@ const buildFile = (name: string) => new URL(`../../${name}`, import.meta.url);
 const peerFiles: Readonly<Record<PeerName, URL>> = {
   tlsf: buildFile("tlsfDrivers.wasm"),
   dlmalloc: buildFile("dlmalloc.wasm"),
+  incremental: buildFile("incremental.wasm"),
+  minimal: buildFile("minimal.wasm"),
+};
+
+/** What a peer's functions are called by: those of AssemblyScript's two runtimes are compiled from one source. */
+const peerPrefixes: Readonly<Record<PeerName, string>> = {
+  tlsf: "tlsf",
+  dlmalloc: "dlmalloc",
+  incremental: "managed",
+  minimal: "managed",
 };
 
 /** Why a strategy cannot be had on this machine, or `undefined` if it can. */
@@ -42,8 +66,10 @@ export class Workbench {
   readonly #strategy: number;
   /** What the allocator's memory may still grow by; with the little that is there already, the most that it can take. */
   readonly limitBytes: number;
+  readonly #initialBytes: number;
 
   /**
+   * @param tuning of a collected heap
    * @param reserve finds bytes, zeros, that the strategy's allocator neither uses nor counts
    * @throws {Error} if the strategy cannot be made
    */
@@ -53,11 +79,20 @@ export class Workbench {
     drivers: object,
     private readonly reserve: (bytes: number) => number,
     readonly dispose: () => void,
+    tuning: HeapTuning = DEFAULT_TUNING,
   ) {
     this.#drivers = drivers as Drivers;
-    this.limitBytes = MEMORY_LIMIT_BYTES - memory.buffer.byteLength;
-    this.#strategy = this.#drivers[`${name}Create`]!(this.place(PLACE_BYTES / WORD_BYTES)) >>> 0;
+    this.#initialBytes = memory.buffer.byteLength;
+    this.limitBytes = MEMORY_LIMIT_BYTES - this.#initialBytes;
+    const place = this.place(PLACE_BYTES / WORD_BYTES);
+    if (isCollector(name)) this.words(place, 2).set([tuning.minimumBytes, tuning.stepUnits]);
+    this.#strategy = this.#drivers[`${name}Create`]!(place) >>> 0;
     if (this.#strategy === 0) throw new Error(`the strategy ${name} could not be made: memory is out`);
+  }
+
+  /** What the memory has grown by, in bytes. It never shrinks, so this is the most that was ever taken. */
+  get grownBytes(): number {
+    return this.memory.buffer.byteLength - this.#initialBytes;
   }
 
   /** Whether the driver is there for this strategy. */
@@ -96,17 +131,26 @@ export class Workbench {
 /**
  * Makes a strategy ready, in a memory of its own.
  *
+ * @param tuning of a collected heap
  * @param debug take Tidemark's debug module, where the strategy is one over Tidemark's memory
  * @throws {Error} if it is absent, see {@link absenceOf}
  */
-export async function createWorkbench(name: StrategyName, debug = false): Promise<Workbench> {
+export async function createWorkbench(
+  name: StrategyName,
+  debug = false,
+  tuning: HeapTuning = DEFAULT_TUNING,
+): Promise<Workbench> {
   const absence = absenceOf(name);
   if (absence !== undefined) throw new Error(`${name}: ${absence}`);
-  return isPeer(name) ? createPeer(name) : createOverTidemark(name, debug);
+  return isPeer(name) ? createPeer(name) : createOverTidemark(name, debug, tuning);
 }
 
 export function isPeer(name: StrategyName): name is PeerName {
   return (PEERS as readonly string[]).includes(name);
+}
+
+export function isCollector(name: string): name is CollectorName {
+  return (COLLECTORS as readonly string[]).includes(name);
 }
 
 async function createPeer(name: PeerName): Promise<Workbench> {
@@ -118,15 +162,16 @@ async function createPeer(name: PeerName): Promise<Workbench> {
     next = (next + bytes + 15) & ~15;
     return address;
   };
-  return new Workbench(name, memory, instance.exports, reserve, () => {});
+  return new Workbench(peerPrefixes[name], memory, instance.exports, reserve, () => {});
 }
 
-async function createOverTidemark(name: StrategyName, debug: boolean): Promise<Workbench> {
+async function createOverTidemark(name: StrategyName, debug: boolean, tuning: HeapTuning): Promise<Workbench> {
   const { createRuntime } = await import("tidemark");
   const runtime = await createRuntime({ maximumBytes: MEMORY_LIMIT_BYTES, debug });
-  const bytes = await readFile(buildFile(debug ? "strategies.debug.wasm" : "strategies.wasm"));
+  const module = name === "manual" || isCollector(name) ? "collectors" : "strategies";
+  const bytes = await readFile(buildFile(debug ? `${module}.debug.wasm` : `${module}.wasm`));
   const drivers = await runtime.instantiate(new Uint8Array(bytes), imports);
   const scratch = runtime.arena();
   const reserve = (size: number) => scratch.allocate(size);
-  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose());
+  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose(), tuning);
 }

@@ -66,9 +66,10 @@ export class HeapStruct<F extends Fields = AnyFields> extends StructType<F> impl
 
   /** Cursors that only their owners move. */
   #declareViews(): CursorClass {
-    const made = this.#declare();
-    Object.defineProperty(made.prototype, "$moves", { value: undefined });
-    return made;
+    this.#cursors ??= this.#declare();
+    class View extends this.#cursors {}
+    Object.defineProperty(View.prototype, "$moves", { value: undefined });
+    return View;
   }
 
   override $newArray(memory: LinearMemory): StructArray<F> {

@@ -39,7 +39,8 @@ export class HeapTypes {
   readonly #factory: TypeFactory;
   /** By declared struct; those included that are only nested in others. */
   readonly #structs = new Map<AnyStruct, HeapStruct>();
-  readonly #declared = new Set<AnyStruct>();
+  /** The same without those. */
+  readonly #declared = new Map<AnyStruct, HeapStruct>();
   /** By what their elements are. */
   readonly #arrays = new Map<string, HeapArrayType>();
   /** The same by the very types that a program has given; weak, since it may make a new one at each call. */
@@ -67,13 +68,12 @@ export class HeapTypes {
     }
     if (!this.#arrays.has(this.#keyOf(u8))) this.#declareArray(u8);
     this.#link();
-    this.all = [...[...this.#declared].map((struct) => this.#structs.get(struct)!), ...this.#arrays.values()];
+    this.all = [...this.#declared.values(), ...this.#arrays.values()];
   }
 
   #declareStruct(struct: AnyStruct): void {
     if (this.#declared.has(struct)) throw new InvalidArgumentError(`heap: struct ${struct.name} is declared twice`);
-    this.#declared.add(struct);
-    this.#deriveStruct(struct);
+    this.#declared.set(struct, this.#deriveStruct(struct));
   }
 
   #declareArray(element: FieldType<unknown>): void {
@@ -85,7 +85,7 @@ export class HeapTypes {
 
   /** The heap's own type of a declared struct. */
   struct(declared: AnyStruct, operation: string): HeapStruct {
-    const found = this.#declared.has(declared) ? this.#structs.get(declared) : undefined;
+    const found = this.#declared.get(declared);
     if (found !== undefined) return found;
     if (!(declared instanceof StructType)) {
       throw new InvalidArgumentError(`${operation} takes a struct, not ${describe(declared)}`);
@@ -108,7 +108,7 @@ export class HeapTypes {
   }
 
   #undeclared(operation: string, name: string): InvalidArgumentError {
-    const known = [...this.#declared].map((struct) => struct.name).join(", ");
+    const known = [...this.#declared.keys()].map((struct) => struct.name).join(", ");
     return new InvalidArgumentError(
       `${operation}: ${name} is none of the types that this heap was made with; its structs are: ${known || "none"}`,
     );
@@ -162,8 +162,7 @@ export class HeapTypes {
 
   #targetOf(declared: OpenSlot["declared"]): ObjectType | undefined {
     if ("$array" in declared) return this.#arrays.get(this.#keyOf(declared.$array.element));
-    const struct = declared.$target() as AnyStruct;
-    return this.#declared.has(struct) ? this.#structs.get(struct) : undefined;
+    return this.#declared.get(declared.$target() as AnyStruct);
   }
 
   /** A text that is the same for types that are. */

@@ -1,0 +1,128 @@
+/** The request pattern with objects of a heap; the same program under every strategy. */
+
+import {
+  type ArrayObjectOf,
+  type ArrayObjectType,
+  array,
+  type CursorOf,
+  f64,
+  type Heap,
+  type Runtime,
+  ref,
+  type Scope,
+  type Strategy,
+  type StructType,
+  struct,
+  u32,
+} from "tidemark";
+import { type RequestsParameters, SURVIVAL, SURVIVES } from "./programs/requests.js";
+import type { RequestHandler } from "./requestLoop.js";
+
+const Item = struct("Item", { next: ref("Item"), related: ref("Item"), value: u32, weight: f64 });
+
+type ItemCursor = typeof Item extends StructType<infer F> ? CursorOf<F> : never;
+
+const items = array(ref(Item));
+type ItemArray = typeof items extends ArrayObjectType<infer E> ? ArrayObjectOf<E> : never;
+
+/** Items that live beside are made so many at a time, each time with a scope of their own. */
+const BATCH = 1000;
+
+/** A handler whose items are objects of a heap under `strategy`. */
+export const handleInHeap =
+  (strategy: Strategy) =>
+  (runtime: Runtime, { beside }: RequestsParameters): RequestHandler =>
+    new HeapRequests(runtime, runtime.heap(strategy, { types: [Item, items] }), beside);
+
+class HeapRequests implements RequestHandler {
+  readonly #heap: Heap;
+  /** Arrays that are kept: what survives an event, and what lives beside. */
+  readonly #survivors: ItemArray;
+  readonly #beside: ItemArray;
+  /** Cursors for all events: what an event makes is not garbage to the engine. */
+  #item: ItemCursor;
+  #head: ItemCursor;
+  #survivor: ItemCursor;
+  readonly #related: ItemCursor;
+  readonly #walker: ItemCursor;
+
+  constructor(runtime: Runtime, heap: Heap, beside: number) {
+    this.#heap = heap;
+    this.#item = heap.cursor(Item);
+    this.#head = heap.cursor(Item);
+    this.#survivor = heap.cursor(Item);
+    this.#related = heap.cursor(Item);
+    this.#walker = heap.cursor(Item);
+    const scope = runtime.scope();
+    this.#survivors = scope.keep(heap.array(ref(Item), SURVIVAL, scope));
+    this.#beside = scope.keep(heap.array(ref(Item), beside, scope));
+    scope.end();
+    for (let first = 0; first < beside; first += BATCH) this.#fill(runtime.scope(), first, beside);
+    heap.collect();
+  }
+
+  #fill(scope: Scope, first: number, end: number): void {
+    const item = this.#item;
+    for (let index = first; index < Math.min(first + BATCH, end); index++) {
+      this.#heap.new(Item, scope, item);
+      item.value = index;
+      this.#beside.set(index, item);
+    }
+    scope.end();
+  }
+
+  handle(event: number, count: number, { scope }: { readonly scope: Scope }): number {
+    const heap = this.#heap;
+    const related = this.#related;
+    let item = this.#item;
+    let head = this.#head;
+    let survivor = this.#survivor;
+    let hasHead = false;
+    let hasSurvivor = false;
+    for (let index = 0; index < count; index++) {
+      heap.new(Item, scope, item);
+      item.value = event + index;
+      item.weight = index / 2;
+      const made = item;
+      if (index % SURVIVES === SURVIVES - 1) {
+        if (hasSurvivor) item.next = survivor;
+        item = survivor;
+        survivor = made;
+        hasSurvivor = true;
+      } else {
+        if (hasHead) {
+          item.next = head;
+          if (head.follow("next", related)) item.related = related;
+        }
+        item = head;
+        head = made;
+        hasHead = true;
+      }
+    }
+    this.#item = item;
+    this.#head = head;
+    this.#survivor = survivor;
+    const total = this.#sum(head) + this.#sum(this.#survivors.at(event % SURVIVAL));
+    this.#survivors.set(event % SURVIVAL, hasSurvivor ? survivor : null);
+    return total;
+  }
+
+  finish(): number {
+    let total = 0;
+    for (const survivor of this.#survivors) total += this.#sum(survivor);
+    for (const item of this.#beside) total += this.#sum(item);
+    return total;
+  }
+
+  #sum(first: Parameters<ItemCursor["moveTo"]>[0]): number {
+    if (first === null) return 0;
+    const related = this.#related;
+    const walker = this.#walker.moveTo(first);
+    let total = 0;
+    do {
+      total += walker.value + walker.weight;
+      if (walker.follow("related", related)) total += related.value;
+    } while (walker.follow("next"));
+    return total;
+  }
+}

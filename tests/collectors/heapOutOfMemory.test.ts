@@ -1,0 +1,189 @@
+import fc from "fast-check";
+import type { Runtime } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { heapShape } from "../support/collectorShapes.js";
+import { Graph, scenarios } from "../support/cycleScenarios.js";
+import { RandomNumbers } from "../support/randomNumbers.js";
+import { heapKinds, strategies, withCollectorRuntime } from "../support/rawHeap.js";
+import { MEBIBYTE, PAGE } from "../support/runtimes.js";
+import { scaled } from "../support/scale.js";
+import { ShadowHeap, type ShadowObject, tryShadowHeap } from "../support/shadowHeap.js";
+import { applyOperation, randomHook, shadowOperation } from "../support/shadowOperations.js";
+
+const refuse = (runtime: Runtime, after: number) => runtime.$memory.setRootWord("ROOT_REFUSE_AFTER", after);
+
+describe.each(heapKinds)("a $strategy heap of the $module module in a memory too small", ({ strategy, debug }) => {
+  test("loses nothing, refuses what asked for the memory, and collects everything later", async () => {
+    let refusals = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(shadowOperation, { minLength: 60, maxLength: 250, size: "max" }),
+        fc.integer({ min: 3, max: 40 }),
+        fc.nat(1000),
+        (list, pages, seed) =>
+          withCollectorRuntime({ debug, initialBytes: 3 * PAGE, maximumBytes: pages * PAGE }, (runtime) => {
+            const random = new RandomNumbers(seed * 2 + 1);
+            const model = tryShadowHeap(runtime, {
+              strategy,
+              isTight: true,
+              stepUnits: 1 + random.below(300),
+              ...(seed % 2 === 0 ? {} : { inHook: randomHook(random) }),
+            });
+            if (model === undefined) return;
+            list.forEach((operation, index) => {
+              applyOperation(model, operation);
+              if (seed % 3 === 0) model.step(1 + random.below(5));
+              if (index % 10 === 0) model.check();
+            });
+            refusals += model.refusals;
+            model.end();
+          }),
+      ),
+      { numRuns: scaled(30), includeErrorInReport: true },
+    );
+    if (scaled(30) >= 10) expect(refusals).toBeGreaterThan(0);
+  });
+
+  test("fills up, collects, and can be filled as far again", async () => {
+    await withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      const model = new ShadowHeap(runtime, { strategy, isTight: true });
+      const filled: number[] = [];
+      for (let round = 0; round < 4; round++) {
+        const graph = new Graph(model);
+        let last: ShadowObject | undefined;
+        let count = 0;
+        for (;;) {
+          const made = model.allocate(heapShape("large"), 0, graph.roots)?.target;
+          if (made === undefined) break;
+          count++;
+          // In rings of three, so that reference counting has to look for them.
+          if (last !== undefined && count % 3 !== 1) model.store(last, 0, made);
+          if (count % 3 === 0) model.store(made, 0, made);
+          last = made;
+        }
+        filled.push(count);
+        model.check();
+        model.endScope(graph.roots);
+        model.collect(50);
+        expect(model.heap.objects).toBe(0);
+      }
+      expect(filled[0]).toBeGreaterThan(100);
+      for (const count of filled) expect(count).toBeGreaterThanOrEqual(filled[0]! - 14);
+      model.end();
+    });
+  });
+});
+
+describe.each(strategies)(
+  "a $strategy heap of the debug module, whose requests for pages are refused one by one,",
+  ({ strategy }) => {
+    test("is made with its types, or nothing has changed", () =>
+      withCollectorRuntime({ debug: true }, (runtime) => {
+        runtime.reserve(100 * PAGE);
+        let refusals = 0;
+        for (let after = 1; ; after++) {
+          const before = runtime.stats().usedBytes - runtime.stats().bytesByOwner.guards;
+          const { exports } = runtime.$memory;
+          refuse(runtime, after);
+          const heap = (exports as unknown as { createHeap(...numbers: number[]): number }).createHeap(
+            strategies.findIndex((each) => each.strategy === strategy) + 1,
+            1000,
+            1000,
+          );
+          const isUsedUp = runtime.$memory.rootWord("ROOT_REFUSE_AFTER") === 0;
+          refuse(runtime, 0);
+          runtime.validate();
+          if (heap !== 0) {
+            (exports as unknown as { destroyHeap(heap: number): void }).destroyHeap(heap);
+            if (!isUsedUp) break;
+            continue;
+          }
+          refusals++;
+          expect(runtime.stats().usedBytes - runtime.stats().bytesByOwner.guards).toBe(before);
+        }
+        expect(refusals).toBeGreaterThan(0);
+      }));
+
+    test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
+      "%s, or is refused",
+      async (_, scenario) => {
+        await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
+          for (let after = 1, wasAsked = true; wasAsked; after++) {
+            wasAsked = false;
+            for (const wait of [0, 3, 9, 20]) {
+              const model = new ShadowHeap(runtime, { strategy, shapes: scenario.shapes.map(heapShape) });
+              const parts = scenario.build(model);
+              model.allowRefusals();
+              refuse(runtime, after);
+              model.beginCycle();
+              for (let unit = 0; unit < wait; unit++) model.step(1);
+              for (const part of parts) {
+                try {
+                  part();
+                } catch (error) {
+                  // What the scenario does with what it was refused does not matter.
+                  if (!(error instanceof TypeError)) throw error;
+                }
+                model.check();
+              }
+              for (let unit = 0; unit < 60; unit++) model.step(1);
+              model.check();
+              if (runtime.$memory.rootWord("ROOT_REFUSE_AFTER") === 0) wasAsked = true;
+              refuse(runtime, 0);
+              model.collect();
+              model.end();
+            }
+            if (after > 200) expect.fail("it asks for pages without end");
+          }
+        });
+      },
+    );
+
+    test("marks, sweeps and drains graphs whose work lists need pages", async () => {
+      await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
+        let isAsked = true;
+        let after = 1;
+        for (; isAsked; after++) {
+          const model = new ShadowHeap(runtime, {
+            strategy,
+            shapes: ["nodes", "node", "leaf", "hooked"].map(heapShape),
+            stepUnits: 100_000,
+          });
+          model.allowRefusals();
+          const graph = new Graph(model);
+          const wide = graph.rooted("nodes", 20_000);
+          const temporary = model.openScope()!;
+          // Bare calls: the shadows of so many would take their time.
+          const { heap } = model;
+          const node = heapShape("node");
+          for (let index = 0; index < 20_000; index++) {
+            const object = heap.allocate(node, 0, temporary.address);
+            if (object === 0) continue;
+            heap.store(wide.address + 8 + 4 * index, object);
+            heap.store(object, object);
+          }
+          model.endScope(temporary);
+          const objects = heap.objects;
+          refuse(runtime, after);
+          heap.collect();
+          expect(heap.objects).toBe(objects);
+          heap.validate();
+          if (after % 2 === 0) {
+            for (let element = 0; element < 20_000; element++) heap.store(wide.address + 8 + 4 * element, 0);
+          } else model.endScope(graph.roots);
+          heap.step(100);
+          heap.validate();
+          heap.collect();
+          isAsked = runtime.$memory.rootWord("ROOT_REFUSE_AFTER") === 0;
+          refuse(runtime, 0);
+          heap.collect({ cycles: 2 });
+          heap.validate();
+          expect(heap.objects).toBe(after % 2 === 0 ? 1 : 0);
+          model.destroy();
+          if (after > 300) expect.fail("it asks for pages without end");
+        }
+        expect(after).toBeGreaterThan(2);
+      });
+    });
+  },
+);

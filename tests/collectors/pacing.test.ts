@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import { heapShape } from "../support/collectorShapes.js";
+import { RandomNumbers } from "../support/randomNumbers.js";
+import { ARRAY_HEADER, heapKinds, RawHeap, withCollectorRuntime } from "../support/rawHeap.js";
+import { MEBIBYTE, PAGE } from "../support/runtimes.js";
+import { scaled } from "../support/scale.js";
+
+const NODE = heapShape("node");
+const shapes = ["node", "leaf", "nodes", "left", "right", "bytes"].map(heapShape);
+const EVENT_OBJECTS = 100;
+
+/** Does what is owed in one gap between two events. Returns the units of its longest step. */
+function settle(heap: RawHeap): number {
+  let longest = 0;
+  for (let owed = heap.owed(); owed > 0; ) {
+    const done = heap.step(owed);
+    longest = Math.max(longest, done);
+    if (done < owed) break;
+    owed -= done;
+  }
+  return longest;
+}
+
+/** What an event does beside the 100 nodes that it makes and drops. */
+const programs: readonly {
+  readonly name: string;
+  readonly event: (heap: RawHeap, scope: number, array: number, random: RandomNumbers) => void;
+}[] = [
+  { name: "makes garbage only", event: () => {} },
+  {
+    name: "replaces one of the long-lived objects",
+    event: (heap, scope, array, random) => {
+      heap.store(array + ARRAY_HEADER + 4 * random.below(20_000), heap.allocate(NODE, 0, scope));
+    },
+  },
+  {
+    name: "drops rings",
+    event: (heap, scope) => {
+      for (let count = 0; count < 10; count++) {
+        const one = heap.allocate(heapShape("left"), 0, scope);
+        const two = heap.allocate(heapShape("right"), 0, scope);
+        heap.store(one, two);
+        heap.store(two, one);
+      }
+    },
+  },
+  {
+    name: "makes bytes of all lengths",
+    event: (heap, scope, _, random) => {
+      for (let count = 0; count < 4; count++) heap.allocate(heapShape("bytes"), random.below(3000), scope);
+      if (random.below(50) === 0) heap.allocate(heapShape("bytes"), 100_000, scope);
+    },
+  },
+];
+
+describe.each(heapKinds)("a saturated program on a $strategy heap of the $module module", ({ strategy, debug }) => {
+  test.each(programs)("that $name stays below twice what lives, when it does what is owed", async ({ event }) => {
+    await withCollectorRuntime({ debug, maximumBytes: 256 * MEBIBYTE }, (runtime) => {
+      const minimumBytes = 4 * PAGE;
+      const heap = new RawHeap(runtime, { strategy, shapes, minimumBytes });
+      const random = new RandomNumbers(99);
+      const scope = heap.openScope();
+      const array = heap.allocate(heapShape("nodes"), 20_000, scope);
+      const filling = heap.openScope();
+      for (let index = 0; index < 20_000; index++) {
+        heap.store(array + ARRAY_HEADER + 4 * index, heap.allocate(NODE, 0, filling));
+      }
+      heap.exports.endScope(filling);
+      heap.collect();
+      const live = heap.bytes;
+      let most = 0;
+      let mostObjects = 0;
+      const events = scaled(debug ? 2500 : 6000);
+      for (let count = 0; count < events; count++) {
+        const own = heap.openScope();
+        let last = 0;
+        for (let made = 0; made < EVENT_OBJECTS; made++) {
+          const node = heap.allocate(NODE, 0, own);
+          if (made % 2 === 1) heap.store(node, last);
+          last = node;
+        }
+        event(heap, own, array, random);
+        heap.exports.endScope(own);
+        settle(heap);
+        most = Math.max(most, heap.word("HEAP_BLOCK_PAGES") * PAGE);
+        mostObjects = Math.max(mostObjects, heap.objects);
+      }
+      // Half of what lives begins a cycle, as much again at most is allocated until it ends, and an event on top of that;
+      // beside it a page that is not full for each size of object.
+      const allowance = Math.max(live / 2, minimumBytes);
+      expect(most).toBeLessThanOrEqual(live + 2 * allowance + 100_000 + 40 * PAGE);
+      expect(heap.word("HEAP_CYCLES")).toBeGreaterThan(0);
+      heap.validate();
+      heap.exports.endScope(scope);
+      heap.collect();
+      expect(heap.objects).toBe(0);
+      heap.destroy();
+    });
+  });
+
+  test("has nothing owed while nothing is allocated or dropped", async () => {
+    await withCollectorRuntime({ debug, maximumBytes: 256 * MEBIBYTE }, (runtime) => {
+      const heap = new RawHeap(runtime, { strategy, shapes });
+      const scope = heap.openScope();
+      for (let count = 0; count < 1000; count++) heap.allocate(NODE, 0, scope);
+      for (let count = 0; count < 1000; count++) settle(heap);
+      heap.collect();
+      const cycles = heap.word("HEAP_CYCLES");
+      for (let count = 0; count < 100; count++) expect(heap.owed()).toBe(0);
+      expect(heap.word("HEAP_CYCLES")).toBe(cycles);
+      heap.destroy();
+    });
+  });
+});

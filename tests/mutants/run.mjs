@@ -1,0 +1,184 @@
+// Whether the collectors' tests would find a bug: makes one at a time, from the list in mutants.mjs, and requires that they
+// fail. `npm run test:mutants`, or after a build `node tests/mutants/run.mjs --only TEXT --jobs 1`.
+//
+// A mutant that no test finds makes it fail, and so does one whose text is not, or not once, in its file any more: whoever
+// changes a collector takes its mutants along.
+
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import asc from "assemblyscript/asc";
+import { mutants } from "./mutants.mjs";
+
+const project = fileURLToPath(new URL("../..", import.meta.url));
+/** A suite that has not ended by then hangs in the mutant, in milliseconds. */
+const TIME_LIMIT = 180_000;
+/** Enough for the scenarios, which are whole at every scale, and some random runs. */
+const SCALE = "0.25";
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", default: "" },
+    jobs: { type: "string", default: "2" },
+    verbose: { type: "boolean", default: false },
+  },
+});
+
+/** Compiles the debug module with `source` in the place of `file`. Throws what the compiler says. */
+async function compile(file, source) {
+  let binary;
+  const { error, stderr } = await asc.main(
+    [
+      "assembly/index.ts",
+      "--outFile=tidemark.debug.wasm",
+      "--runtime=stub",
+      "--importMemory",
+      "--maximumMemory=65535",
+      "--enable=simd",
+      "-O1",
+      "--use=DEBUG=1",
+    ],
+    {
+      readFile(name, base) {
+        if (name.endsWith("asconfig.json")) return null; // the project's own names both modules' targets, and would win
+        const path = resolve(project, base, name);
+        if (path === resolve(project, file)) return source;
+        try {
+          return readFileSync(path, "utf8");
+        } catch {
+          return null;
+        }
+      },
+      writeFile(name, contents) {
+        if (name === "tidemark.debug.wasm") binary = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error !== null || binary === undefined) throw new Error(`it does not compile:\n${stderr.toString()}`);
+  return binary;
+}
+
+/** Runs the tests against the module in `folder`. Resolves to what became of them. */
+function runTests(folder) {
+  return new Promise((resolvePromise) => {
+    const vitest = join(project, "node_modules/vitest/vitest.mjs");
+    const child = spawn(
+      process.execPath,
+      [vitest, "run", "--config", join(project, "tests/mutants/vitest.config.ts")],
+      {
+        cwd: project,
+        env: {
+          ...process.env,
+          TIDEMARK_TEST_MODULES: folder,
+          TIDEMARK_TEST_KINDS: "debug",
+          TIDEMARK_TEST_SCALE: process.env.TIDEMARK_TEST_SCALE ?? SCALE,
+        },
+      },
+    );
+    let output = "";
+    child.stdout.on("data", (data) => {
+      output += data;
+    });
+    child.stderr.on("data", (data) => {
+      output += data;
+    });
+    let hangs = false;
+    const timer = setTimeout(() => {
+      hangs = true;
+      child.kill("SIGKILL");
+    }, TIME_LIMIT);
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolvePromise({ result: hangs ? "hangs" : code === 0 ? "passes" : "fails", output });
+    });
+  });
+}
+
+/** What tells of the failure, in one line. */
+function reason(output) {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const lines = plain.split("\n");
+  const failed = lines.find((line) => /FAIL/.test(line))?.replace(/.*FAIL\s+tests\/collectors\//, "") ?? "";
+  const error = lines.find((line) => /(Error|Got).*:/.test(line))?.trim() ?? "";
+  return `${failed} | ${error}`.slice(0, 240);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "tidemark-mutants-"));
+let count = 0;
+
+async function tryModule(file, source) {
+  const place = join(folder, String(count++));
+  mkdirSync(place);
+  writeFileSync(join(place, "tidemark.debug.wasm"), await compile(file, source));
+  const outcome = await runTests(place);
+  rmSync(place, { recursive: true, force: true });
+  return outcome;
+}
+
+const wrong = [];
+const chosen = mutants.filter(({ file, why, find }) => `${file} ${why} ${find}`.includes(options.only));
+const begin = performance.now();
+const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`;
+
+async function tryMutant(mutant, index) {
+  const { file, find, replace, why } = mutant;
+  const from = performance.now();
+  const tell = (verdict) =>
+    console.log(
+      `${String(index + 1).padStart(3)}/${chosen.length}  ${verdict.padEnd(9)} ${file}: ${why} (${seconds(from)})`,
+    );
+  const path = `assembly/collectors/${file}`;
+  const source = readFileSync(join(project, path), "utf8");
+  const occurrences = source.split(find).length - 1;
+  if (occurrences !== 1) {
+    tell("STALE");
+    wrong.push(`${file}: ${why}: its text occurs ${occurrences} times, not once: ${JSON.stringify(find)}`);
+    return;
+  }
+  let outcome;
+  try {
+    outcome = await tryModule(
+      path,
+      source.replace(find, () => replace),
+    );
+  } catch (error) {
+    tell("BROKEN");
+    wrong.push(`${file}: ${why}: ${error.message}`);
+    return;
+  }
+  if (outcome.result === "passes") {
+    tell("SURVIVED");
+    wrong.push(`${file}: ${why}: no test finds it`);
+  } else {
+    tell(outcome.result === "hangs" ? "hangs" : "found");
+    if (options.verbose) console.log(`             ${reason(outcome.output)}`);
+  }
+}
+
+try {
+  // Without a mutant the tests must pass, or their failures would tell nothing.
+  const { result, output } = await tryModule("none", "");
+  if (result !== "passes") {
+    console.log(output);
+    throw new Error(`the tests ${result === "hangs" ? "hang" : "fail"} without a mutant`);
+  }
+  console.log(`without a mutant the tests pass (${seconds(begin)})`);
+  let next = 0;
+  const work = async () => {
+    while (next < chosen.length) {
+      const index = next++;
+      await tryMutant(chosen[index], index);
+    }
+  };
+  await Promise.all(Array.from({ length: Number(options.jobs) }, work));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(`${chosen.length} mutants, ${wrong.length} not found (${seconds(begin)})`);
+for (const line of wrong) console.log(`  ${line}`);
+process.exitCode = wrong.length > 0 ? 1 : 0;
