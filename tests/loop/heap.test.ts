@@ -6,6 +6,7 @@ import {
   createLoop,
   DestroyHookError,
   f64,
+  platformHost,
   ReentrantCallError,
   ref,
   StaleReferenceError,
@@ -191,6 +192,53 @@ describe.each(withModules(strategies))("a heap in a loop: $strategy, $name modul
       heap.collect();
       expect(heap.stats().objects).toBe(0);
       heap.validate();
+    }));
+
+  test("is collected in idle time while there is anything to do; then the loop rests, and keeps no process busy", () =>
+    withRuntime({ debug }, async (runtime) => {
+      using heap = runtime.heap(strategy, { types: [Node], stepUnits: 20, minimumBytes: 20_000 });
+      let hops = 0;
+      const host = platformHost();
+      const hop = (callback: () => void) => {
+        hops++;
+        host.hop(callback);
+      };
+      const loop = createLoop(runtime, { host: { ...host, hop } });
+      const lasting = makeLive(runtime, heap, 1_500);
+      heap.collect();
+      let dropped: KeptNode | undefined;
+      const make = loop.on("make", (value: number, { scope }) => {
+        const head = makeChain(heap, scope, 1_500, value);
+        nodesOf(head).at(-1)!.children.set(0, null); // no cycle: those wait until there are many of them
+        dropped = scope.keep(head);
+      });
+      const drop = loop.on("drop", (_: number) => {
+        for (const node of nodesOf(dropped!).reverse()) heap.free(node);
+        heap.release(dropped!);
+      });
+      const rests = async () => {
+        for (let before = -1; before !== hops; await settled()) {
+          before = hops;
+          await settled();
+        }
+      };
+      const run = loop.run();
+      make.post(1);
+      await rests();
+      const before = loop.stats();
+      drop.post(1);
+      await rests();
+      const after = loop.stats();
+      // Some thousand units, by the step, but for the strategies that have nothing to do, or do it at once.
+      if (strategy === "refcount") expect(after.idleTurns - before.idleTurns).toBeGreaterThan(200);
+      if (strategy === "mark-sweep") expect(before.idleTurns).toBeGreaterThan(200);
+      expect(after.idleTurns).toBeGreaterThan(0);
+      expect(hops).toBe(after.turns + after.idleTurns);
+      heap.collect();
+      expect(heap.stats().objects).toBe(1_500);
+      expect(lasting.value).toBe(1_499);
+      await loop.close();
+      await run;
     }));
 
   test("is left in order by a runtime that is disposed while handlers are parked", () =>
