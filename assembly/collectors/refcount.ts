@@ -56,15 +56,6 @@ export namespace Flag {
 }
 const FLAGS: u32 = COUNT_ONE - 1;
 
-/** Whether there are objects to be found again. */
-export namespace Lost {
-  export const NONE: u32 = 0;
-  /** A walk should find them. */
-  export const SOUGHT: u32 = 1;
-  /** The last walk had no memory for them either: another waits until memory is there, or is asked for. */
-  export const WAITING: u32 = 2;
-}
-
 /** What a walk over all objects is for. */
 namespace Purpose {
   export const NONE: u32 = 0;
@@ -196,8 +187,7 @@ function isBusy(heap: Heap): bool {
     isStale(heap) ||
     heap.zombies.count >= ZOMBIE_LIMIT ||
     !heap.clearing.isEmpty ||
-    heap.lost == Lost.SOUGHT ||
-    (heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
+    (heap.lost | heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
   );
 }
 
@@ -217,6 +207,7 @@ function tryHeavy(heap: Heap): u32 {
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
 export function stepCounting(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
+  heap.starved = 0;
   while (done < budget && !heap.dying) {
     countStep();
     if (!heap.pending.isEmpty) {
@@ -232,7 +223,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done += advanceCondemned(heap, budget - done);
     } else if (heap.walkPurpose) {
       done += walk(heap, budget - done);
-    } else if (heap.lost == Lost.SOUGHT) {
+    } else if (heap.lost && !heap.starved) {
       beginWalk(heap, Purpose.FIND_LOST);
     } else if (!heap.clearing.isEmpty) {
       free(heap, heap.clearing.pop());
@@ -262,7 +253,6 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
 export function forceCounting(heap: Heap): void {
   heap.forced = 1;
   heap.candidates.absorb(heap.heavy);
-  seekLost(heap);
 }
 
 /** Ends one reference. Without memory for a list the object is found by a walk later. O(1) */
@@ -278,20 +268,20 @@ export function decrement(heap: Heap, object: Address): void {
 
 /** An object has lost a reference and kept another: it may be part of a dropped cycle. */
 function suspect(heap: Heap, object: Address): void {
-  if (heap.candidates.push(object)) setCount(object, countOf(object) | Flag.BUFFERED);
+  if (heap.candidates.push(object)) setCount(object, (countOf(object) | Flag.BUFFERED) & ~Flag.LOST);
   else lose(heap, object);
 }
 
 /** An object has no references left: its hook is run, then its own are taken back. */
 function letGo(heap: Heap, object: Address): void {
   if (typeOf(object).isHooked && !(countOf(object) & Flag.HOOKED)) {
-    setCount(object, countOf(object) | Flag.DYING);
+    setCount(object, (countOf(object) | Flag.DYING) & ~Flag.LOST);
     if (!heap.hooked.push(object)) lose(heap, object);
   } else startRelease(heap, object);
 }
 
 function startRelease(heap: Heap, object: Address): void {
-  setCount(object, (countOf(object) & ~Flag.DYING) | Flag.DEAD);
+  setCount(object, (countOf(object) & ~(Flag.DYING | Flag.LOST)) | Flag.DEAD);
   bury(heap, object);
   continueRelease(heap, object);
 }
@@ -314,7 +304,6 @@ function free(heap: Heap, object: Address): void {
   heap.freedObjects++;
   if (heap.weakHolder == object) heap.weakHolder = 0;
   freeCell(classOf(object), object);
-  seekLost(heap);
 }
 
 function bytesOfCell(object: Address): u32 {
@@ -322,15 +311,11 @@ function bytesOfCell(object: Address): u32 {
   return stride ? stride : blockOf(object).pages << PAGE_SHIFT;
 }
 
-function lose(heap: Heap, object: Address): void {
+/** There is no memory to note an object down: a walk finds it later. One that a walk has to give up as well waits for another step. */
+export function lose(heap: Heap, object: Address): void {
   setCount(object, countOf(object) | Flag.LOST);
-  // What the walk itself loses again would have it begin anew without end.
-  if (heap.lost == Lost.NONE) heap.lost = heap.walkPurpose == Purpose.FIND_LOST ? Lost.WAITING : Lost.SOUGHT;
-}
-
-/** There may be memory for what was lost. */
-function seekLost(heap: Heap): void {
-  if (heap.lost) heap.lost = Lost.SOUGHT;
+  heap.lost = 1;
+  if (heap.walkPurpose == Purpose.FIND_LOST) heap.starved = 1;
 }
 
 /** Takes references of a dead object back, from slot `index` on. Returns the units done. */
@@ -419,7 +404,7 @@ export function afterHook(heap: Heap, object: Address): void {
 function beginWalk(heap: Heap, purpose: u32): void {
   heap.walkPurpose = purpose;
   if (purpose == Purpose.FIND_LOST) {
-    heap.lost = Lost.NONE;
+    heap.lost = 0;
     startWalk(heap);
   } else startWeakWalk(heap);
 }

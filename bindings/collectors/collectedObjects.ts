@@ -23,6 +23,9 @@ const STRATEGY_NUMBERS = { refcount: 1, "mark-sweep": 2, "mark-sweep-stop": 3 } 
 /** More units than there can be to do. */
 const UNLIMITED = 0xffff_ffff;
 
+/** What a heap takes at the least, in bytes: the first block of the arena that its header and types lie in. */
+const HEADER_BYTES = 4352;
+
 /** What an entry of the handle table takes, in bytes. */
 const HANDLE_BYTES = 8;
 
@@ -455,7 +458,7 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   bytesOf(): (memory: LinearMemory) => number {
     const heap = this.#heap;
-    return ({ u32, exports }) => u32[(heap + exports.HEAP_BLOCK_PAGES!.value) >>> 2]! * PAGE_SIZE;
+    return ({ u32, exports }) => HEADER_BYTES + u32[(heap + exports.HEAP_BLOCK_PAGES!.value) >>> 2]! * PAGE_SIZE;
   }
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
