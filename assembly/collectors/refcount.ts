@@ -252,6 +252,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
 /** Has the next steps do all there is, candidates included, however few there are. */
 export function forceCounting(heap: Heap): void {
   heap.forced = 1;
+  heap.batch = u32.MAX_VALUE; // runs that had to give up have made it small, and each would visit all that the next one visits
   heap.candidates.absorb(heap.heavy);
 }
 
