@@ -29,6 +29,7 @@ import {
   Flag,
   finishRelease,
   isDead,
+  Lost,
   lose,
   retain,
   SATURATED,
@@ -129,6 +130,10 @@ function takeRoots(heap: Heap, limit: u32): u32 {
       dropBuffered(heap, object);
       continue;
     }
+    if (word & (Flag.DEAD | Flag.DYING)) {
+      setCount(object, word & ~Flag.BUFFERED); // it has no references left, and a walk has still to find it
+      continue;
+    }
     if (!heap.visited.push(object)) {
       heap.candidates.push(object); // there is room: it has just come from there
       if (roots == 0) starve(heap);
@@ -220,7 +225,10 @@ function giveRootsBack(heap: Heap, roots: u32): void {
     const object = load<Address>(walk.next(heap.visited));
     if (list.push(object)) continue;
     setCount(object, countOf(object) & ~Flag.BUFFERED);
+    // Found again at once, it would come here again.
+    const lost = heap.lost;
     lose(heap, object);
+    if (lost != Lost.SOUGHT) heap.lost = Lost.WAITING;
   }
   heap.visited.clear();
   if (!heap.starved) heap.batch = max(1, min(heap.batch, roots) >> 1);

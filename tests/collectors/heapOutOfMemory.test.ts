@@ -21,7 +21,8 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
         fc.integer({ min: 3, max: 40 }),
         fc.nat(1000),
         (list, pages, seed) =>
-          withCollectorRuntime({ debug, initialBytes: 3 * PAGE, maximumBytes: pages * PAGE }, (runtime) => {
+          withCollectorRuntime({ debug, initialBytes: 3 * PAGE, maximumBytes: (pages + 40) * PAGE }, (runtime) => {
+            runtime.$memory.setRootWord("ROOT_MAXIMUM_PAGES", pages);
             const random = new RandomNumbers(seed * 2 + 1);
             const model = tryShadowHeap(runtime, {
               strategy,
@@ -36,10 +37,11 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
               if (index % 10 === 0) model.check();
             });
             refusals += model.refusals;
+            runtime.$memory.setRootWord("ROOT_MAXIMUM_PAGES", pages + 40);
             model.end();
           }),
       ),
-      { numRuns: scaled(30), includeErrorInReport: true },
+      { numRuns: scaled(30), includeErrorInReport: true, endOnFailure: true },
     );
     if (scaled(30) >= 10) expect(refusals).toBeGreaterThan(0);
   });
@@ -64,7 +66,7 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
         filled.push(count);
         model.check();
         model.endScope(graph.roots);
-        model.collect(50);
+        for (let round = 0; round < 4; round++) model.collect(50);
         expect(model.heap.objects).toBe(0);
       }
       expect(filled[0]).toBeGreaterThan(100);
