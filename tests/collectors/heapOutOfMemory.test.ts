@@ -78,7 +78,7 @@ describe.each(heapKinds)("a $strategy heap of the $module module in a memory too
 
 describe.each(strategies)(
   "a $strategy heap of the debug module, whose requests for pages are refused one by one,",
-  ({ strategy }) => {
+  ({ strategy, number }) => {
     test("is made with its types, or nothing has changed", () =>
       withCollectorRuntime({ debug: true }, (runtime) => {
         runtime.reserve(100 * PAGE);
@@ -88,7 +88,7 @@ describe.each(strategies)(
           const { exports } = runtime.$memory;
           refuse(runtime, after);
           const heap = (exports as unknown as { createHeap(...numbers: number[]): number }).createHeap(
-            strategies.findIndex((each) => each.strategy === strategy) + 1,
+            number,
             1000,
             1000,
           );

@@ -216,7 +216,8 @@ export class ShadowHeap {
     return target;
   }
 
-  store(object: ShadowObject, index: number, value: ShadowObject | undefined, plainly = false): boolean {
+  /** Stores a reference; `plainly` without a call where the barrier's word says that it may be done so. */
+  store(object: ShadowObject, index: number, value: ShadowObject | undefined, plainly = true): boolean {
     this.operations++;
     const old = object.strong.get(index);
     if (old !== undefined) this.#take(old);
