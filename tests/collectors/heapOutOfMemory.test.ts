@@ -158,11 +158,16 @@ describe.each(strategies)(
           // Bare calls: the shadows of so many would take their time.
           const { heap } = model;
           const node = heapShape("node");
+          let last = 0;
           for (let index = 0; index < 20_000; index++) {
             const object = heap.allocate(node, 0, temporary.address);
-            if (object === 0) continue;
             heap.store(wide.address + 8 + 4 * (19_999 - index), object);
-            heap.store(object, object);
+            // A chain by the first slot, so that a marker has to come back for the second, which alone leads to another.
+            heap.store(object, last);
+            const other = heap.allocate(node, 0, temporary.address);
+            heap.store(object + 4, other);
+            heap.store(other, object);
+            last = object;
           }
           model.endScope(temporary);
           const objects = heap.objects;

@@ -57,9 +57,6 @@ export const mutants = [
   mutant("marker.ts", "a cycle does not tell new scopes from old ones", {
     find: "  heap.scanEpoch++;\n",
   }),
-  mutant("scope.ts", "a scope that ends leaves the marker in it", {
-    find: "  if (heap.scanScope == address) heap.scanScope = 0;\n",
-  }),
   // ── mark-sweep: colours ───────────────────────────────────────────────────────────────────────────────────────────
   mutant("marker.ts", "an object is not marked", {
     find: "  store<u32>(word, bits | bit);\n  return true;",
@@ -100,10 +97,6 @@ export const mutants = [
   mutant("cellClass.ts", "a sweep frees nothing", {
     find: "const live = started & load<u32>(marks);",
     replace: "const live = started;",
-  }),
-  mutant("cellClass.ts", "a sweep leaves the runs that are being filled", {
-    find: "export function beginSweep(c: CellClass): void {\n  retireRun(c);",
-    replace: "export function beginSweep(c: CellClass): void {",
   }),
   mutant("cellClass.ts", "blocks that wait to be swept are allocated from", {
     find: "  c.room = 0;\n  c.roomEpoch++;\n  c.sweepNext",
