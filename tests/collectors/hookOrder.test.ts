@@ -171,6 +171,21 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
     }
   });
 
+  test("a weak slot stays empty when the memory of what it referred to is used again", async () => {
+    await withHeap({}, (model, graph) => {
+      const watchers = Array.from({ length: 60 }, () => graph.rooted("watcher"));
+      const dropped = new Set(
+        watchers.map((watcher) => graph.garbage("node", (node) => model.storeWeak(watcher, 0, node)).address),
+      );
+      model.collect();
+      let used = 0;
+      for (let count = 0; count < 4000; count++) if (dropped.has(graph.rooted().address)) used++;
+      expect(used).toBe(60);
+      for (const watcher of watchers) expect(model.loadWeak(watcher, 0)).toBeUndefined();
+      model.end();
+    });
+  });
+
   test("the live objects of a type are listed once each, for a dispose with hooks", async () => {
     await withHeap({}, (model, graph) => {
       const expected: number[] = [];
