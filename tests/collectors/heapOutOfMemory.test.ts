@@ -141,6 +141,47 @@ describe.each(strategies)(
       },
     );
 
+    test("makes nothing without room for its handle, and lets go of what there is no room to note down", async () => {
+      await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
+        const model = new ShadowHeap(runtime, { strategy, shapes: ["leaf", "node"].map(heapShape) });
+        const { heap } = model;
+        const scope = heap.openScope();
+        const kept: number[] = [];
+        let refusals = 0;
+        for (let count = 0; count < 20_000; count++) {
+          const objects = heap.objects;
+          refuse(runtime, 1);
+          let leaf = heap.allocate(heapShape("leaf"), 0, scope);
+          refuse(runtime, 0);
+          if (leaf === 0) {
+            refusals++;
+            expect(heap.objects).toBe(objects);
+            leaf = heap.allocate(heapShape("leaf"), 0, scope);
+          }
+          expect(heap.at(heap.newSlot)).toBe(leaf);
+          kept.push(heap.keep(leaf));
+        }
+        expect(refusals).toBeGreaterThan(3); // pages of objects, and of handles
+        heap.exports.endScope(scope);
+        heap.finish(1000);
+        expect(heap.objects).toBe(20_000);
+        for (const slot of kept) {
+          refuse(runtime, 1);
+          heap.release(slot);
+          heap.validate();
+          if (slot === kept[50]) break;
+        }
+        for (const slot of kept.slice(51)) {
+          refuse(runtime, 1);
+          heap.release(slot);
+        }
+        refuse(runtime, 0);
+        heap.collect();
+        expect(heap.objects).toBe(0);
+        model.destroy();
+      });
+    });
+
     test("marks, sweeps and drains graphs whose work lists need pages", async () => {
       await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
         let isAsked = true;
