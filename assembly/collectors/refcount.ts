@@ -15,8 +15,9 @@
 // When there is no memory to queue something, it is done at once as far as it goes, and what cannot be remembered in a list is
 // marked in the flags and found by a walk over all objects later. Nothing is lost.
 //
-// Pacing. An object costs two units and one for each slot, once, when it is freed, so a gap between events drains twice what the
-// objects that have been made since the last gap will cost: the backlog of a saturated program shrinks.
+// Pacing. An object costs two units and one for each slot, once, when it is freed; that is at most half as many as it has bytes.
+// A gap between events drains `stepUnits`, but at least as many units as bytes have been allocated since the last gap: twice
+// what those objects will cost, so that the backlog of a saturated program shrinks.
 
 import { Address, PAGE_SHIFT } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -24,7 +25,7 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { nextTaken, startWalk } from "./blockWalk";
 import { blockAround, blockOf, objectAround } from "./cellBlock";
-import { CellClass, freeCell } from "./cellClass";
+import { CellClass, freeCell, unusedBytes } from "./cellClass";
 import { classOf, isCyclicSlot, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { advanceCondemned, beginRuns, collectCycles, isCondemned, isTimeToRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
@@ -172,14 +173,18 @@ export function endScopeCounted(scope: Scope): void {
 
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function owedToCounting(heap: Heap): u32 {
-  const allocated = heap.allocated;
-  heap.allocated = 0;
+  const unused = unusedBytes(heap);
+  const allocated = heap.allocated - unused;
+  heap.allocated = unused;
   if (!heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + SPARE_PAGES) return tryHeavy(heap);
   if (!isBusy(heap)) return 0;
   // An object of n bytes has n ÷ 4 slots at most, so that this is twice what it costs.
-  if (allocated <= heap.stepUnits) return heap.stepUnits;
-  heap.overruns++;
-  return allocated;
+  return max(allocated, heap.stepUnits);
+}
+
+/** Has candidates looked at in idle time, also where there are few. */
+export function runEarly(heap: Heap): void {
+  if (!heap.runLeft && !heap.candidates.isEmpty) beginRuns(heap);
 }
 
 /** True if there is work that should not wait. */
