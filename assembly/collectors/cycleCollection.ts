@@ -28,6 +28,7 @@ import {
   dropBuffered,
   Flag,
   finishRelease,
+  lose,
   SATURATED,
   SPARE_PAGES,
   setCount,
@@ -65,7 +66,7 @@ export function beginCandidates(heap: Heap): void {
 /** True if candidates should be looked at: all of them if it is asked for, many, or some, and memory has doubled since it was last done. */
 export function isTimeToRun(heap: Heap): bool {
   const count = heap.candidates.count;
-  if (count == 0) return false;
+  if (count == 0 || heap.starved) return false;
   return heap.forced != 0 || count >= heap.threshold || heap.blockPages > 2 * heap.runPages + SPARE_PAGES;
 }
 
@@ -99,6 +100,7 @@ function runOver(heap: Heap, roots: u32, limit: u32): u32 {
   }
   const visited = heap.visited.count;
   if (!heap.restored.reserve(visited)) {
+    starve(heap);
     undo(heap, 0, 0);
     giveRootsBack(heap, roots);
     return done * 2;
@@ -125,6 +127,7 @@ function takeRoots(heap: Heap, limit: u32): u32 {
     }
     if (!heap.visited.push(object)) {
       heap.candidates.push(object); // there is room: it has just come from there
+      if (roots == 0) starve(heap);
       break;
     }
     setCount(object, word | Flag.VISITED);
@@ -161,6 +164,7 @@ function subtract(heap: Heap, limit: u32): u32 {
         continue;
       }
       if (!heap.visited.push(child)) {
+        starve(heap);
         undo(heap, object, index);
         return done;
       }
@@ -168,6 +172,12 @@ function subtract(heap: Heap, limit: u32): u32 {
     }
   }
   return done;
+}
+
+/** There is no memory for the lists of a run: no other is tried in this step. */
+function starve(heap: Heap): void {
+  heap.starved = 1;
+  heap.runLeft = 0;
 }
 
 /** Adds back what was subtracted for all visited objects before `last`, and for the slots of `last` before `end`; all of them if it is 0. */
@@ -199,17 +209,17 @@ function addBack(type: CellType, object: Address, count: u32): void {
 /** The first `roots` of the visited objects are candidates again, or, if it was one by itself, heavy. */
 function giveRootsBack(heap: Heap, roots: u32): void {
   const walk = heap.walk;
-  const list = roots == 1 ? heap.heavy : heap.candidates;
+  const list = roots == 1 && !heap.starved ? heap.heavy : heap.candidates;
   walk.start(heap.visited);
   for (let index: u32 = 0; index < roots; index++) {
     countStep();
     const object = load<Address>(walk.next(heap.visited));
     if (list.push(object)) continue;
-    setCount(object, (countOf(object) & ~Flag.BUFFERED) | Flag.LOST);
-    heap.lost = 1;
+    setCount(object, countOf(object) & ~Flag.BUFFERED);
+    lose(heap, object);
   }
   heap.visited.clear();
-  heap.batch = max(1, min(heap.batch, roots) >> 1);
+  if (!heap.starved) heap.batch = max(1, min(heap.batch, roots) >> 1);
 }
 
 /** Phase 2. Returns the units done. */
@@ -273,7 +283,7 @@ function condemn(heap: Heap): u32 {
     const object = load<Address>(place);
     const word = countOf(object);
     if (!(word & Flag.VISITED)) continue;
-    setCount(object, (word & ~Flag.VISITED) | Flag.DEAD);
+    setCount(object, (word & ~(Flag.VISITED | Flag.LOST)) | Flag.DEAD);
     bury(heap, object);
     store<Address>(writer.next(heap.visited), object);
     garbage++;

@@ -148,6 +148,8 @@ export class Heap {
   heavyPages: u32;
   /** 1 if an object was lost from a list for want of memory, so that it has to be found by a walk. */
   lost: u32;
+  /** 1 from the moment when memory was out for the lists of this step, until the next. */
+  starved: u32;
   /** What the walk that is under way is for: see refcount.ts. */
   walkPurpose: u32;
   /** Candidates at which cycle collection begins. */

@@ -213,6 +213,7 @@ function tryHeavy(heap: Heap): u32 {
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
 export function stepCounting(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
+  heap.starved = 0;
   while (done < budget && !heap.dying) {
     countStep();
     if (!heap.pending.isEmpty) {
@@ -228,7 +229,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done += advanceCondemned(heap, budget - done);
     } else if (heap.walkPurpose) {
       done += walk(heap, budget - done);
-    } else if (heap.lost) {
+    } else if (heap.lost && !heap.starved) {
       beginWalk(heap, Purpose.FIND_LOST);
     } else if (!heap.clearing.isEmpty) {
       free(heap, heap.clearing.pop());
@@ -273,20 +274,20 @@ export function decrement(heap: Heap, object: Address): void {
 
 /** An object has lost a reference and kept another: it may be part of a dropped cycle. */
 function suspect(heap: Heap, object: Address): void {
-  if (heap.candidates.push(object)) setCount(object, countOf(object) | Flag.BUFFERED);
+  if (heap.candidates.push(object)) setCount(object, (countOf(object) | Flag.BUFFERED) & ~Flag.LOST);
   else lose(heap, object);
 }
 
 /** An object has no references left: its hook is run, then its own are taken back. */
 function letGo(heap: Heap, object: Address): void {
   if (typeOf(object).isHooked && !(countOf(object) & Flag.HOOKED)) {
-    setCount(object, countOf(object) | Flag.DYING);
+    setCount(object, (countOf(object) | Flag.DYING) & ~Flag.LOST);
     if (!heap.hooked.push(object)) lose(heap, object);
   } else startRelease(heap, object);
 }
 
 function startRelease(heap: Heap, object: Address): void {
-  setCount(object, (countOf(object) & ~Flag.DYING) | Flag.DEAD);
+  setCount(object, (countOf(object) & ~(Flag.DYING | Flag.LOST)) | Flag.DEAD);
   bury(heap, object);
   continueRelease(heap, object);
 }
@@ -316,9 +317,11 @@ function bytesOfCell(object: Address): u32 {
   return stride ? stride : blockOf(object).pages << PAGE_SHIFT;
 }
 
-function lose(heap: Heap, object: Address): void {
+/** There is no memory to note an object down: a walk finds it later. One that a walk has to give up as well waits for another step. */
+export function lose(heap: Heap, object: Address): void {
   setCount(object, countOf(object) | Flag.LOST);
   heap.lost = 1;
+  if (heap.walkPurpose == Purpose.FIND_LOST) heap.starved = 1;
 }
 
 /** Takes references of a dead object back, from slot `index` on. Returns the units done. */

@@ -28,6 +28,14 @@ const program = `
     const map = runtime.sortedMap(Inner, Point);
     map.set({ low: 1, high: 2 }, { x: 1, name: "one" });
     map.first().key.toObject();
+    for (const strategy of ["manual", "mark-sweep"]) {
+      const heap = runtime.heap(strategy, { types: [Point, Inner] });
+      const scope = runtime.scope();
+      const object = heap.new(Point, scope);
+      object.next = scope.keep(object);
+      heap.release(scope.keep(object));
+      scope.end();
+    }
     const loop = createLoop(runtime);
     const kind = loop.on("kind", (x, { region }) => void region.new(Point).assign({ x }));
     kind.post(1);
