@@ -12,12 +12,13 @@
 // Pacing. Call L what was reachable when the last cycle began: what it has kept, less what was made while it ran. A cycle begins
 // when A = L ÷ 3 has been allocated since the last one ended (but at least `minimumBytes`), and its work W is known when it begins:
 // some units for each object, slot and handle that there is, and for the words of bitmaps that are swept. Nothing that is made
-// later adds to it, since new objects are not looked into. Each gap between events pays W × a ÷ A units for the a bytes that have
-// been allocated since the cycle began, less what is paid, so that the cycle is over when A more has been allocated. The last
-// cycle may have kept A that was made while it ran; A more began this one; A more is made until it ends: there are never more
-// than L + 3A = 2L bytes, and what one event allocates. A gap takes as long as a step of `stepUnits`, and what the last event's own
-// allocation owes. (W is a bound. Should it be passed all the same, a cycle that has used A up is finished at once, and
-// counted as an overrun.) The strategy that stops has nothing made while it runs, so its A is L.
+// later adds to it, since new objects are not looked into. When a bytes have been allocated since the cycle began, W × a ÷ (7/8 A)
+// units are due. Each gap between events pays `stepUnits` of what is due and not paid, and an eighth of the rest: so no event
+// waits for more than a step, and what the last events' own allocation comes to, and eight events later all is paid. So the cycle
+// is over before A more has been allocated, if eight events do not allocate an eighth of A; otherwise it is finished at once, and
+// counted as an overrun if that is much. The last cycle may have kept A that was made while it ran; A more began this one; A more is
+// made until it ends: there are never more than L + 3A = 2L bytes, and what one event allocates. The strategy that stops has
+// nothing made while it runs, so its A is L.
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -41,6 +42,9 @@ import { Heap, Phase, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
 import { closeScope, isUnscanned, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
+
+/** What is due beyond a step is spread over as many gaps. */
+const HASTE: u32 = 8;
 
 /** As many units as it takes. */
 const ALL: u32 = u32.MAX_VALUE;
@@ -143,13 +147,14 @@ export function owedToMarking(heap: Heap): u32 {
   if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
   const allocated = allocatedBy(heap);
   if (allocated >= heap.headroom) {
-    if (heap.cycleUnits > heap.cycleBound) heap.overruns++;
+    if (heap.cycleBound > heap.cycleUnits + heap.stepUnits * HASTE) heap.overruns++;
     return ALL;
   }
-  const due = <u32>min<u64>((<u64>heap.cycleBound * allocated) / heap.headroom, ALL);
+  const scheduled = heap.headroom - (heap.headroom >> 3);
+  const due = min<u64>((<u64>heap.cycleBound * allocated) / scheduled, heap.cycleBound);
   if (due <= heap.cycleUnits) return 0;
-  const owed = due - heap.cycleUnits;
-  return owed < heap.stepUnits ? 0 : owed;
+  const owed = <u32>due - heap.cycleUnits;
+  return owed < heap.stepUnits ? 0 : heap.stepUnits + (owed - heap.stepUnits) / HASTE;
 }
 
 /** Has a cycle begin in idle time, where that would not be long in coming. */
