@@ -137,17 +137,6 @@ export function otherSlotAt(type: CellType, object: Address, index: u32): Addres
   return placeAt(type, object, slots, type.slotCount - type.cyclicCount, index);
 }
 
-/** True if `slot` of an object is one of those that may lead back to its type. O(slots of the type) */
-export function isCyclicSlot(object: Address, slot: Address): bool {
-  const type = typeOf(object);
-  let offset = <u32>(slot - object);
-  if (type.isVariable) offset = (offset - VARIABLE_HEADER) % type.bytes;
-  for (let index: u32 = 0; index < type.cyclicCount; index++) {
-    if (load<u32>(type.slots + ((<usize>index) << 2)) == offset) return true;
-  }
-  return false;
-}
-
 function placeAt(type: CellType, object: Address, slots: Address, count: u32, index: u32): Address {
   if (!type.isVariable) return object + load<u32>(slots + ((<usize>index) << 2));
   const element = count == 1 ? index : index / count;

@@ -18,7 +18,7 @@
 
 import { Address } from "../memory/alignment";
 import { countStep } from "../memory/work";
-import { CellType, cyclicSlotAt, cyclicSlotsOf, otherSlotAt, otherSlotsOf, typeOf } from "./cellType";
+import { CellType, cyclicSlotAt, cyclicSlotsOf, otherSlotAt, otherSlotsOf, slotAt, slotsOf, typeOf } from "./cellType";
 import { Heap } from "./heap";
 import {
   beginHook,
@@ -29,7 +29,9 @@ import {
   dropBuffered,
   Flag,
   finishRelease,
+  isDead,
   lose,
+  retain,
   SATURATED,
   SPARE_PAGES,
   setCount,
@@ -38,8 +40,8 @@ import { WordStack } from "./wordStack";
 
 /** A run visits as many at least. */
 const VISITS_MINIMUM: u32 = 4096;
-/** What is visited may be taken as a root, subtracted, looked at, restored (for which it is met twice) and condemned. */
-const UNITS_PER_VISIT: u32 = 6;
+/** What is visited may be taken as a root, subtracted, looked at, restored (met twice), condemned, and counted again for hooks. */
+const UNITS_PER_VISIT: u32 = 7;
 /** What a step may come to beyond its budget. */
 export const RUN_UNITS_MINIMUM: u32 = VISITS_MINIMUM * UNITS_PER_VISIT;
 
@@ -51,15 +53,15 @@ const THRESHOLD_MINIMUM: u32 = 256;
 const THRESHOLD_LIMIT: u32 = 1 << 20;
 const BATCH_LIMIT: u32 = 1 << 16;
 
-/** The list of visited objects holds what is condemned: first hooks run, then cells are freed. */
+/**
+ * The list of visited objects holds what is condemned: first hooks run, then cells are freed. While there are hooks to run the
+ * references to what lives count again, so that a hook finds it alive, and are let go of before the first cell is freed.
+ */
 namespace Condemned {
   export const NONE: u32 = 0;
   export const HOOKS: u32 = 1;
-  export const FREE: u32 = 2;
-}
-
-export function isCondemned(heap: Heap): bool {
-  return heap.condemnedPhase != Condemned.NONE;
+  export const LET_GO: u32 = 2;
+  export const FREE: u32 = 3;
 }
 
 export function beginCandidates(heap: Heap): void {
@@ -107,7 +109,7 @@ export function collectHeavy(heap: Heap, budget: u32): u32 {
   heap.heavyPages = heap.blockPages;
   const limit = limitFor(budget);
   const done = runOver(heap, takeRoots(heap, heap.heavy, limit), limit, heap.heavy);
-  if (heap.undone) heap.heavyLimit = <u32>min<u64>(<u64>heap.heavyLimit * HEAVY_FACTOR, u32.MAX_VALUE);
+  if (heap.undone && !heap.starved) heap.heavyLimit = <u32>min<u64>(<u64>heap.heavyLimit * HEAVY_FACTOR, u32.MAX_VALUE);
   return done;
 }
 
@@ -133,6 +135,7 @@ function runOver(heap: Heap, roots: u32, limit: u32, list: WordStack): u32 {
   done += visited + restore(heap);
   forgetRoots(heap, roots);
   const garbage = condemn(heap);
+  if (heap.condemnedPhase == Condemned.HOOKS) done += holdLiving(heap);
   adapt(heap, visited, garbage);
   return done + visited;
 }
@@ -297,6 +300,7 @@ function condemn(heap: Heap): u32 {
   const walk = heap.walk;
   const writer = heap.writer;
   let garbage: u32 = 0;
+  let hooks: u32 = 0;
   walk.start(heap.visited);
   writer.start(heap.visited);
   for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
@@ -306,6 +310,7 @@ function condemn(heap: Heap): u32 {
     if (!(word & Flag.VISITED)) continue;
     setCount(object, (word & ~(Flag.VISITED | Flag.LOST)) | Flag.DEAD);
     bury(heap, object);
+    hooks += typeOf(object).isHooked ? 1 : 0;
     store<Address>(writer.next(heap.visited), object);
     garbage++;
   }
@@ -313,11 +318,30 @@ function condemn(heap: Heap): u32 {
   heap.cycles++;
   heap.lastCycleUnits = heap.cycleUnits;
   heap.cycleUnits = 0;
-  if (garbage) {
-    heap.condemnedPhase = Condemned.HOOKS;
-    walk.start(heap.visited);
-  } else heap.visited.clear();
+  heap.condemnedIndex = 0;
+  if (garbage == 0) heap.visited.clear();
+  else heap.condemnedPhase = hooks ? Condemned.HOOKS : Condemned.FREE;
   return garbage;
+}
+
+/** Counts what the condemned refer to and what lives, until their hooks have run. Returns the units done. */
+function holdLiving(heap: Heap): u32 {
+  const walk = heap.walk;
+  let done: u32 = 0;
+  walk.start(heap.visited);
+  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
+    const object = load<Address>(place);
+    const type = typeOf(object);
+    const count = cyclicSlotsOf(type, object);
+    done += count + 1;
+    for (let index: u32 = 0; index < count; index++) {
+      countStep();
+      const child = load<Address>(cyclicSlotAt(type, object, index));
+      if (child && !isDead(child)) retain(heap, child);
+    }
+  }
+  walk.start(heap.visited);
+  return done;
 }
 
 /** A run that has found little makes the next one wait for more candidates. */
@@ -343,13 +367,44 @@ export function advanceCondemned(heap: Heap, budget: u32): u32 {
         beginHook(heap, object);
         return done;
       }
-      heap.condemnedPhase = Condemned.FREE;
-      heap.condemnedIndex = 0;
+      heap.condemnedPhase = Condemned.LET_GO;
+      heap.walk.start(heap.visited);
+      heap.condemnedObject = 0;
+    } else if (heap.condemnedPhase == Condemned.LET_GO) {
+      done += letLivingGo(heap, budget - done);
     } else if (heap.visited.isEmpty) {
       heap.condemnedPhase = Condemned.NONE;
       return done;
     } else done += freeCondemned(heap, heap.visited.pop(), budget - done);
   }
+  return done;
+}
+
+/** Takes back what `holdLiving` and hooks have counted, for up to `budget` slots and one more. */
+function letLivingGo(heap: Heap, budget: u32): u32 {
+  let done: u32 = 0;
+  if (!heap.condemnedObject) {
+    const place = heap.walk.next(heap.visited);
+    if (!place) {
+      heap.condemnedPhase = Condemned.FREE;
+      return 0;
+    }
+    heap.condemnedObject = load<Address>(place);
+  }
+  const object = heap.condemnedObject;
+  const type = typeOf(object);
+  const count = slotsOf(type, object);
+  for (; heap.condemnedIndex < count; done++) {
+    if (done > budget) return done;
+    countStep();
+    const slot = slotAt(type, object, heap.condemnedIndex++);
+    const child = load<Address>(slot);
+    if (!child) continue;
+    store<Address>(slot, 0); // a hook may have stored a dead object anywhere, which is freed before this one
+    if (!isDead(child)) decrement(heap, child);
+  }
+  heap.condemnedIndex = 0;
+  heap.condemnedObject = 0;
   return done;
 }
 

@@ -132,6 +132,8 @@ export class Heap {
   /** How far the condemned are: see cycleCollection.ts; and the next slot of the one that is being freed. */
   condemnedPhase: u32;
   condemnedIndex: u32;
+  /** The one whose references are let go of. */
+  condemnedObject: Address;
   /** What the last run came to: the units spent on taking candidates, and whether it has taken everything back. */
   rootUnits: u32;
   undone: u32;

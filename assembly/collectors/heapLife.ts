@@ -46,10 +46,21 @@ export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Ad
   heap.epochGuard = guard;
   changetype<Guard>(guard).nextFree = 0;
   beginCandidates(heap);
-  // The marker and the counter have a chunk from the start, so that they come to an end whatever becomes of memory.
-  if (heap.markStack.reserve(1) && heap.releasing.reserve(1) && heap.visited.reserve(1)) return address;
+  // The marker and the counter have chunks from the start, so that they come to an end whatever becomes of memory.
+  if (strategy == Strategy.REFCOUNT ? reserveLists(heap) : heap.markStack.reserve(1)) return address;
   destroyHeap(heap);
   return 0;
+}
+
+function reserveLists(heap: Heap): bool {
+  return (
+    heap.releasing.reserve(1) &&
+    heap.hooked.reserve(1) &&
+    heap.candidates.reserve(1) &&
+    heap.visited.reserve(1) &&
+    heap.restored.reserve(1) &&
+    heap.zombies.reserve(1)
+  );
 }
 
 function layOutLists(heap: Heap, start: Address): void {

@@ -26,13 +26,12 @@ import { countStep } from "../memory/work";
 import { nextTaken, startWalk } from "./blockWalk";
 import { blockAround, blockOf, objectAround } from "./cellBlock";
 import { CellClass, freeCell, unusedBytes } from "./cellClass";
-import { classOf, isCyclicSlot, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
+import { classOf, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import {
   advanceCondemned,
   beginRuns,
   collectCycles,
   collectHeavy,
-  isCondemned,
   isTimeForHeavy,
   isTimeToRun,
 } from "./cycleCollection";
@@ -115,15 +114,10 @@ export function defer(heap: Heap, object: Address): void {
 
 /** Stores a reference. Returns 0 with a status where it would bring a dead object back. */
 export function storeCounted(heap: Heap, slot: Address, value: Address): u32 {
-  if (heap.dying) {
-    // A hook is running: the references among objects that were condemned together do not count any more.
-    if (isCondemned(heap) && isUncounted(slot)) {
-      store<Address>(slot, value);
-      return 1;
-    }
-    if (isDead(value)) return <u32>fail(Status.RESURRECTION, <u32>value);
-  }
-  if (value) retain(heap, value);
+  // A dead object is no longer counted, and only a hook can know one.
+  if (heap.dying && isDead(value)) {
+    if (!isInDead(slot)) return <u32>fail(Status.RESURRECTION, <u32>value);
+  } else if (value) retain(heap, value);
   const old = load<Address>(slot);
   store<Address>(slot, value);
   if (old) defer(heap, old);
@@ -135,11 +129,10 @@ export function isDead(object: Address): bool {
   return object != 0 && (countOf(object) & (Flag.DEAD | Flag.DYING)) != 0;
 }
 
-/** True for a slot of a condemned object that may lead back to it. */
-function isUncounted(slot: Address): bool {
+/** True for a slot of a dead object. */
+function isInDead(slot: Address): bool {
   const stride = changetype<CellClass>(blockAround(slot).cellClass).stride;
-  const object = objectAround(slot, stride);
-  return (countOf(object) & Flag.DEAD) != 0 && isCyclicSlot(object, slot);
+  return isDead(objectAround(slot, stride));
 }
 
 export function loadWeakCounted(slot: Address): Address {
@@ -275,7 +268,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
 /** Has the next steps do all there is, candidates included, however few there are. */
 export function forceCounting(heap: Heap): void {
   heap.forced = 1;
-  heap.batch = u32.MAX_VALUE;
+  heap.batch = u32.MAX_VALUE; // runs that had to give up have made it small, and each would visit all that the next one visits
   heap.candidates.absorb(heap.heavy);
 }
 

@@ -88,6 +88,22 @@ export class WordStack {
     return top;
   }
 
+  /** Takes a chunk out that is not needed here; 0 if there is none. */
+  private spareChunk(): Address {
+    let chunk = this.spare;
+    if (chunk) {
+      this.spare = changetype<Chunk>(chunk).next;
+      return chunk;
+    }
+    if (!this.base || !this.isEmpty) return 0;
+    chunk = this.chunk;
+    this.top = 0;
+    this.base = 0;
+    this.end = 0;
+    this.bottom = 0;
+    return chunk;
+  }
+
   get chunk(): Address {
     return this.base ? this.base - CHUNK_HEADER : 0;
   }
@@ -158,9 +174,16 @@ export class WordStack {
   /** Empties the stack; keeps one chunk if it has any. O(chunks) */
   clear(): void {
     if (this.base) this.truncate(0);
+    this.freeSpare(this.base ? 0 : 1);
+  }
+
+  /** Gives back all spare chunks but `kept` of them, 0 or 1. */
+  private freeSpare(kept: u32): void {
     while (this.spare) {
       const spare = this.spare;
-      this.spare = changetype<Chunk>(spare).next;
+      const next = changetype<Chunk>(spare).next;
+      if (kept && !next) return;
+      this.spare = next;
       freeSmallBlock(spare);
     }
   }
@@ -168,13 +191,18 @@ export class WordStack {
   /** Empties the stack and gives back all it has. O(chunks) */
   release(): void {
     this.clear();
+    this.freeSpare(0);
     if (this.base) freeSmallBlock(this.chunk);
     memory.fill(changetype<Address>(this), 0, offsetof<WordStack>());
   }
 
-  /** Puts all that is in `other` below what is here; `other` is left without any chunk. Cannot fail. O(1) */
+  /** Puts all that is in `other` below what is here; `other` is left with an empty chunk, if there is one here. Cannot fail. O(1) */
   absorb(other: WordStack): void {
     if (!other.base) return;
+    if (!other.spare) {
+      other.spare = this.spareChunk();
+      if (other.spare) changetype<Chunk>(other.spare).next = 0;
+    }
     if (!this.base) {
       this.top = other.top;
       this.base = other.base;

@@ -61,8 +61,9 @@ export const HOOKED = 1;
 export const VARIABLE = 2;
 /** In front of an array's elements: its type's address and its length. */
 export const ARRAY_HEADER = 8;
-/** Not to be waited for: how many calls of heapStep a cycle may take in a test before it is said to hang. */
-const STEP_LIMIT = 20_000_000;
+/** The calls of heapStep and the units that a cycle may take in a test before it is said not to end. */
+const STEP_LIMIT = 1_000_000;
+const UNITS_LIMIT = 30_000_000;
 
 /** A folder with other modules to test, `tidemark.wasm` and `tidemark.debug.wasm`, set by the script that tests mutants. */
 const otherModules = process.env.TIDEMARK_TEST_MODULES;
@@ -257,7 +258,7 @@ export class RawHeap {
   /** Steps until all is done, with `hook` called for each object whose hook has to run. Returns the units that it took. */
   finish(units: number, hook: (object: number) => void = () => {}): number {
     let done = 0;
-    for (let steps = 0; steps < STEP_LIMIT; steps++) {
+    for (let steps = 0; steps < STEP_LIMIT && done < UNITS_LIMIT; steps++) {
       const these = this.step(units);
       done += these;
       const { dying } = this;
@@ -266,7 +267,7 @@ export class RawHeap {
         this.exports.heapHooked(this.address);
       } else if (these < units) return done;
     }
-    throw new Error(`a cycle has not ended after ${STEP_LIMIT} steps of ${units} units`);
+    throw new Error(`a cycle has not ended after ${done} units in steps of ${units}`);
   }
 
   /** Ends the cycle that is under way, which was begun with other roots, and runs `cycles` more. */

@@ -309,6 +309,13 @@ export class ShadowHeap {
     this.heap.collect({ hook, units });
     // A run of cycle collection looks at no more than its step allows.
     if (this.heap.strategy === "refcount" && units < LARGE_STEP) this.heap.collect({ hook, units: LARGE_STEP });
+    // While memory is out a step gives up what it has no room for, and the next one tries again.
+    if (this.#isTight && this.heap.strategy === "refcount") {
+      for (let rounds = 0, before = -1; rounds < 100 && this.heap.objects !== before; rounds++) {
+        before = this.heap.objects;
+        this.heap.collect({ hook, units: LARGE_STEP, cycles: 3 });
+      }
+    }
     // What hooks have stored, opened or dropped may have made garbage again.
     if (this.#inHook !== undefined && this.hooksRun > hooksBefore) {
       for (let hooks = -1; hooks !== this.hooksRun; ) {
