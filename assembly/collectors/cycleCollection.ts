@@ -30,6 +30,7 @@ import {
   Flag,
   finishRelease,
   isDead,
+  Lost,
   lose,
   retain,
   SATURATED,
@@ -152,6 +153,10 @@ function takeRoots(heap: Heap, list: WordStack, limit: u32): u32 {
       dropBuffered(heap, object);
       continue;
     }
+    if (word & (Flag.DEAD | Flag.DYING)) {
+      setCount(object, word & ~Flag.BUFFERED); // it has no references left, and a walk has still to find it
+      continue;
+    }
     if (!heap.visited.push(object)) {
       list.push(object); // there is room: it has just come from there
       if (roots == 0) starve(heap);
@@ -241,7 +246,10 @@ function giveRootsBack(heap: Heap, roots: u32, list: WordStack): void {
     const object = load<Address>(walk.next(heap.visited));
     if (list.push(object)) continue;
     setCount(object, countOf(object) & ~Flag.BUFFERED);
+    // Found again at once, it would come here again.
+    const lost = heap.lost;
     lose(heap, object);
+    if (lost != Lost.SOUGHT) heap.lost = Lost.WAITING;
   }
   heap.visited.clear();
 }

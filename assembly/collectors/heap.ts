@@ -152,7 +152,7 @@ export class Heap {
   heavyLimit: u32;
   /** Units that are due for what has been allocated, and not paid yet. */
   debt: u32;
-  /** 1 if an object was lost from a list for want of memory, so that it has to be found by a walk. */
+  /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see `Lost` in refcount.ts. */
   lost: u32;
   /** 1 from the moment when memory was out for the lists of this step, until the next. */
   starved: u32;

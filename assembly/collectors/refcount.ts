@@ -64,6 +64,15 @@ export namespace Flag {
 }
 const FLAGS: u32 = COUNT_ONE - 1;
 
+/** Whether there are objects that have to be found again. */
+export namespace Lost {
+  export const NONE: u32 = 0;
+  /** A walk should find them. */
+  export const SOUGHT: u32 = 1;
+  /** There was no memory for them when they were found, either: the next walk waits until memory is released or taken, or asked for. */
+  export const WAITING: u32 = 2;
+}
+
 /** What a walk over all objects is for. */
 namespace Purpose {
   export const NONE: u32 = 0;
@@ -209,7 +218,8 @@ function isBusy(heap: Heap): bool {
     isStale(heap) ||
     heap.zombies.count >= ZOMBIE_LIMIT ||
     !heap.clearing.isEmpty ||
-    (heap.lost | heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
+    heap.lost == Lost.SOUGHT ||
+    (heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
   );
 }
 
@@ -237,7 +247,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done += advanceCondemned(heap, budget - done);
     } else if (heap.walkPurpose) {
       done += walk(heap, budget - done);
-    } else if (heap.lost && !heap.starved) {
+    } else if (heap.lost == Lost.SOUGHT && !heap.starved) {
       beginWalk(heap, Purpose.FIND_LOST);
     } else if (!heap.clearing.isEmpty) {
       free(heap, heap.clearing.pop());
@@ -270,6 +280,7 @@ export function forceCounting(heap: Heap): void {
   heap.forced = 1;
   heap.batch = u32.MAX_VALUE; // runs that had to give up have made it small, and each would visit all that the next one visits
   heap.candidates.absorb(heap.heavy);
+  seekLost(heap);
 }
 
 /** Ends one reference. Without memory for a list the object is found by a walk later. O(1) */
@@ -321,6 +332,7 @@ function free(heap: Heap, object: Address): void {
   heap.freedObjects++;
   if (heap.weakHolder == object) heap.weakHolder = 0;
   freeCell(classOf(object), object);
+  seekLost(heap);
 }
 
 function bytesOfCell(object: Address): u32 {
@@ -331,8 +343,15 @@ function bytesOfCell(object: Address): u32 {
 /** There is no memory to note an object down: a walk finds it later. One that a walk has to give up as well waits for another step. */
 export function lose(heap: Heap, object: Address): void {
   setCount(object, countOf(object) | Flag.LOST);
-  heap.lost = 1;
-  if (heap.walkPurpose == Purpose.FIND_LOST) heap.starved = 1;
+  if (heap.walkPurpose == Purpose.FIND_LOST) {
+    heap.starved = 1;
+    if (heap.lost == Lost.NONE) heap.lost = Lost.WAITING;
+  } else heap.lost = Lost.SOUGHT;
+}
+
+/** There may be memory for what was lost. */
+function seekLost(heap: Heap): void {
+  if (heap.lost) heap.lost = Lost.SOUGHT;
 }
 
 /** Takes references of a dead object back, from slot `index` on. Returns the units done. */
@@ -421,7 +440,7 @@ export function afterHook(heap: Heap, object: Address): void {
 function beginWalk(heap: Heap, purpose: u32): void {
   heap.walkPurpose = purpose;
   if (purpose == Purpose.FIND_LOST) {
-    heap.lost = 0;
+    heap.lost = Lost.NONE;
     startWalk(heap);
   } else startWeakWalk(heap);
 }

@@ -1,1 +1,314 @@
-export const mutants = [];
+// The bugs that the collectors' tests have to find, one at a time: each barrier, each source of roots, each change of colour,
+// each step of weak slots and hooks. `find` stands once in `file`, which is below assembly/collectors.
+
+export const mutants = [
+  // ── mark-sweep: barriers ──────────────────────────────────────────────────────────────────────────────────────────
+  mutant("markSweep.ts", "a store does not mark what it overwrites", {
+    find: "if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));\n  else if (heap.phase == Phase.HOOKS",
+    replace: "if (heap.phase == Phase.HOOKS",
+  }),
+  mutant("markSweep.ts", "a moved handle does not mark what it leaves", {
+    find: "if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));\n  store<Address>(slot, object);",
+    replace: "store<Address>(slot, object);",
+  }),
+  mutant("markSweep.ts", "a released handle does not mark its object", {
+    find: "if (heap.phase == Phase.MARK) shade(heap, changetype<HandleEntry>(entry).object);\n",
+  }),
+  mutant("markSweep.ts", "a scope that ends unscanned is forgotten", {
+    find: "if (heap.phase == Phase.MARK && isUnscanned(scope)) heap.orphans.absorb(scope.stack);\n  else scope.stack.clear();",
+    replace: "scope.stack.clear();",
+  }),
+  mutant("markSweep.ts", "a weak load does not mark what it shows", {
+    find: "if (heap.phase == Phase.MARK) shade(heap, target);\n  else if",
+    replace: "if",
+  }),
+  mutant("markSweep.ts", "the barrier is not raised when a cycle begins", {
+    find: "heap.black = 1;\n  heap.barrier = 1;",
+    replace: "heap.black = 1;",
+  }),
+  mutant("markSweep.ts", "the barrier is not raised for hooks", {
+    find: "heap.barrier = 1;\n  heap.phase = Phase.HOOKS;",
+    replace: "heap.phase = Phase.HOOKS;",
+  }),
+  // ── mark-sweep: roots ─────────────────────────────────────────────────────────────────────────────────────────────
+  mutant("marker.ts", "scopes are no roots", {
+    find: "heap.unscanned = heap.scopes;\n  heap.scopes = 0;\n",
+  }),
+  mutant("marker.ts", "kept handles are no roots", {
+    find: "heap.scanSegment = heap.segments;",
+    replace: "heap.scanSegment = 0;",
+  }),
+  mutant("marker.ts", "a scope's handles are not marked", {
+    find: "heap.scanPlace -= 4;\n      shade(heap, load<Address>(heap.scanPlace));",
+    replace: "heap.scanPlace -= 4;",
+  }),
+  mutant("marker.ts", "only the topmost chunk of a scope is scanned", {
+    find: "heap.scanChunk = changetype<Chunk>(heap.scanChunk).previous;",
+    replace: "heap.scanChunk = 0;",
+  }),
+  mutant("marker.ts", "only the newest segment of kept handles is scanned", {
+    find: "heap.scanSegment = changetype<Segment>(heap.scanSegment).next;",
+    replace: "heap.scanSegment = 0;",
+  }),
+  mutant("marker.ts", "handles of ended scopes are not marked", {
+    find: "shade(heap, heap.orphans.pop());",
+    replace: "heap.orphans.pop();",
+  }),
+  mutant("marker.ts", "a cycle does not tell new scopes from old ones", {
+    find: "  heap.scanEpoch++;\n",
+  }),
+  // ── mark-sweep: colours ───────────────────────────────────────────────────────────────────────────────────────────
+  mutant("marker.ts", "an object is not marked", {
+    find: "  store<u32>(word, bits | bit);\n  return true;",
+    replace: "  return true;",
+  }),
+  mutant("marker.ts", "a marked object is not looked into", {
+    find: "  if (!heap.markStack.pushPair(object, 0)) heap.overflow = 1;\n}\n\n/** Begins with",
+    replace: "}\n\n/** Begins with",
+  }),
+  mutant("marker.ts", "an object that was left for its child is not resumed", {
+    find: "if (index < count && !heap.markStack.pushPair(object, index)) {",
+    replace: "if (index > count) {",
+  }),
+  mutant("marker.ts", "an object that was left at the end of the budget is not resumed", {
+    find: "if (!heap.markStack.pushPair(object, index)) heap.overflow = 1;\n      return done;",
+    replace: "return done;",
+  }),
+  mutant("marker.ts", "a lack of room for marked objects is not noticed", {
+    find: "} else if (heap.overflow || heap.walkClass) {",
+    replace: "} else if (heap.walkClass) {",
+  }),
+  mutant("marker.ts", "the search for marked objects does not look into them", {
+    find: "if (slotsOf(typeOf(object), object) && !heap.markStack.pushPair(object, 0)) heap.overflow = 1;\n",
+  }),
+  mutant("markSweep.ts", "new objects are white", {
+    find: "  heap.black = 1;\n",
+  }),
+  mutant("cellClass.ts", "cells that are claimed are not marked", {
+    find: "store<u32>(marks, load<u32>(marks) | bits);\n}",
+    replace: "}",
+  }),
+  mutant("markSweep.ts", "new objects stay black in a sweep", {
+    find: "  heap.black = 0;\n",
+  }),
+  mutant("cellClass.ts", "a sweep leaves the marks", {
+    find: "    store<u32>(marks, 0);\n",
+  }),
+  mutant("cellClass.ts", "a sweep frees nothing", {
+    find: "const live = started & load<u32>(marks);",
+    replace: "const live = started;",
+  }),
+  mutant("cellClass.ts", "blocks that wait to be swept are allocated from", {
+    find: "  c.room = 0;\n  c.roomEpoch++;\n  c.sweepNext",
+    replace: "  c.sweepNext",
+  }),
+  mutant("markSweep.ts", "the marking ends with a step, not with the work", {
+    find: "if (done < budget) beginWeak(heap);",
+    replace: "if (done <= budget) beginWeak(heap);",
+  }),
+  // ── mark-sweep: weak slots and hooks ──────────────────────────────────────────────────────────────────────────────
+  mutant("markSweep.ts", "weak slots are not emptied", {
+    find: "if (target && !isMarked(target)) store<Address>(slot, 0);",
+    replace: "",
+  }),
+  mutant("markSweep.ts", "a weak load shows the dead before the slots are emptied", {
+    find: "else if ((heap.phase == Phase.WEAK || heap.phase == Phase.HOOKS) && !isMarked(target)) return 0;",
+    replace: "",
+  }),
+  mutant("markSweep.ts", "no hook runs", {
+    find: "    heap.dying = object;\n    heap.dyingType = type;",
+    replace: "",
+  }),
+  mutant("markSweep.ts", "hooks run of what lives", {
+    find: "const object = nextUnmarked(heap);",
+    replace: "const object = nextTaken(heap);",
+    also: [["import { nextUnmarked, ", "import { nextTaken, nextUnmarked, "]],
+  }),
+  mutant("markSweep.ts", "a step goes on while a hook has to run", {
+    find: "heap.phase != Phase.IDLE && !heap.dying)",
+    replace: "heap.phase != Phase.IDLE)",
+  }),
+  mutant("markSweep.ts", "the dead can be stored in what lives", {
+    find: "value && !isMarked(value) && !isInDead(slot)",
+    replace: "false",
+  }),
+  mutant("markSweep.ts", "the dead cannot be stored in the dead", {
+    find: "value && !isMarked(value) && !isInDead(slot)",
+    replace: "value && !isMarked(value)",
+  }),
+  mutant("weakWalk.ts", "only the first weak slot of an object is looked at", {
+    find: "if (object && typeOf(object).weakCount) heap.weakHolder = object;",
+    replace: "if (object && typeOf(object).weakCount == 1) heap.weakHolder = object;",
+  }),
+  mutant("weakWalk.ts", "weak slots of arrays are not looked at", {
+    find: ": heap.variableWeak != 0;",
+    replace: ": false;",
+  }),
+  // ── reference counting: counts ────────────────────────────────────────────────────────────────────────────────────
+  mutant("refcount.ts", "a stored reference is not counted", {
+    find: "} else if (value) retain(heap, value);",
+    replace: "}",
+  }),
+  mutant("refcount.ts", "an overwritten reference is not taken off", {
+    find: "  if (old) defer(heap, old);\n",
+  }),
+  mutant("refcount.ts", "a moved handle does not count its new object", {
+    find: "  retain(heap, object);\n  store<Address>(slot, object);",
+    replace: "  store<Address>(slot, object);",
+  }),
+  mutant("refcount.ts", "a moved handle does not let its old object go", {
+    find: "  store<Address>(slot, object);\n  defer(heap, old);",
+    replace: "  store<Address>(slot, object);",
+  }),
+  mutant("refcount.ts", "a released handle does not let its object go", {
+    find: "  giveEntry(heap, entry);\n  defer(heap, object);",
+    replace: "  giveEntry(heap, entry);",
+  }),
+  mutant("refcount.ts", "a scope that ends does not let its few objects go", {
+    find: "while (!stack.isEmpty) defer(heap, stack.pop());",
+    replace: "while (!stack.isEmpty) stack.pop();",
+  }),
+  mutant("refcount.ts", "a scope that ends does not let its many objects go", {
+    find: "} else heap.pending.absorb(stack);",
+    replace: "} else stack.clear();",
+  }),
+  mutant("heapCalls.ts", "a pushed handle is not counted", {
+    find: "if (isCounted(heap) && !isDead(object)) retain(heap, object);",
+    replace: "",
+  }),
+  mutant("heapCalls.ts", "a kept handle is not counted", {
+    find: "if (entry && isCounted(heap)) retain(heap, object);",
+    replace: "",
+  }),
+  mutant("heapCalls.ts", "a new object's handle is not counted", {
+    find: "setCount(object, COUNT_ONE);",
+    replace: "setCount(object, 0);",
+  }),
+  mutant("refcount.ts", "what an object without references refers to is not let go of", {
+    find: "      finishRelease(heap, object);\n      decrement(heap, child);",
+    replace: "      finishRelease(heap, object);",
+  }),
+  mutant("refcount.ts", "what is not its last reference is not let go of", {
+    find: "      return done + 1;\n    }\n    decrement(heap, child);",
+    replace: "      return done + 1;\n    }",
+  }),
+  mutant("refcount.ts", "what may be part of a dropped ring is not noted", {
+    find: "  else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);\n",
+  }),
+  mutant("refcount.ts", "a candidate that is freed is not left to its list", {
+    find: "if (word & Flag.BUFFERED) heap.stale++;\n  else if",
+    replace: "if",
+  }),
+  mutant("refcount.ts", "the release of a large object is not resumed", {
+    find: "if (!heap.releasing.pushPair(object, index)) lose(heap, object);",
+    replace: "",
+  }),
+  // ── reference counting: cycle collection ──────────────────────────────────────────────────────────────────────────
+  mutant("cycleCollection.ts", "a visited object's reference is not subtracted again", {
+    find: "        setCount(child, word - COUNT_ONE);\n        continue;",
+    replace: "        continue;",
+  }),
+  mutant("cycleCollection.ts", "a reference is not subtracted at the first visit", {
+    find: "setCount(child, (word - COUNT_ONE) | Flag.VISITED);",
+    replace: "setCount(child, word | Flag.VISITED);",
+  }),
+  mutant("cycleCollection.ts", "what is visited is not looked into", {
+    find: "const count = cyclicSlotsOf(type, object);\n    done++;",
+    replace: "const count: u32 = 0;\n    done++;",
+  }),
+  mutant("cycleCollection.ts", "counts are not restored", {
+    find: "      setCount(child, word + COUNT_ONE);\n      restoreOne(heap, child);",
+    replace: "      restoreOne(heap, child);",
+  }),
+  mutant("cycleCollection.ts", "what a live object reaches is not restored", {
+    find: "      setCount(child, word + COUNT_ONE);\n      restoreOne(heap, child);",
+    replace: "      setCount(child, word + COUNT_ONE);",
+  }),
+  mutant("cycleCollection.ts", "a live object is not restored", {
+    find: "    restoreOne(heap, load<Address>(place));\n",
+  }),
+  mutant("cycleCollection.ts", "a run that gives up does not add back", {
+    find: "  if (word < SATURATED) setCount(child, word + COUNT_ONE);\n  }\n}\n",
+    replace: "  }\n}\n",
+  }),
+  mutant("cycleCollection.ts", "a run that gives up leaves the marks of its visit", {
+    find: "    setCount(object, countOf(object) & ~Flag.VISITED);\n    if (!isBefore) continue;",
+    replace: "    if (!isBefore) continue;",
+  }),
+  mutant("cycleCollection.ts", "candidates that live stay marked as such", {
+    find: "  forgetRoots(heap, roots);\n",
+  }),
+  mutant("cycleCollection.ts", "what lives and a condemned object refers to is not held for hooks", {
+    find: "if (child && !isDead(child)) retain(heap, child);",
+    replace: "",
+  }),
+  mutant("cycleCollection.ts", "what was held for hooks is not let go of", {
+    find: "if (!isDead(child)) decrement(heap, child);",
+    replace: "",
+  }),
+  mutant("cycleCollection.ts", "references of the condemned to other types are not let go of", {
+    find: "    if (child) decrement(heap, child);\n",
+  }),
+  mutant("cycleCollection.ts", "the condemned are not freed", {
+    find: "  heap.condemnedIndex = 0;\n  finishRelease(heap, object);",
+    replace: "  heap.condemnedIndex = 0;",
+  }),
+  mutant("cycleCollection.ts", "hooks of the condemned do not run", {
+    find: "        beginHook(heap, object);\n        return done;",
+    replace: "        continue;",
+  }),
+  // ── reference counting: weak slots and hooks ──────────────────────────────────────────────────────────────────────
+  mutant("refcount.ts", "a weak load shows the dead", {
+    find: "return isDead(target) ? 0 : target;",
+    replace: "return target;",
+  }),
+  mutant("refcount.ts", "what weak slots refer to is freed before they are emptied", {
+    find: "  else if (word & Flag.WEAKLY) keepZombie(heap, object);\n  else free(heap, object);\n}\n\n/** A released",
+    replace: "  else free(heap, object);\n}\n\n/** A released",
+  }),
+  mutant("refcount.ts", "a weak store is not noted", {
+    find: "    setCount(value, countOf(value) | Flag.WEAKLY);\n",
+  }),
+  mutant("refcount.ts", "weak slots are not emptied", {
+    find: "if (isDead(load<Address>(slot))) store<Address>(slot, 0);",
+    replace: "",
+  }),
+  mutant("refcount.ts", "hooks do not run", {
+    find: "if (typeOf(object).isHooked && !(countOf(object) & Flag.HOOKED)) {",
+    replace: "if (false) {",
+  }),
+  mutant("refcount.ts", "an object is not dead while its hook is to run", {
+    find: "(countOf(object) | Flag.DYING)",
+    replace: "(countOf(object))",
+  }),
+  mutant("refcount.ts", "what dies can be stored in what lives", {
+    find: "    if (!isInDead(slot)) return <u32>fail(Status.RESURRECTION, <u32>value);\n",
+  }),
+  // ── out of memory ─────────────────────────────────────────────────────────────────────────────────────────────────
+  mutant("refcount.ts", "an object for which there was no room in a list is not sought", {
+    find: "if (object && countOf(object) & Flag.LOST) findAgain(heap, object);",
+    replace: "",
+  }),
+  mutant("refcount.ts", "without room a reference is not taken off", {
+    find: "  setCount(object, word - COUNT_ONE);\n  lose(heap, object);",
+    replace: "  lose(heap, object);",
+  }),
+  mutant("heapCalls.ts", "an object is made without room for its handle", {
+    find: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {\n  if (scope.stack.top == scope.stack.end && !scope.stack.reserve(1)) return 0;",
+    replace: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {",
+  }),
+  // ── handles ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  mutant("scope.ts", "the handles of an ended scope stay good", {
+    find: "const guard = advanceGuard(scope.guard);",
+    replace: "const guard = scope.guard;",
+  }),
+  mutant("handleTable.ts", "a released handle stays good", {
+    find: "  freeGuard(entry.guard);\n  entry.guard = 0;\n  entry.object = heap.freeHandle | FREE;",
+    replace: "  entry.guard = 0;\n  entry.object = heap.freeHandle | FREE;",
+  }),
+];
+
+/** Without a `replace` the text is taken out. `also` are other replacements that the change needs to compile. */
+function mutant(file, why, { find, replace = "", also = [] }) {
+  return { file, why, find, replace, also };
+}

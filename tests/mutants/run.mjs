@@ -27,6 +27,12 @@ const { values: options } = parseArgs({
   },
 });
 
+/** Which strategy's tests can tell: both, unless the file belongs to one. */
+function kindsFor(file) {
+  if (["markSweep.ts", "marker.ts"].includes(file)) return "debug,mark-sweep";
+  return ["refcount.ts", "cycleCollection.ts"].includes(file) ? "debug,refcount" : "debug,mark-sweep,refcount";
+}
+
 /** Compiles the debug module with `source` in the place of `file`. Throws what the compiler says. */
 async function compile(file, source) {
   let binary;
@@ -63,7 +69,7 @@ async function compile(file, source) {
 }
 
 /** Runs the tests against the module in `folder`. Resolves to what became of them. */
-function runTests(folder) {
+function runTests(folder, kinds) {
   return new Promise((resolvePromise) => {
     const vitest = join(project, "node_modules/vitest/vitest.mjs");
     const child = spawn(
@@ -74,7 +80,7 @@ function runTests(folder) {
         env: {
           ...process.env,
           TIDEMARK_TEST_MODULES: folder,
-          TIDEMARK_TEST_KINDS: "debug",
+          TIDEMARK_TEST_KINDS: kinds,
           TIDEMARK_TEST_SCALE: process.env.TIDEMARK_TEST_SCALE ?? SCALE,
         },
       },
@@ -111,11 +117,11 @@ function reason(output) {
 const folder = mkdtempSync(join(tmpdir(), "tidemark-mutants-"));
 let count = 0;
 
-async function tryModule(file, source) {
+async function tryModule(file, source, kinds) {
   const place = join(folder, String(count++));
   mkdirSync(place);
   writeFileSync(join(place, "tidemark.debug.wasm"), await compile(file, source));
-  const outcome = await runTests(place);
+  const outcome = await runTests(place, kinds);
   rmSync(place, { recursive: true, force: true });
   return outcome;
 }
@@ -126,7 +132,7 @@ const begin = performance.now();
 const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`;
 
 async function tryMutant(mutant, index) {
-  const { file, find, replace, why } = mutant;
+  const { file, find, replace, also, why } = mutant;
   const from = performance.now();
   const tell = (verdict) =>
     console.log(
@@ -140,12 +146,13 @@ async function tryMutant(mutant, index) {
     wrong.push(`${file}: ${why}: its text occurs ${occurrences} times, not once: ${JSON.stringify(find)}`);
     return;
   }
+  const changed = also.reduce(
+    (text, [from, to]) => text.replace(from, to),
+    source.replace(find, () => replace),
+  );
   let outcome;
   try {
-    outcome = await tryModule(
-      path,
-      source.replace(find, () => replace),
-    );
+    outcome = await tryModule(path, changed, kindsFor(file));
   } catch (error) {
     tell("BROKEN");
     wrong.push(`${file}: ${why}: ${error.message}`);
@@ -162,7 +169,7 @@ async function tryMutant(mutant, index) {
 
 try {
   // Without a mutant the tests must pass, or their failures would tell nothing.
-  const { result, output } = await tryModule("none", "");
+  const { result, output } = await tryModule("none", "", "debug");
   if (result !== "passes") {
     console.log(output);
     throw new Error(`the tests ${result === "hangs" ? "hang" : "fail"} without a mutant`);

@@ -9,7 +9,7 @@ export default defineConfig({
   root: project,
   resolve: { alias: { tidemark: `${project}build/bindings/index.node.js` } },
   test: {
-    include: ["cycleScenarios", "hookOrder", "shadowModel", "heapOutOfMemory", "pacing"].map(
+    include: ["cycleScenarios", "hookOrder", "shadowModel", "heapOutOfMemory", "pacing", "manyRoots"].map(
       (name) => `tests/collectors/${name}.test.ts`,
     ),
     testTimeout: 60_000,

@@ -509,4 +509,14 @@ export const scenarios: readonly Scenario[] = [
     model.store(holder, 0, undefined);
     return [() => model.store(holder, 1, held), () => model.release(kept)];
   }),
+  scenario("weak slots of arrays refer to what lives and what dies", "weakNodes node leaf", (graph, model) => {
+    const array = graph.rooted("weakNodes", 6);
+    model.storeWeak(array, 5, graph.rooted());
+    graph.garbage("node", (object) => model.storeWeak(array, 0, object));
+    graph.garbage("node", (object) => model.storeWeak(array, 4, object));
+    return () => {
+      model.storeWeak(array, 2, model.load(graph.rooted(), 0) ?? graph.rooted());
+      model.loadWeak(array, 4);
+    };
+  }),
 ];

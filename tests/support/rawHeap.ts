@@ -42,19 +42,26 @@ export interface CollectorExports {
   readonly [constant: `HEAP_${string}`]: WebAssembly.Global;
 }
 
+export type Strategy = "refcount" | "mark-sweep" | "mark-sweep-stop";
+
+/** What is to be tested, where not everything is: `debug` for the debug module only, and names of strategies. */
+const kinds = process.env.TIDEMARK_TEST_KINDS?.split(",") ?? [];
+
 /** The strategies that collect, by the numbers of the module. */
-export const strategies = [
+const numbers: readonly { readonly strategy: Strategy; readonly number: number }[] = [
   { strategy: "refcount", number: 1 },
   { strategy: "mark-sweep", number: 2 },
   { strategy: "mark-sweep-stop", number: 3 },
-] as const;
-export type Strategy = (typeof strategies)[number]["strategy"];
+];
+export const strategies = numbers.filter(({ strategy }) => kinds.length < 2 || kinds.includes(strategy));
 
-/** Each strategy in each module, for `describe.each`; in the debug module only where `TIDEMARK_TEST_KINDS` says so. */
+/** Each strategy in each module, for `describe.each`. */
 export const heapKinds = strategies.flatMap(({ strategy }) =>
-  (process.env.TIDEMARK_TEST_KINDS === "debug" ? (["debug"] as const) : (["release", "debug"] as const)).map(
-    (module) => ({ strategy, module, debug: module === "debug" }),
-  ),
+  (kinds.includes("debug") ? (["debug"] as const) : (["release", "debug"] as const)).map((module) => ({
+    strategy,
+    module,
+    debug: module === "debug",
+  })),
 );
 
 export const HOOKED = 1;
@@ -132,7 +139,7 @@ export class RawHeap {
   ) {
     this.strategy = strategy;
     this.exports = runtime.$memory.exports as unknown as CollectorExports;
-    const { number } = strategies.find((each) => each.strategy === strategy)!;
+    const { number } = numbers.find((each) => each.strategy === strategy)!;
     this.address = this.exports.createHeap(number, minimumBytes, stepUnits) >>> 0;
     if (this.address === 0) throw runtime.$memory.failure("making a heap");
     this.types = heapShapes.map((shape) => (shapes.includes(shape) ? this.#declare(shape) : 0));
