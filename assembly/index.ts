@@ -70,6 +70,7 @@ export {
   heapAllocateArray,
   heapBeginCycle,
   heapHooked,
+  heapIdle,
   heapLoadWeak,
   heapNextObject,
   heapOwed,

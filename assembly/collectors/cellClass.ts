@@ -147,10 +147,10 @@ function claimIn(c: CellClass, block: CellBlock): bool {
   if (!free) return false;
   const bit = <u32>ctz(free);
   const heap = c.heap;
-  let count = min(<u32>ctz(~(free >> bit)), 32 - bit);
+  const most = max<u32>(RUN_BYTES / c.stride, 1);
+  let count = min(min(<u32>ctz(~(free >> bit)), 32 - bit), most);
   take(heap, block, index, (count == 32 ? u32.MAX_VALUE : (1 << count) - 1) << bit);
   const start = (index << 5) + bit;
-  const most = RUN_BYTES / c.stride;
   while (((start + count) & 31) == 0 && count < most && ++index < words) {
     countStep();
     const more = <u32>ctz(~freeBits(block, index, words));
@@ -361,6 +361,22 @@ export function sweepNext(c: CellClass): u32 {
 
 function poisonDead(c: CellClass, block: CellBlock, index: u32, dead: u32): void {
   for (; dead; dead &= dead - 1) poisonCell(c, block, block.objectAt((index << 5) + <u32>ctz(dead), c.stride));
+}
+
+/** The bytes of cells that are claimed and not handed out. O(classes) */
+export function unusedBytes(heap: Heap): u32 {
+  let bytes: u32 = 0;
+  for (let address = heap.classes; address; ) {
+    const c = changetype<CellClass>(address);
+    bytes += <u32>(c.limit - c.cursor);
+    address = c.nextClass;
+  }
+  return bytes;
+}
+
+/** The bytes that have been allocated since `heap.allocated` was set, exactly. O(classes) */
+export function allocatedBy(heap: Heap): u32 {
+  return heap.allocated - unusedBytes(heap);
 }
 
 /** The bytes of all objects of a class. */

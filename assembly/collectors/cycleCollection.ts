@@ -11,9 +11,10 @@
 // ones that of the second. Only references between types that may lead back to each other are followed (a strongly connected
 // component of the type graph), since no others can close a cycle; types that are part of none never become candidates.
 //
-// A run visits only as much as its budget allows. When it comes to the limit, or memory is out, it adds back exactly what it has
-// subtracted, and the next run takes half as many candidates; one that is too large by itself is set aside as heavy, until a run
-// without a limit is asked for, or memory has doubled.
+// A run visits what its budget allows, but some thousands at least, so that a cycle of some thousand objects is found whatever the
+// steps. When it comes to the limit, or memory is out, it adds back exactly what it has subtracted, and the next run takes half as
+// many candidates. One whose surroundings are too large by themselves is set aside as heavy. The heavy ones are tried together when
+// memory has doubled, with a limit that grows fourfold each time it is not enough; or without any, if that is asked for.
 
 import { Address } from "../memory/alignment";
 import { countStep } from "../memory/work";
@@ -36,15 +37,17 @@ import {
   SPARE_PAGES,
   setCount,
 } from "./refcount";
+import { WordStack } from "./wordStack";
 
-import { WordWalk } from "./wordStack";
-
-/** A run visits as many at least, so that steps with the smallest budget come to an end. */
-const VISITS_MINIMUM: u32 = 40;
+/** A run visits as many at least. */
+const VISITS_MINIMUM: u32 = 4096;
 /** What is visited may be taken as a root, subtracted, looked at, restored (met twice), condemned, and counted again for hooks. */
 const UNITS_PER_VISIT: u32 = 7;
 /** What a step may come to beyond its budget. */
 export const RUN_UNITS_MINIMUM: u32 = VISITS_MINIMUM * UNITS_PER_VISIT;
+
+/** The first limit of a run over heavy candidates, and what it is multiplied by when it was not enough. */
+const HEAVY_FACTOR: u32 = 4;
 
 /** Candidates at which a run begins, at least, and at most; and the most that one run takes. */
 const THRESHOLD_MINIMUM: u32 = 256;
@@ -65,6 +68,7 @@ namespace Condemned {
 export function beginCandidates(heap: Heap): void {
   heap.threshold = THRESHOLD_MINIMUM;
   heap.batch = BATCH_LIMIT;
+  heap.heavyLimit = HEAVY_FACTOR * RUN_UNITS_MINIMUM;
 }
 
 /** True if candidates should be looked at: all of them if it is asked for, many, or some, and memory has doubled since it was last done. */
@@ -82,49 +86,68 @@ export function beginRuns(heap: Heap): void {
 
 /** Runs once over candidates. Returns the units done, at least one. */
 export function collectCycles(heap: Heap, budget: u32): u32 {
-  const limit = max(budget / UNITS_PER_VISIT, VISITS_MINIMUM);
+  const limit = limitFor(budget);
   const before = heap.candidates.count;
-  const roots = takeRoots(heap, min(heap.batch, limit));
-  const done = runOver(heap, roots, limit);
+  const roots = takeRoots(heap, heap.candidates, min(heap.batch, limit));
+  const done = runOver(heap, roots, limit, roots == 1 ? heap.heavy : heap.candidates);
+  if (heap.undone && !heap.starved) {
+    heap.batch = max(1, min(heap.batch, roots) >> 1);
+    heap.threshold = min(heap.threshold << 1, THRESHOLD_LIMIT);
+  }
   // What was given back to be tried again is still to be looked at.
   heap.runLeft -= min(heap.runLeft, before - heap.candidates.count);
   if (heap.candidates.isEmpty) heap.runLeft = 0;
   return done;
 }
 
-/** The phases of a run over the roots that have been taken. */
-function runOver(heap: Heap, roots: u32, limit: u32): u32 {
+/** True if memory has doubled since the heavy candidates were tried, so that it may be they who hold it. */
+export function isTimeForHeavy(heap: Heap): bool {
+  return !heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + SPARE_PAGES && !heap.starved;
+}
+
+/** Runs once over the heavy candidates, as many as the budget allows, together. Returns the units done, at least one. */
+export function collectHeavy(heap: Heap, budget: u32): u32 {
+  heap.heavyPages = heap.blockPages;
+  const limit = limitFor(budget);
+  const done = runOver(heap, takeRoots(heap, heap.heavy, limit), limit, heap.heavy);
+  if (heap.undone && !heap.starved) heap.heavyLimit = <u32>min<u64>(<u64>heap.heavyLimit * HEAVY_FACTOR, u32.MAX_VALUE);
+  return done;
+}
+
+function limitFor(budget: u32): u32 {
+  return max(budget / UNITS_PER_VISIT, VISITS_MINIMUM);
+}
+
+/** The phases of a run over the roots that have been taken; they come to `list` if it is undone. Returns the units done, at least one. */
+function runOver(heap: Heap, roots: u32, limit: u32, list: WordStack): u32 {
   let done: u32 = heap.rootUnits;
+  heap.undone = 0;
   if (roots == 0) return done;
-  const subtracted = subtract(heap, limit);
-  done += subtracted;
-  if (heap.undone) {
-    giveRootsBack(heap, roots);
-    return done * 2;
-  }
+  done += subtract(heap, limit);
   const visited = heap.visited.count;
-  if (!heap.restored.reserve(visited)) {
+  if (!heap.undone && !heap.restored.reserve(visited)) {
     starve(heap);
     undo(heap, 0, 0);
-    giveRootsBack(heap, roots);
+  }
+  if (heap.undone) {
+    giveRootsBack(heap, roots, list);
     return done * 2;
   }
   done += visited + restore(heap);
   forgetRoots(heap, roots);
   const garbage = condemn(heap);
-  done += visited;
   if (heap.condemnedPhase == Condemned.HOOKS) done += holdLiving(heap);
   adapt(heap, visited, garbage);
-  return done;
+  return done + visited;
 }
 
-/** Moves up to `limit` candidates to the list of visited objects; those that have been released meanwhile are freed. Returns how many were moved. */
-function takeRoots(heap: Heap, limit: u32): u32 {
+/** Moves up to `limit` objects of `list` to that of visited ones; those that have been released meanwhile are freed. Returns how many were moved. */
+function takeRoots(heap: Heap, list: WordStack, limit: u32): u32 {
   let roots: u32 = 0;
   let units: u32 = 0;
-  for (; units < limit && !heap.candidates.isEmpty; units++) {
+  for (; units < limit && !list.isEmpty; units++) {
     countStep();
-    const object = heap.candidates.pop();
+    const object = list.pop();
     const word = countOf(object);
     if (word & Flag.RELEASED) {
       dropBuffered(heap, object);
@@ -135,7 +158,7 @@ function takeRoots(heap: Heap, limit: u32): u32 {
       continue;
     }
     if (!heap.visited.push(object)) {
-      heap.candidates.push(object); // there is room: it has just come from there
+      list.push(object); // there is room: it has just come from there
       if (roots == 0) starve(heap);
       break;
     }
@@ -149,7 +172,6 @@ function takeRoots(heap: Heap, limit: u32): u32 {
 /** Phase 1. Returns the units done; `undone` tells that it came to its limit, and has taken everything back. */
 function subtract(heap: Heap, limit: u32): u32 {
   const walk = heap.walk;
-  heap.undone = 0;
   let done: u32 = 0;
   walk.start(heap.visited);
   for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
@@ -215,10 +237,9 @@ function addBack(type: CellType, object: Address, count: u32): void {
   }
 }
 
-/** The first `roots` of the visited objects are candidates again, or, if it was one by itself, heavy. */
-function giveRootsBack(heap: Heap, roots: u32): void {
+/** The first `roots` of the visited objects come to `list`, which they, or others like them, have been taken from. */
+function giveRootsBack(heap: Heap, roots: u32, list: WordStack): void {
   const walk = heap.walk;
-  const list = roots == 1 && !heap.starved ? heap.heavy : heap.candidates;
   walk.start(heap.visited);
   for (let index: u32 = 0; index < roots; index++) {
     countStep();
@@ -231,7 +252,6 @@ function giveRootsBack(heap: Heap, roots: u32): void {
     if (lost != Lost.SOUGHT) heap.lost = Lost.WAITING;
   }
   heap.visited.clear();
-  if (!heap.starved) heap.batch = max(1, min(heap.batch, roots) >> 1);
 }
 
 /** Phase 2. Returns the units done. */
@@ -334,7 +354,7 @@ function holdLiving(heap: Heap): u32 {
 
 /** A run that has found little makes the next one wait for more candidates. */
 function adapt(heap: Heap, visited: u32, garbage: u32): void {
-  heap.batch = min(heap.batch << 1, BATCH_LIMIT);
+  heap.batch = min(heap.batch, BATCH_LIMIT >> 1) << 1;
   if (garbage * 4 < visited) heap.threshold = min(heap.threshold << 1, THRESHOLD_LIMIT);
   else heap.threshold = max(heap.threshold >> 1, THRESHOLD_MINIMUM);
 }

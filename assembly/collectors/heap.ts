@@ -148,6 +148,10 @@ export class Heap {
   runPages: u32;
   /** The pages of all blocks when heavy candidates were last tried. */
   heavyPages: u32;
+  /** The budget of the next run over heavy candidates. */
+  heavyLimit: u32;
+  /** Units that are due for what has been allocated, and not paid yet. */
+  debt: u32;
   /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see `Lost` in refcount.ts. */
   lost: u32;
   /** 1 from the moment when memory was out for the lists of this step, until the next. */

@@ -14,6 +14,7 @@ import { Heap, Strategy } from "./heap";
 import { isMarked } from "./marker";
 import {
   beginCycle,
+  beginEarly,
   endScopeMarked,
   isDeadToMarking,
   loadWeakMarked,
@@ -34,6 +35,7 @@ import {
   owedToCounting,
   releaseCounted,
   retain,
+  runEarly,
   setCount,
   stepCounting,
   storeCounted,
@@ -137,6 +139,12 @@ export function endScope(scope: Scope): void {
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function heapOwed(heap: Heap): u32 {
   return isCounted(heap) ? owedToCounting(heap) : owedToMarking(heap);
+}
+
+/** To be called before a step in idle time: has work begin that would not be long in coming. */
+export function heapIdle(heap: Heap): void {
+  if (isCounted(heap)) runEarly(heap);
+  else beginEarly(heap);
 }
 
 /** Works for up to `budget` units and a constant; returns those done. `heap.dying` tells of a hook that is to be run first. */

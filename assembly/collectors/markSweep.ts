@@ -9,14 +9,16 @@
 //   SWEEP  block by block, unmarked cells become free. An allocation that finds no room sweeps first. A cycle ends when all blocks
 //          have been swept, so that the next one finds no bit of this one.
 //
-// Pacing. A cycle begins when as much has been allocated as half of what was live after the last one (but at least `minimumBytes`):
-// call it A. Its work W is bounded when it begins: some units for each object, slot and handle that there is, and for the words of
-// bitmaps that are swept; nothing that is made later adds to it, since new objects are not looked into. Each gap between events
-// pays W × 2 × a ÷ A units for the a bytes that have been allocated since the cycle began, less what is paid. So the cycle is over
-// when A ÷ 2 more have been allocated, and never are there more than live + A + A ÷ 2 bytes = 1.75 × live, if steps are long
-// enough to pay what is due. If not, and A is used up, the cycle is finished at once, however long that takes, and counted as an
-// overrun: so there are never more than live + 2A = 2 × live, and what the last event allocated. ("Live" is what the last cycle
-// has kept; where that is small, A is `minimumBytes`.)
+// Pacing. Call L what was reachable when the last cycle began: what it has kept, less what was made while it ran. A cycle begins
+// when A = L ÷ 3 has been allocated since the last one ended (but at least `minimumBytes`), and its work W is known when it begins:
+// some units for each object, slot and handle that there is, and for the words of bitmaps that are swept. Nothing that is made
+// later adds to it, since new objects are not looked into. When a bytes have been allocated since the cycle began, W × a ÷ (7/8 A)
+// units are due. Each gap between events pays `stepUnits` of what is due and not paid, and an eighth of the rest: so no event
+// waits for more than a step, and what the last events' own allocation comes to, and eight events later all is paid. So the cycle
+// is over before A more has been allocated, if eight events do not allocate an eighth of A; otherwise it is finished at once, and
+// counted as an overrun if that is much. The last cycle may have kept A that was made while it ran; A more began this one; A more is
+// made until it ends: there are never more than L + 3A = 2L bytes, and what one event allocates. The strategy that stops has
+// nothing made while it runs, so its A is L.
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -24,13 +26,25 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { nextUnmarked, skipClass, startWalk } from "./blockWalk";
 import { blockAround, objectAround } from "./cellBlock";
-import { beginSweep, bytesOf, CellClass, retireRun, SWEEP_UNITS_LIMIT, sweepNext } from "./cellClass";
+import {
+  allocatedBy,
+  beginSweep,
+  bytesOf,
+  CellClass,
+  retireRun,
+  SWEEP_UNITS_LIMIT,
+  sweepNext,
+  unusedBytes,
+} from "./cellClass";
 import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Heap, Phase, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
 import { closeScope, isUnscanned, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
+
+/** What is due beyond a step is spread over as many gaps. */
+const HASTE: u32 = 8;
 
 /** As many units as it takes. */
 const ALL: u32 = u32.MAX_VALUE;
@@ -108,29 +122,44 @@ function workOf(heap: Heap): u32 {
   for (let address = heap.classes; address; ) {
     const c = changetype<CellClass>(address);
     retireRun(c);
-    // An object, and with it the handle in a scope that it may have; its slots; its block's bitmaps, for hooks and for the sweep.
-    const slots: u64 = c.type ? <u64>c.taken * changetype<CellType>(c.type).slotCount : c.isLeaf ? 0 : bytesOf(c) >> 2;
-    work += <u64>c.taken * 3 + slots + <u64>c.blockCount * ((c.cells + 31) >> 4);
+    // An object, to be marked, perhaps shaded, and looked for by the walks; its slots; the words of its block's bitmaps.
+    work += <u64>c.taken * 3 + slotsIn(c) + <u64>c.blockCount * (((c.cells + 31) >> 5) * 3 + 4);
     address = c.nextClass;
   }
   return <u32>min<u64>(work, u32.MAX_VALUE);
 }
 
+/** The most slots, weak ones included, that the objects of a class have; in those of variable length each may be one. */
+function slotsIn(c: CellClass): u64 {
+  if (!c.type) return c.isLeaf && !c.heap.variableWeak ? 0 : bytesOf(c) >> 2;
+  const type = changetype<CellType>(c.type);
+  return <u64>c.taken * (type.slotCount + type.weakCount);
+}
+
 /** The units that are due in this gap between events; 0 if there is nothing to do. Begins a cycle when it is time. */
 export function owedToMarking(heap: Heap): u32 {
   if (heap.phase == Phase.IDLE) {
-    if (heap.allocated < heap.trigger) return 0;
+    if (heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger) return 0;
     beginCycle(heap);
     if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
     return heap.stepUnits;
   }
   if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
-  if (heap.allocated >= heap.headroom) {
-    heap.overruns++;
+  const allocated = allocatedBy(heap);
+  if (allocated >= heap.headroom) {
+    if (heap.cycleBound > heap.cycleUnits + heap.stepUnits * HASTE) heap.overruns++;
     return ALL;
   }
-  const due = ((<u64>heap.cycleBound * heap.allocated) / heap.headroom) * 2;
-  return due <= heap.cycleUnits ? 0 : min(<u32>min<u64>(due - heap.cycleUnits, ALL), heap.stepUnits);
+  const scheduled = heap.headroom - (heap.headroom >> 3);
+  const due = min<u64>((<u64>heap.cycleBound * allocated) / scheduled, heap.cycleBound);
+  if (due <= heap.cycleUnits) return 0;
+  const owed = <u32>due - heap.cycleUnits;
+  return owed < heap.stepUnits ? 0 : heap.stepUnits + (owed - heap.stepUnits) / HASTE;
+}
+
+/** Has a cycle begin in idle time, where that would not be long in coming. */
+export function beginEarly(heap: Heap): void {
+  if (heap.phase == Phase.IDLE && allocatedBy(heap) >= heap.trigger >> 1) beginCycle(heap);
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
@@ -208,8 +237,8 @@ function beginSweeping(heap: Heap): void {
   heap.barrier = 0;
   heap.black = 0;
   heap.phase = Phase.SWEEP;
-  heap.floatingBytes = heap.allocated;
   for (let c = heap.classes; c; c = changetype<CellClass>(c).nextClass) beginSweep(changetype<CellClass>(c));
+  heap.floatingBytes = heap.allocated; // exactly, since all runs have been retired
   heap.walkClass = heap.classes;
   heap.walkBlock = 0;
 }
@@ -225,9 +254,12 @@ function endCycle(heap: Heap): void {
   heap.phase = Phase.IDLE;
   heap.cycles++;
   heap.lastCycleUnits = heap.cycleUnits;
+  const madeInSweep = allocatedBy(heap) - heap.floatingBytes;
   let live: u64 = 0;
   for (let c = heap.classes; c; c = changetype<CellClass>(c).nextClass) live += bytesOf(changetype<CellClass>(c));
-  heap.trigger = max(heap.minimumBytes, <u32>(live >> 1));
-  heap.allocated = 0;
+  const reached = live - min<u64>(live, heap.floatingBytes + madeInSweep);
+  heap.trigger = max(heap.minimumBytes, <u32>(heap.strategy == Strategy.MARK_SWEEP_STOP ? reached : reached / 3));
+  heap.allocated = unusedBytes(heap);
 }
+
 if (SWEEP_UNITS_LIMIT != 257) ERROR("the bound on a step's units that tests hold is that of a block's sweep");

@@ -15,8 +15,9 @@
 // When there is no memory to queue something, it is done at once as far as it goes, and what cannot be remembered in a list is
 // marked in the flags and found by a walk over all objects later. Nothing is lost.
 //
-// Pacing. An object costs two units and one for each slot, once, when it is freed, so a gap between events drains twice what the
-// objects that have been made since the last gap will cost: the backlog of a saturated program shrinks.
+// Pacing. An object costs two units and one for each slot, once, when it is freed; that is at most half as many as it has bytes.
+// A gap between events pays `stepUnits`, and an eighth of a debt that grows by a unit for each byte that is allocated: in the long
+// run twice what the objects will cost, so that the backlog of a saturated program shrinks, and no gap pays for one large object.
 
 import { Address, PAGE_SHIFT } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -24,9 +25,16 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { nextTaken, startWalk } from "./blockWalk";
 import { blockAround, blockOf, objectAround } from "./cellBlock";
-import { CellClass, freeCell } from "./cellClass";
+import { CellClass, freeCell, unusedBytes } from "./cellClass";
 import { classOf, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
-import { advanceCondemned, beginRuns, collectCycles, isTimeToRun } from "./cycleCollection";
+import {
+  advanceCondemned,
+  beginRuns,
+  collectCycles,
+  collectHeavy,
+  isTimeForHeavy,
+  isTimeToRun,
+} from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Heap } from "./heap";
 import { closeScope, Scope } from "./scope";
@@ -74,6 +82,9 @@ namespace Purpose {
 
 /** Freed objects that weak slots may refer to, from which on the slots are emptied. */
 const ZOMBIE_LIMIT: u32 = 1024;
+
+/** The debt is spread over as many gaps. */
+const HASTE: u32 = 8;
 
 /** Released candidates from which on they are looked for. */
 const STALE_LIMIT: u32 = 1024;
@@ -175,14 +186,25 @@ export function endScopeCounted(scope: Scope): void {
 
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function owedToCounting(heap: Heap): u32 {
-  const allocated = heap.allocated;
-  heap.allocated = 0;
-  if (!heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + SPARE_PAGES) return tryHeavy(heap);
-  if (!isBusy(heap)) return 0;
-  // An object of n bytes has n ÷ 4 slots at most, so that this is twice what it costs.
-  if (allocated <= heap.stepUnits) return heap.stepUnits;
-  heap.overruns++;
-  return allocated;
+  const unused = unusedBytes(heap);
+  heap.debt += heap.allocated - unused;
+  heap.allocated = unused;
+  if (isTimeForHeavy(heap)) {
+    heap.overruns++;
+    return heap.heavyLimit;
+  }
+  if (!isBusy(heap)) {
+    heap.debt = 0;
+    return 0;
+  }
+  const more = heap.debt / HASTE;
+  heap.debt -= more;
+  return heap.stepUnits + more;
+}
+
+/** Has candidates looked at in idle time, also where there are few. */
+export function runEarly(heap: Heap): void {
+  if (!heap.runLeft && !heap.candidates.isEmpty) beginRuns(heap);
 }
 
 /** True if there is work that should not wait. */
@@ -204,14 +226,6 @@ function isBusy(heap: Heap): bool {
 /** True if it pays to look for candidates that have been released. */
 function isStale(heap: Heap): bool {
   return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count;
-}
-
-/** Memory has doubled, and the candidates whose surroundings were too large may be why: they are tried without a limit. */
-function tryHeavy(heap: Heap): u32 {
-  heap.heavyPages = heap.blockPages;
-  heap.overruns++;
-  forceCounting(heap);
-  return u32.MAX_VALUE;
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
@@ -248,6 +262,8 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       heap.purgeLeft = heap.candidates.count;
     } else if (heap.runLeft) {
       done += collectCycles(heap, budget - done);
+    } else if (isTimeForHeavy(heap)) {
+      done += collectHeavy(heap, budget - done);
     } else if (isTimeToRun(heap)) {
       beginRuns(heap);
     } else {

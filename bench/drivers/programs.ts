@@ -60,6 +60,8 @@ export interface ProgramOutcome extends PlainResult {
   readonly longestMillis: number;
   /** Of `density`: the bytes from its lowest object to its highest. */
   readonly span: number;
+  /** Of `cells`: as `longestMillis`, while the array is filled. */
+  readonly fillMillis: number;
 }
 
 export interface RunOptions {
@@ -79,7 +81,8 @@ const UNITS_BYTES = 24;
 const COLLECT_AFTER = 8;
 const SEED = 9;
 const SPAN = 12;
-const PARAMETERS = 13;
+const FILL_MILLIS_BYTES = 56;
+const PARAMETERS = 16;
 /** Some programs keep words of their own behind their parameters. */
 const WORDS = 24;
 
@@ -105,6 +108,7 @@ export function prepareProgram(workbench: Workbench, job: Job, options: RunOptio
       longestUnits: words[LONGEST_UNITS]!,
       longestMillis: workbench.floats(record + LONGEST_MILLIS_BYTES, 1)[0]!,
       span: words[SPAN]!,
+      fillMillis: workbench.floats(record + FILL_MILLIS_BYTES, 1)[0]!,
       units: workbench.floats(record + UNITS_BYTES, 1)[0]!,
     };
   };

@@ -320,7 +320,7 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   $idle(): boolean {
     if (this.destroyed || this.working) return false;
-    this.memory.exports.heapOwed(this.#heap);
+    this.memory.exports.heapIdle(this.#heap);
     const units = this.#budget(this.#options.stepUnits);
     return this.#perform(units, false) >= units;
   }

@@ -63,6 +63,16 @@ describe.each(runners)("under %s", (name) => {
   );
 });
 
+test.each([...collectors, "manual"] as const)("%s gives the same in the debug module", async (name) => {
+  for (const job of jobs) {
+    if (name === "manual" && job.program === unfreeable) continue;
+    const workbench = await createWorkbench(name, true, tight);
+    const { checksum, made } = prepareProgram(workbench, job)();
+    expect({ program: job.program, checksum, made }).toEqual({ program: job.program, ...runPlainly(job) });
+    workbench.dispose();
+  }
+});
+
 test.each(collectors)("%s has worked meanwhile", async (name) => {
   const workbench = await createWorkbench(name, false, tight);
   const { steps, units } = prepareProgram(workbench, jobs.find(({ program }) => program === "requests")!)();

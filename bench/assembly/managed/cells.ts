@@ -19,10 +19,14 @@ export function cells(record: Cells): f64 {
   array = new StaticArray<Cell | null>(length);
   endEvent(record, 1);
   for (let index: u32 = 0; index < length; index++) {
-    unchecked((array![index] = new Cell(index)));
+    const started = timed ? now() : 0;
+    const cell = new Cell(index);
+    if (timed) record.noteTime(now() - started);
+    unchecked((array![index] = cell));
     if (index % FILL == FILL - 1) endEvent(record, FILL);
   }
   endEvent(record, length % FILL);
+  record.fillMillis = record.longestMillis;
   let random = record.seed;
   let checksum: f64 = 0;
   let shortest: f64 = Infinity;

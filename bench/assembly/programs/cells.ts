@@ -38,13 +38,16 @@ export function cells<S>(heap: S, record: Cells): f64 {
   if (!array || !heap.push(scope, array)) return NaN;
   record.endEvent<S>(heap, 1);
   for (let index: u32 = 0; index < length; index++) {
+    const started = timed ? now() : 0;
     const cell = heap.allocate(type);
+    if (timed) record.noteTime(now() - started);
     if (!cell) return NaN;
     store<u32>(cell, index, VALUE);
     heap.store(array, ELEMENTS + (index << 2), cell);
     if (index % FILL == FILL - 1) record.endEvent<S>(heap, FILL);
   }
   record.endEvent<S>(heap, length % FILL);
+  record.fillMillis = record.longestMillis;
   let random = record.seed;
   let checksum: f64 = 0;
   let shortest: f64 = Infinity;

@@ -51,6 +51,8 @@ export class Program {
   secondType: usize;
   /** What `density` finds: the bytes from its lowest object to its highest. */
   span: u32;
+  /** Of `cells`: the longest time that the heap took at once while the array was filled. */
+  fillMillis: f64;
 
   clear(): void {
     this.steps = 0;
