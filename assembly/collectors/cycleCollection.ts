@@ -13,8 +13,9 @@
 //
 // A run visits what its budget allows, but some thousands at least, so that a cycle of some thousand objects is found whatever the
 // steps. When it comes to the limit, or memory is out, it adds back exactly what it has subtracted, and the next run takes half as
-// many candidates. One whose surroundings are too large by themselves is set aside as heavy. The heavy ones are tried together when
-// memory has doubled, with a limit that grows fourfold each time it is not enough; or without any, if that is asked for.
+// many candidates. One whose surroundings are too large by themselves is set aside as heavy, and with it the candidates that it has
+// reached, which are likely to come to as much. The heavy ones are tried together when memory has doubled, with a limit that grows
+// fourfold each time it is not enough; or without any, if that is asked for.
 
 import { Address } from "../memory/alignment";
 import { countStep } from "../memory/work";
@@ -93,6 +94,7 @@ export function collectCycles(heap: Heap, budget: u32): u32 {
   if (heap.undone && !heap.starved) {
     heap.batch = max(1, min(heap.batch, roots) >> 1);
     heap.threshold = min(heap.threshold << 1, THRESHOLD_LIMIT);
+    if (roots == 1) heap.failedLimit = max(heap.failedLimit, limit);
   }
   // What was given back to be tried again is still to be looked at.
   heap.runLeft -= min(heap.runLeft, before - heap.candidates.count);
@@ -122,6 +124,7 @@ function limitFor(budget: u32): u32 {
 function runOver(heap: Heap, roots: u32, limit: u32, list: WordStack): u32 {
   let done: u32 = heap.rootUnits;
   heap.undone = 0;
+  heap.roots = roots;
   if (roots == 0) return done;
   done += subtract(heap, limit);
   const visited = heap.visited.count;
@@ -157,12 +160,16 @@ function takeRoots(heap: Heap, list: WordStack, limit: u32): u32 {
       setCount(object, word & ~Flag.BUFFERED); // it has no references left, and a walk has still to find it
       continue;
     }
+    if (word & Flag.HEAVY && limit <= heap.failedLimit && list != heap.heavy) {
+      if (!heap.heavy.push(object)) forsake(heap, object);
+      continue;
+    }
     if (!heap.visited.push(object)) {
       list.push(object); // there is room: it has just come from there
       if (roots == 0) starve(heap);
       break;
     }
-    setCount(object, word | Flag.VISITED);
+    setCount(object, (word & ~Flag.HEAVY) | Flag.VISITED);
     roots++;
   }
   heap.rootUnits = units + 1;
@@ -215,11 +222,13 @@ function starve(heap: Heap): void {
 function undo(heap: Heap, last: Address, end: u32): void {
   const walk = heap.walk;
   heap.undone = 1;
+  const isAlone = heap.roots == 1 && !heap.starved;
   walk.start(heap.visited);
   let isBefore = true;
   for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
     const object = load<Address>(place);
-    setCount(object, countOf(object) & ~Flag.VISITED);
+    const word = countOf(object) & ~Flag.VISITED;
+    setCount(object, isAlone && word & Flag.BUFFERED ? word | Flag.HEAVY : word);
     if (!isBefore) continue;
     const type = typeOf(object);
     isBefore = object != last;
@@ -245,13 +254,18 @@ function giveRootsBack(heap: Heap, roots: u32, list: WordStack): void {
     countStep();
     const object = load<Address>(walk.next(heap.visited));
     if (list.push(object)) continue;
-    setCount(object, countOf(object) & ~Flag.BUFFERED);
-    // Found again at once, it would come here again.
-    const lost = heap.lost;
-    lose(heap, object);
-    if (lost != Lost.SOUGHT) heap.lost = Lost.WAITING;
+    forsake(heap, object);
   }
   heap.visited.clear();
+}
+
+/** There is no memory to keep a candidate. */
+function forsake(heap: Heap, object: Address): void {
+  setCount(object, countOf(object) & ~Flag.BUFFERED);
+  // Found again at once, it would come here again.
+  const lost = heap.lost;
+  lose(heap, object);
+  if (lost != Lost.SOUGHT) heap.lost = Lost.WAITING;
 }
 
 /** Phase 2. Returns the units done. */

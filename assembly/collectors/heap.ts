@@ -134,8 +134,9 @@ export class Heap {
   condemnedIndex: u32;
   /** The one whose references are let go of. */
   condemnedObject: Address;
-  /** What the last run came to: the units spent on taking candidates, and whether it has taken everything back. */
+  /** What the last run came to: the units spent on taking candidates, how many, and whether it has taken everything back. */
   rootUnits: u32;
+  roots: u32;
   undone: u32;
   /** Objects, and their bytes, that have ended and whose cells are not free yet; those of them that are still candidates. */
   deadObjects: u32;
@@ -148,6 +149,8 @@ export class Heap {
   runPages: u32;
   /** The pages of all blocks when heavy candidates were last tried. */
   heavyPages: u32;
+  /** The largest limit that a run from a single root has come to. */
+  failedLimit: u32;
   /** The budget of the next run over heavy candidates. */
   heavyLimit: u32;
   /** Units that are due for what has been allocated, and not paid yet. */
@@ -164,7 +167,5 @@ export class Heap {
   batch: u32;
   /** 1 from `beginCycle` until there is nothing left to do. */
   forced: u32;
-  /** Objects that cannot be collected because of a count that has reached its limit. */
-  saturated: u32;
 }
 export const HEAP_BYTES: u32 = offsetof<Heap>();

@@ -3,7 +3,7 @@
 //   count word, before each object   ┌──────────────┬───────┐
 //                                    │ count        │ flags │
 //                                    └──────────────┴───────┘
-//                                     31           8 7     0
+//                                     31           9 8     0
 //
 // Slots and handles count. A store adds to the new object at once and queues the old one (Deutsch and Bobrow, "An efficient,
 // incremental, automatic garbage collector", 1976, defer as well; here only decrements are), so that nothing is freed during an
@@ -40,9 +40,9 @@ import { Heap } from "./heap";
 import { closeScope, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
 
-export const COUNT_ONE: u32 = 256;
+export const COUNT_ONE: u32 = 512;
 /** Counts from here on do not change. */
-export const SATURATED: u32 = 0xffff_ff00;
+export const SATURATED: u32 = 0xffff_fe00;
 
 export namespace Flag {
   /** In the list of candidates, or of heavy ones. */
@@ -61,6 +61,8 @@ export namespace Flag {
   export const LOST: u32 = 64;
   /** Its hook has run. */
   export const HOOKED: u32 = 128;
+  /** Reached, as a candidate, by a run from a single root that came to its limit: so it is not worth a run of its own. */
+  export const HEAVY: u32 = 256;
 }
 const FLAGS: u32 = COUNT_ONE - 1;
 
@@ -107,7 +109,6 @@ export function retain(heap: Heap, object: Address): void {
   const word = countOf(object);
   if (word >= SATURATED) return;
   setCount(object, word + COUNT_ONE);
-  if (word + COUNT_ONE >= SATURATED) heap.saturated++;
 }
 
 /** Queues the end of a reference. Without memory for that it is counted at once, but nothing is freed before a walk finds the object. */
@@ -225,7 +226,7 @@ function isBusy(heap: Heap): bool {
 
 /** True if it pays to look for candidates that have been released. */
 function isStale(heap: Heap): bool {
-  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count;
+  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count + heap.heavy.count;
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
@@ -259,6 +260,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       purgeOne(heap);
       done++;
     } else if (isStale(heap)) {
+      heap.candidates.absorb(heap.heavy);
       heap.purgeLeft = heap.candidates.count;
     } else if (heap.runLeft) {
       done += collectCycles(heap, budget - done);
@@ -396,7 +398,7 @@ export function finishRelease(heap: Heap, object: Address): void {
 export function dropBuffered(heap: Heap, object: Address): void {
   const word = countOf(object) & ~Flag.BUFFERED;
   setCount(object, word);
-  if (heap.stale) heap.stale--; // an estimate: heavy candidates are not purged
+  if (heap.stale) heap.stale--; // an estimate
   if (word & Flag.WEAKLY) keepZombie(heap, object);
   else free(heap, object);
 }
