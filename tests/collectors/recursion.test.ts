@@ -27,17 +27,28 @@ function closing(text: string, from: number): number {
 
 /**
  * Which functions and methods call which, by their names: `name` for a function, `Class.name` for a method. A call through
- * an object may be to any class that has such a member, except through `this`; accessors are called without brackets.
+ * an object of which no class is told may be to any that has such a member; accessors are called without brackets.
  */
 function callGraph(sources: readonly string[]): Map<string, Set<string>> {
   const accessors = new Set<string>();
-  const bodies: { readonly name: string; readonly owner: string | undefined; readonly body: string }[] = [];
+  const bases = new Map<string, string | undefined>();
+  const fields = new Map<string, Set<string>>();
+  const bodies: {
+    readonly name: string;
+    readonly owner: string | undefined;
+    readonly parameters: string;
+    readonly body: string;
+  }[] = [];
   for (const source of sources) {
     const text = bare(source);
     const classes: { readonly name: string; readonly from: number; readonly to: number }[] = [];
-    for (const match of text.matchAll(/\bclass\s+(\w+)[^{]*\{/g)) {
+    for (const match of text.matchAll(/\bclass\s+(\w+)(?:\s+extends\s+(\w+))?[^{]*\{/g)) {
       const from = match.index + match[0].length - 1;
       classes.push({ name: match[1]!, from, to: closing(text, from) });
+      bases.set(match[1]!, match[2]);
+    }
+    for (const [, field, type] of text.matchAll(/^\s+(\w+): (\w+);$/gm)) {
+      fields.set(field!, (fields.get(field!) ?? new Set()).add(type!));
     }
     const declaration = /(?:\b(?:function|get|set)\s+|(?<![.\w]))(\w+)\s*(?:<[^>()]*>)?\(/g;
     for (const match of text.matchAll(declaration)) {
@@ -53,6 +64,7 @@ function callGraph(sources: readonly string[]): Map<string, Set<string>> {
       bodies.push({
         name: owner === undefined ? name : `${owner}.${name}`,
         owner,
+        parameters: text.slice(match.index, end),
         body: text.slice(from, closing(text, from)),
       });
     }
@@ -60,17 +72,27 @@ function callGraph(sources: readonly string[]): Map<string, Set<string>> {
   const names = new Set(bodies.map(({ name }) => name));
   const members = (name: string, isCall: boolean) =>
     [...names].filter((each) => each.endsWith(`.${name}`) && accessors.has(each) !== isCall);
+  /** The member of a class, or of one that it extends. */
+  const memberOf = (type: string | undefined, name: string): string | undefined => {
+    for (let each = type; each !== undefined; each = bases.get(each))
+      if (names.has(`${each}.${name}`)) return `${each}.${name}`;
+    return undefined;
+  };
+  /** The class of a name in a function, if it is told there, or by the only field of that name. */
+  const typeOf = (name: string, parameters: string, body: string): string | undefined => {
+    const told = new RegExp(`\\b${name}\\s*(?::\\s*(\\w+)|=\\s*changetype<(\\w+)>)`).exec(`${parameters}\n${body}`);
+    const known = fields.get(name);
+    return told?.[1] ?? told?.[2] ?? (known?.size === 1 ? [...known][0] : undefined);
+  };
   const calls = new Map<string, Set<string>>();
-  for (const { name, owner, body } of bodies) {
+  for (const { name, owner, parameters, body } of bodies) {
     const callees = calls.get(name) ?? new Set();
     calls.set(name, callees);
-    for (const [, before, callee, bracket] of body.matchAll(
-      /(?:\b(this)\s*)?\.\s*(\w+)\b\s*(?:<[\w\s,.<>]*>)?(\()?/g,
-    )) {
+    for (const [, before, callee, bracket] of body.matchAll(/(?<=(\w*)\s*)\.\s*(\w+)\b\s*(?:<[\w\s,.<>]*>)?(\()?/g)) {
       const found = members(callee!, bracket !== undefined);
-      const own = `${owner}.${callee}`;
-      // A class that extends another may have it from there.
-      for (const each of before !== undefined && found.includes(own) ? [own] : found) callees.add(each);
+      const type = before === "this" ? owner : before ? typeOf(before, parameters, body) : undefined;
+      const known = memberOf(type, callee!);
+      for (const each of known !== undefined && found.includes(known) ? [known] : found) callees.add(each);
     }
     for (const [, callee] of body.matchAll(/(?<![.\w])(\w+)\s*(?:<[\w\s,.<>]*>)?\(/g)) {
       if (names.has(callee!)) callees.add(callee!);
@@ -108,6 +130,14 @@ describe("the check for recursion", () => {
       "function two(): u32 { while (other()) { return one(); } } function other(): bool { return false; }",
     ]);
     expect(recursions(calls)).toEqual(["direct → direct", "one → two → one", "two → one → two"]);
+  });
+
+  test("finds what calls itself through another object, and tells classes apart by what is declared", () => {
+    const calls = callGraph([
+      `class Cell { next: Cell; walk(): void { this.next.walk(); } free(): void {} }
+       class Heap { take(type: Cell): void { type.free(); } free(): void { this.take(x); } other(): void { y.other(); } }`,
+    ]);
+    expect(recursions(calls)).toEqual(["Cell.walk → Cell.walk", "Heap.other → Heap.other"]);
   });
 
   test("finds methods and accessors, generic ones too, and tells classes apart by `this`", () => {
