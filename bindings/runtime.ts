@@ -87,6 +87,7 @@ const OWNERS = [
   "heapSpans",
   "heapAreas",
   "collected",
+  "timers",
 ] as const;
 
 /** Who owns pages. */

@@ -11,7 +11,8 @@ export type LeakKind =
   | "byteHeap"
   | "block"
   | "framePool"
-  | "frame";
+  | "frame"
+  | "timers";
 
 /** Memory of one kind, made in one place of the program. */
 export interface Leak {

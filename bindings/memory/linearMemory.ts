@@ -203,6 +203,8 @@ export class LinearMemory {
         );
       case Status.POOL_FULL:
         return new LimitExceededError(`${operation}: all ${requested} cells of the pool are in use, or retired`);
+      case Status.WHEEL_FULL:
+        return new LimitExceededError(`${operation}: ${requested} timers are armed, and there can be no more`);
       case Status.DESTROY_HOOK:
         return new InvalidArgumentError(
           `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,

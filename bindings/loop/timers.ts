@@ -1,0 +1,574 @@
+import { checkInteger, describe } from "../arguments.js";
+import { CorruptionError, DisposedError, InvalidArgumentError, LimitExceededError, LoopStateError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import { type Address, PAGE_SIZE } from "../memory/module.js";
+import type { Runtime } from "../runtime.js";
+import { type Alarm, alarmOf } from "./alarm.js";
+import { causedBy } from "./cause.js";
+import { type Host, platformHost } from "./host.js";
+import { assertFunction, assertObject } from "./options.js";
+import { isThenable, whenSettled } from "./thenable.js";
+import {
+  assertDelay,
+  assertDrift,
+  assertTarget,
+  type Drift,
+  PeriodicTimer,
+  Timer,
+  type TimerOwner,
+  type TimerTarget,
+} from "./timer.js";
+import { SEGMENT_MASK, SEGMENT_SHIFT, SLOTS, TICK_LIMIT, VIOLATIONS, verifyWheel, Wheel } from "./timingWheel.js";
+
+/** Options of {@link createTimers}; all may be left out. */
+export interface TimersOptions {
+  /** Clock and timer; those of the platform if not given. */
+  readonly host?: Host;
+  /**
+   * Told of what a timer's function throws, or the promise that it returns rejects with; and of a payload that a full
+   * queue has refused. The others fire all the same. Without it, or if it throws itself, the error becomes one that nobody
+   * has caught, in a task of its own, as that of a function given to `setTimeout` does.
+   */
+  readonly onError?: (error: unknown) => unknown;
+  /**
+   * Called when something is due, in place of {@link Timers.run}, which is then for the caller to do, soon: how a loop
+   * has timers fire in its turns.
+   */
+  readonly onDue?: () => void;
+}
+
+/** Options of `timers.every()`. */
+export interface PeriodicOptions<Payload> {
+  /** What it does when it is late; `"skip"` if not given. */
+  readonly drift?: Drift;
+  /** What its target is given each time. */
+  readonly payload?: Payload;
+}
+
+/** What names a timer that `timers.arm()` has armed: a number, good for one firing and never used again. */
+export type TimerId = number;
+
+/** The figures of timers. */
+export interface TimersStatistics {
+  /** Armed now, and the most that ever were at once. */
+  readonly armed: number;
+  readonly highWater: number;
+  /** How often a timer was armed, has fired, and was cancelled; a restart of an armed timer counts as both. */
+  readonly arms: number;
+  readonly fired: number;
+  readonly cancelled: number;
+  /** Periods that periodic timers have left out because they were late. */
+  readonly skipped: number;
+  /** Errors that `onError` was told of. */
+  readonly failed: number;
+  /** Taken from the page heap, in bytes. */
+  readonly bytes: number;
+}
+
+/** What a run fires at the most if it is not told. */
+const RUN_LIMIT = 4096;
+const COUNT_LIMIT = 2 ** 30;
+
+/** Stops and timers that sink in one run at the most: less than half a millisecond. */
+const RUN_WORK = 16_384;
+
+/** A reading of the clock, which costs as much as arming, serves up to this many arms of one stretch of code. */
+const ARMS_A_READING = 64;
+
+/** What each armed slot has: a timer, or the bare target of an id. */
+type Entry = Timer | TimerTarget<never>;
+
+/**
+ * Timers in a hierarchical timing wheel in linear memory: any number of them, on one timer of the host.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `after`, `every`, `arm`, `restart`, `cancel` | O(1) |
+ * | firing | O(1) a timer; it moves at most 7 times before that, ahead of its time |
+ * | idle time, also of years | O(1): only what is due, or begins, is looked at |
+ * | `nextDue` | O(1): at most some hundred steps |
+ * | memory | 24 bytes a timer, and a word of the JavaScript heap for its target; kept until {@link dispose} |
+ *
+ * Delays are in milliseconds, fractions welcome, from 0 to 2^47 − 1 (4,460 years). A timer never fires before its delay
+ * has passed on the host's clock, and is due in the millisecond after that; those that are due in the same one fire in the
+ * order in which they were armed. What is armed while timers fire waits for the next turn, with a delay of 0 too.
+ *
+ * The delay counts from when the clock was read: at the first arm of a stretch of synchronous code (a callback, what runs
+ * between two awaits), and again after every 64th. Code that computes for long and then arms another should know that.
+ *
+ * Without a loop they run themselves: the host's timer calls {@link run}. Armed timers keep the process alive unless all
+ * are `unref`'d.
+ *
+ * @example
+ * using timers = createTimers(runtime);
+ * const hello = timers.after(100, () => console.log("hello"));
+ * const tick = timers.every(16.7, (frame) => frame.draw(), { payload: frame, drift: "skip" });
+ * timers.after(500, depth, message); // posts to a kind
+ * hello.cancel();
+ */
+export class Timers implements TimerOwner {
+  readonly $memory: LinearMemory;
+  readonly #host: Host;
+  readonly #onError: TimersOptions["onError"];
+  readonly #onDue: TimersOptions["onDue"];
+  readonly #alarm: Alarm;
+  readonly #forgetMemory: () => void;
+  /** 0 once disposed. */
+  #wheel: Address;
+  /** By slot, in chunks of the wheel's segments, so that none is ever copied as it grows. */
+  readonly #entries: (Entry | undefined)[][] = [];
+  /** The payloads of ids, likewise; a chunk only where there is one. */
+  readonly #payloads: (unknown[] | undefined)[] = [];
+
+  /** The host's clock when the wheel was at tick 0. */
+  readonly #origin: number;
+  /** The last reading of the clock, from the origin on, and how many more arms it is good for. */
+  #time = 0;
+  #freshFor = 0;
+  /** Whether the present stretch of code has something to do at its end. */
+  #isSettling = false;
+  #isRunning = false;
+  #isHopping = false;
+  /** Armed timers that keep the process alive. */
+  #holds = 0;
+  #skipped = 0;
+  #failed = 0;
+
+  /** Use {@link createTimers}. */
+  constructor(memory: LinearMemory, options: TimersOptions = {}) {
+    memory.assertUsable("timers");
+    verifyWheel(memory.exports);
+    const { host = platformHost(), onError, onDue } = checkOptions(options);
+    this.$memory = memory;
+    this.#host = host;
+    this.#onError = onError;
+    this.#onDue = onDue;
+    this.#origin = host.now();
+    const wheel = memory.exports.createWheel() >>> 0;
+    if (wheel === 0) throw memory.failure("making timers");
+    this.#wheel = wheel;
+    const { alarm, forget } = alarmOf(memory, host);
+    this.#alarm = alarm;
+    this.#forgetMemory = forget;
+    memory.sites?.register(this, "timers", (own) => bytesOf(own, wheel));
+  }
+
+  /**
+   * Arms a new timer.
+   *
+   * @param milliseconds from now, 0 to 2^47 − 1
+   * @param target a function, or a kind, a baton, or anything else with a `post`
+   * @param payload what it is called with, or what is posted
+   * @throws {InvalidArgumentError} if delay or target are none; as with all that follow, nothing has changed
+   * @throws {OutOfMemoryError} or {SealedError} if there is no memory for it
+   * @throws {LimitExceededError} if 8 million are armed
+   * @throws {DisposedError} if the timers, or their runtime, have been disposed
+   */
+  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
+    assertDelay(milliseconds);
+    assertTarget(target);
+    const time = this.$clock("after") + milliseconds;
+    const timer = new Timer(this, milliseconds, target, payload);
+    this.$arm(timer, time);
+    return timer;
+  }
+
+  /**
+   * Arms a new timer that fires after each period, until it is cancelled.
+   *
+   * @param milliseconds the period, fractions included, 1 to 2^47 − 1
+   * @throws as {@link after}
+   */
+  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options: PeriodicOptions<Payload> = {}): Timer {
+    assertDelay(milliseconds, 1);
+    assertTarget(target);
+    assertObject("options", options);
+    const { drift = "skip", payload } = options;
+    assertDrift(drift);
+    this.#open("every");
+    const timer = new PeriodicTimer(this, milliseconds, target, payload, drift);
+    timer.restart();
+    return timer;
+  }
+
+  /**
+   * As {@link after}, without a {@link Timer}: for great numbers of timers of which each is to take few bytes.
+   *
+   * @returns a number that names it: a double, which may lie in a `Float64Array` or a field of `f64`
+   * @throws as {@link after}
+   */
+  arm<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): TimerId {
+    assertDelay(milliseconds);
+    assertTarget(target);
+    const slot = this.#take(target, this.$clock("arm") + milliseconds);
+    if (payload !== undefined) this.#keep(slot, payload);
+    this.#holds++;
+    return this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]! * SLOTS + slot;
+  }
+
+  /** Cancels a timer by the id that {@link arm} gave. Returns false if it has fired or been cancelled, or is none. O(1) */
+  cancel(id: TimerId): boolean {
+    if (this.#wheel === 0 || !Number.isSafeInteger(id) || id < 0) return false;
+    const generation = Math.floor(id / SLOTS);
+    const slot = id - generation * SLOTS;
+    // That of a `Timer` is no id, even if somebody has guessed the number.
+    if (this.#entries[slot >>> SEGMENT_SHIFT]?.[slot & SEGMENT_MASK] instanceof Timer) return false;
+    if (this.$memory.exports.cancelTimer(this.#wheel, slot, generation) === 0) return false;
+    this.#clear(slot);
+    this.#letGo();
+    return true;
+  }
+
+  /**
+   * Fires what is due, in the order of due times, ties in arm order. What its callbacks arm is for the next run.
+   *
+   * @param now the host's clock, if it has just been read. A clock that goes backwards stands still
+   * @param limit fires no more than this many
+   * @returns true if more is due already: call it again, after others have had their turn
+   * @throws {LoopStateError} inside a timer's callback
+   * @throws {DisposedError} if the timers, or their runtime, have been disposed
+   */
+  run(now: number = this.#host.now(), limit: number = RUN_LIMIT): boolean {
+    const wheel = this.#open("run");
+    if (this.#isRunning) throw new LoopStateError("run: a timer's callback cannot run the timers that are calling it");
+    if (limit !== RUN_LIMIT) checkInteger("the limit of a run", limit, 1, COUNT_LIMIT);
+    if (Number.isNaN(now)) throw new InvalidArgumentError("run: the time is not a number");
+    const { exports } = this.$memory;
+    const time = this.#pass(now);
+    this.#isRunning = true;
+    exports.advanceWheel(wheel, Math.floor(time), RUN_WORK);
+    for (let left = limit; left > 0 && !this.$disposed; left--) {
+      const slot = exports.takeTimer(wheel) - 1;
+      if (slot < 0) break;
+      this.#fire(slot, time);
+    }
+    this.#isRunning = false;
+    this.#freshFor = 0;
+    if (this.$disposed) return false;
+    const wake = this.#wake();
+    this.#schedule(wake, true);
+    return wake <= time;
+  }
+
+  /**
+   * When a run has something to do next, on the host's clock: when the next timer is due, or, where very many are due later
+   * in one stretch of time, some time before that. Infinity if nothing is armed.
+   */
+  get nextDue(): number {
+    this.#open("nextDue");
+    return this.#origin + this.#wake();
+  }
+
+  /** The figures of now. O(1) */
+  stats(): TimersStatistics {
+    const wheel = this.#open("stats");
+    const { f64, u32 } = this.$memory;
+    return {
+      armed: u32[(wheel + Wheel.ARMED) >>> 2]!,
+      highWater: u32[(wheel + Wheel.HIGH_WATER) >>> 2]!,
+      arms: f64[(wheel + Wheel.ARMS) >>> 3]!,
+      fired: f64[(wheel + Wheel.FIRED) >>> 3]!,
+      cancelled: f64[(wheel + Wheel.CANCELLED) >>> 3]!,
+      skipped: this.#skipped,
+      failed: this.#failed,
+      bytes: bytesOf(this.$memory, wheel),
+    };
+  }
+
+  /**
+   * Checks every invariant of the wheel. O(n)
+   *
+   * @throws {CorruptionError} naming the first violation
+   */
+  validate(): void {
+    const wheel = this.#open("validate");
+    const violation = this.$memory.exports.validateWheel(wheel);
+    if (violation !== 0) throw new CorruptionError(`the timing wheel at ${wheel} is corrupt: ${VIOLATIONS[violation]}`);
+  }
+
+  /** Cancels all timers, lets go of the host's, and gives all memory back. A second call does nothing. */
+  dispose(): void {
+    if (this.#wheel === 0) return;
+    const { $memory: memory } = this;
+    if (!memory.disposed) {
+      memory.recover(); // the host may have grown memory
+      memory.exports.destroyWheel(this.#wheel);
+      memory.sites?.unregister(this);
+    }
+    this.#wheel = 0;
+    this.#alarm.clear();
+    this.#forgetMemory();
+    this.#entries.length = 0;
+    this.#payloads.length = 0;
+  }
+
+  /** As {@link dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** True once they, or their runtime, have been disposed. */
+  get disposed(): boolean {
+    return this.$disposed;
+  }
+
+  // ── what a timer asks for ─────────────────────────────────────────────────────────────────────────────────────────
+
+  get $disposed(): boolean {
+    return this.#wheel === 0 || this.$memory.disposed;
+  }
+
+  $arm(timer: Timer, time: number): void {
+    const slot = timer.$slot;
+    if (slot >= 0) {
+      const moved = this.$memory.exports.moveTimer(this.#wheel, slot, timer.$generation, Math.ceil(time));
+      if (moved === 0) throw this.$memory.failure("arming a timer");
+      return;
+    }
+    timer.$slot = this.#take(timer, time);
+    timer.$generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
+    if (timer.$keepsAlive) this.#holds++;
+  }
+
+  $cancel(timer: Timer): boolean {
+    const slot = timer.$slot;
+    if (slot < 0 || this.#wheel === 0) return false;
+    timer.$slot = -1;
+    if (this.$memory.exports.cancelTimer(this.#wheel, slot, timer.$generation) === 0) return false;
+    this.#entries[slot >>> SEGMENT_SHIFT]![slot & SEGMENT_MASK] = undefined;
+    if (timer.$keepsAlive) this.#letGo();
+    return true;
+  }
+
+  $hold(timer: Timer, keepsAlive: boolean): void {
+    if (timer.$keepsAlive === keepsAlive) return;
+    timer.$keepsAlive = keepsAlive;
+    if (!timer.armed) return;
+    this.#holds += keepsAlive ? 1 : -1;
+    this.#settleSoon();
+  }
+
+  $skip(missed: number): void {
+    this.#skipped += missed;
+  }
+
+  $clock(operation: string): number {
+    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) {
+      this.#freshFor--;
+      return this.#time;
+    }
+    return this.#readClock(operation);
+  }
+
+  #readClock(operation: string): number {
+    this.#open(operation);
+    this.#pass(this.#host.now());
+    this.#freshFor = ARMS_A_READING - 1;
+    this.#settleSoon();
+    return this.#time;
+  }
+
+  $deliver(target: TimerTarget<never>, payload: unknown): void {
+    this.#freshFor = 0; // a callback is a stretch of code of its own
+    try {
+      const answer = typeof target === "function" ? target(payload as never) : target.post(payload as never);
+      if (typeof target !== "function" && answer === "rejected") {
+        throw new LimitExceededError("a timer has posted to a full queue, which has refused what it posted");
+      }
+      if (isThenable(answer)) whenSettled(answer, nothing, (error) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes a slot for what is due at `time`. */
+  #take(entry: Entry, time: number): number {
+    const memory = this.$memory;
+    const slot = memory.exports.armTimer(this.#wheel, Math.ceil(time)) - 1;
+    if (slot < 0) throw memory.failure("arming a timer");
+    if (memory.u32.length === 0) memory.recover(); // a host has grown memory
+    const chunk = this.#entries[slot >>> SEGMENT_SHIFT] ?? this.#addChunk(slot);
+    chunk[slot & SEGMENT_MASK] = entry;
+    return slot;
+  }
+
+  #addChunk(slot: number): (Entry | undefined)[] {
+    const number = slot >>> SEGMENT_SHIFT;
+    const chunk = newChunk<Entry | undefined>(number);
+    this.#entries[number] = chunk;
+    return chunk;
+  }
+
+  #keep(slot: number, payload: unknown): void {
+    const chunk = slot >>> SEGMENT_SHIFT;
+    this.#payloads[chunk] ??= newChunk(chunk);
+    this.#payloads[chunk][slot & SEGMENT_MASK] = payload;
+  }
+
+  /** Forgets what an id's slot had. */
+  #clear(slot: number): void {
+    this.#entries[slot >>> SEGMENT_SHIFT]![slot & SEGMENT_MASK] = undefined;
+    const payloads = this.#payloads[slot >>> SEGMENT_SHIFT];
+    if (payloads !== undefined) payloads[slot & SEGMENT_MASK] = undefined;
+  }
+
+  #fire(slot: number, now: number): void {
+    const chunk = slot >>> SEGMENT_SHIFT;
+    const index = slot & SEGMENT_MASK;
+    const entry = this.#entries[chunk]![index]!;
+    if (entry instanceof Timer) {
+      this.#entries[chunk]![index] = undefined;
+      entry.$slot = -1;
+      if (entry.$keepsAlive) this.#holds--;
+      try {
+        entry.$fire(now);
+      } catch (error) {
+        this.#fail(error); // a periodic timer that found no memory
+      }
+      return;
+    }
+    const payload = this.#payloads[chunk]?.[index];
+    this.#clear(slot);
+    this.#holds--;
+    this.$deliver(entry, payload);
+  }
+
+  #fail(error: unknown): void {
+    this.#failed++;
+    if (this.#onError === undefined) {
+      this.#throwLater(error);
+      return;
+    }
+    try {
+      const answer = this.#onError(error);
+      if (isThenable(answer)) whenSettled(answer, nothing, (fault) => this.#throwLater(causedBy(fault, error)));
+    } catch (fault) {
+      this.#throwLater(causedBy(fault, error));
+    }
+  }
+
+  #throwLater(error: unknown): void {
+    this.#host.hop(() => {
+      throw error;
+    });
+  }
+
+  /** Takes a reading of the clock. Returns it, from the origin on. */
+  #pass(now: number): number {
+    const time = Math.min(now - this.#origin, TICK_LIMIT);
+    if (time > this.#time) this.#time = time;
+    return this.#time;
+  }
+
+  /** The tick at which a run has something to do. */
+  #wake(): number {
+    this.$memory.exports.nextWake(this.#wheel);
+    this.$memory.recover(); // a callback may have had the host grow memory
+    return this.$memory.f64[(this.#wheel + Wheel.WAKE) >>> 3]!;
+  }
+
+  #letGo(): void {
+    if (--this.#holds === 0) this.#settleSoon();
+  }
+
+  /** Sees to the host's timer when the present stretch of code is over: most of what it arms it may cancel as well. */
+  #settleSoon(): void {
+    if (this.#isSettling || this.#isRunning) return;
+    this.#isSettling = true;
+    RESOLVED.then(this.#settle);
+  }
+
+  readonly #settle = (): void => {
+    this.#isSettling = false;
+    this.#freshFor = 0;
+    if (!this.$disposed && !this.#isRunning) this.#schedule(this.#wake(), false);
+  };
+
+  /**
+   * Sets the host's timer for `wake`.
+   *
+   * @param isRun true at the end of a run: whoever runs us is told by its answer that more is due
+   */
+  #schedule(wake: number, isRun: boolean): void {
+    if (wake === Number.POSITIVE_INFINITY) {
+      this.#alarm.clear();
+      return;
+    }
+    const now = this.#pass(this.#host.now());
+    if (wake > now || this.#holds === 0) {
+      this.#alarm.set(now, wake, this.#holds > 0, this.#ring);
+    } else if (this.#onDue !== undefined) {
+      if (!isRun) this.#onDue();
+    } else if (!this.#isHopping) {
+      this.#isHopping = true;
+      this.#host.hop(this.#land);
+    }
+  }
+
+  readonly #ring = (): void => {
+    if (this.$disposed) return;
+    if (this.#onDue === undefined) this.run();
+    else this.#onDue();
+  };
+
+  readonly #land = (): void => {
+    this.#isHopping = false;
+    this.#ring();
+  };
+
+  #open(operation: string): Address {
+    // Views of length 0: the runtime has been disposed, or a host has grown memory behind our back.
+    if (this.#wheel === 0 || this.$memory.u32.length === 0) this.#assertUsable(operation);
+    return this.#wheel;
+  }
+
+  #assertUsable(operation: string): void {
+    this.$memory.assertUsable(operation);
+    if (this.#wheel === 0) throw new DisposedError(`${operation}: the timers have been disposed`);
+  }
+}
+
+const RESOLVED = Promise.resolve();
+
+function nothing(): void {}
+
+/** The first chunk grows, as most programs need little of it; the others have the size that they will come to. */
+function newChunk<Value>(number: number): Value[] {
+  return number === 0 ? [] : new Array<Value>(SEGMENT_MASK + 1);
+}
+
+/** The bytes of the wheel at `address`. */
+function bytesOf({ u32 }: LinearMemory, address: Address): number {
+  return u32[(address + Wheel.PAGES) >>> 2]! * PAGE_SIZE;
+}
+
+function checkOptions(options: TimersOptions): TimersOptions {
+  assertObject("options", options);
+  const { host, onError, onDue } = options;
+  if (onError !== undefined) assertFunction("onError", onError);
+  if (onDue !== undefined) assertFunction("onDue", onDue);
+  if (host !== undefined) {
+    assertObject("host", host);
+    for (const name of ["now", "hop", "after"] as const) assertFunction(`host.${name}`, host[name]);
+  }
+  return options;
+}
+
+/**
+ * Makes timers that need no loop: the host's timer runs them.
+ *
+ * @throws {InvalidArgumentError} if the runtime is none, or an option is no function
+ * @throws {OutOfMemoryError}, {SealedError} or {DisposedError}
+ *
+ * @example
+ * using timers = createTimers(runtime, { onError: (error) => log(error) });
+ * const heartbeat = timers.every(1000, () => socket.send("ping")).unref();
+ */
+export function createTimers(runtime: Pick<Runtime, "$memory">, options?: TimersOptions): Timers {
+  if (typeof runtime?.$memory?.assertUsable !== "function") {
+    throw new InvalidArgumentError(`createTimers takes a runtime, but was given ${describe(runtime)}`);
+  }
+  return new Timers(runtime.$memory, options);
+}
