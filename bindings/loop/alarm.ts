@@ -19,9 +19,10 @@ export class Alarm {
   /**
    * Makes sure that `callback` is called at `time`, or once before that; it will then set the alarm again.
    *
-   * @param now and `time` are of one clock
+   * @param time to compare with that of other settings
+   * @param delay milliseconds until then
    */
-  set(now: number, time: number, keepsAlive: boolean, callback: () => void): void {
+  set(time: number, delay: number, keepsAlive: boolean, callback: () => void): void {
     if (this.#cancel !== undefined && this.#time <= time && this.#keepsAlive === keepsAlive) return;
     this.clear();
     this.#time = time;
@@ -30,9 +31,7 @@ export class Alarm {
       this.#cancel = undefined;
       callback();
     };
-    // Rounded up, since hosts round down, and would come a millisecond too early, for nothing.
-    const delay = Math.min(Math.ceil(Math.max(time - now, 0)), LONGEST_DELAY);
-    this.#cancel = this.#host.after(delay, ring, keepsAlive);
+    this.#cancel = this.#host.after(Math.min(delay, LONGEST_DELAY), ring, keepsAlive);
   }
 
   clear(): void {

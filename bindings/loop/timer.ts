@@ -14,16 +14,25 @@ export type TimerTarget<Payload = unknown> = ((payload: Payload) => unknown) | {
  */
 export type Drift = "skip" | "fixed-rate" | "fixed-delay";
 
-/** What a timer asks of the timers that it belongs to. Times are in milliseconds on their clock. */
+/**
+ * What a timer asks of the timers that it belongs to.
+ *
+ * Times have fractions, and a fraction that is passed to, or returned by, a function which the engine has not compiled in
+ * place is an object on its heap. So they stay in fields.
+ */
 export interface TimerOwner {
-  /** Arms `timer` for `time`, throwing if that cannot be done; then nothing has changed. */
-  $arm(timer: Timer, time: number): void;
+  /** The last reading of the clock, in milliseconds since the timers were made. */
+  $time: number;
+  /** Reads the clock, if need be, for a use named in messages, which fails if the timers have been disposed of. */
+  $readClock(operation: string): void;
+  /** Arms `timer` for `delay` after the last reading, throwing if that cannot be done; then nothing has changed. */
+  $armAfter(timer: Timer, delay: number): void;
+  /** Arms `timer` for its `$due`, likewise. */
+  $armAtDue(timer: PeriodicTimer): void;
   $cancel(timer: Timer): boolean;
   $hold(timer: Timer, keepsAlive: boolean): void;
   $deliver(target: TimerTarget<never>, payload: unknown): void;
   $skip(missed: number): void;
-  /** The clock, for a use named in messages, which fails if the timers have been disposed of. */
-  $clock(operation: string): number;
   readonly $disposed: boolean;
 }
 
@@ -69,7 +78,8 @@ export class Timer {
    */
   restart(milliseconds: number = this.$delay): void {
     assertDelay(milliseconds, this.$leastDelay);
-    this.$owner.$arm(this, this.$owner.$clock("restart") + milliseconds);
+    this.$owner.$readClock("restart");
+    this.$owner.$armAfter(this, milliseconds);
     this.$delay = milliseconds;
   }
 
@@ -105,31 +115,32 @@ export class Timer {
   }
 
   /** Called when it has come due, and is no longer armed. */
-  $fire(_now: number): void {
+  $fire(): void {
     this.$owner.$deliver(this.$target, this.$payload);
   }
 }
 
 /** A timer that fires again and again. */
 export class PeriodicTimer extends Timer {
-  readonly #drift: Drift;
   /** When it is due next, with its fraction: the grid must not drift by rounding. */
-  #due: number;
+  $due: number;
+  readonly #drift: Drift;
   #isRestarted = false;
 
   /** Use `timers.every()`. */
   constructor(owner: TimerOwner, period: number, target: TimerTarget<never>, payload: unknown, drift: Drift) {
     super(owner, period, target, payload);
+    this.$due = 0.5; // no whole number, so that engines have room for a fraction from the beginning
     this.#drift = drift;
-    this.#due = 0;
   }
 
   override restart(milliseconds: number = this.$delay): void {
     assertDelay(milliseconds, this.$leastDelay);
-    const due = this.$owner.$clock("restart") + milliseconds;
-    this.$owner.$arm(this, due);
+    const owner = this.$owner;
+    owner.$readClock("restart");
+    owner.$armAfter(this, milliseconds);
     this.$delay = milliseconds;
-    this.#due = due;
+    this.$due = owner.$time + milliseconds;
     this.#isRestarted = true;
   }
 
@@ -139,25 +150,28 @@ export class PeriodicTimer extends Timer {
   }
 
   /** It is armed for the next time first, with the node that it has just given back, and so that the callback can cancel it. */
-  override $fire(now: number): void {
+  override $fire(): void {
     const owner = this.$owner;
-    this.#due = this.#nextDue(now);
-    owner.$arm(this, this.#due);
+    this.#setNextDue();
+    owner.$armAtDue(this);
     this.#isRestarted = false;
     owner.$deliver(this.$target, this.$payload);
-    if (this.#drift !== "fixed-delay" || this.#isRestarted || !this.armed) return;
-    this.#due = owner.$clock("every") + this.$delay;
-    owner.$arm(this, this.#due);
+    if (this.#drift === "fixed-delay" && !this.#isRestarted && this.armed) this.restart();
   }
 
-  #nextDue(now: number): number {
+  #setNextDue(): void {
     const period = this.$delay;
-    if (this.#drift === "fixed-delay") return now + period;
-    const next = this.#due + period;
-    if (this.#drift === "fixed-rate" || next > now) return next;
-    const missed = Math.floor((now - this.#due) / period);
+    const now = this.$owner.$time;
+    if (this.#drift === "fixed-delay") {
+      this.$due = now + period;
+      return;
+    }
+    const due = this.$due + period;
+    this.$due = due;
+    if (this.#drift === "fixed-rate" || due > now) return;
+    const missed = Math.floor((now - due) / period) + 1;
     this.$owner.$skip(missed);
-    return this.#due + (missed + 1) * period;
+    this.$due = due + missed * period;
   }
 }
 

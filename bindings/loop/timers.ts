@@ -72,8 +72,11 @@ const COUNT_LIMIT = 2 ** 30;
 /** Stops and timers that sink in one run at the most: less than half a millisecond. */
 const RUN_WORK = 16_384;
 
-/** A reading of the clock, which costs as much as arming, serves up to this many arms of one stretch of code. */
-const ARMS_A_READING = 64;
+/**
+ * A reading of the clock, which costs as much as arming and cancelling, serves up to this many arms of one stretch of code:
+ * a nanosecond for each. More would only make it likelier that the process is held up between the reading and an arm.
+ */
+const ARMS_A_READING = 32;
 
 /** What each armed slot has: a timer, or the bare target of an id. */
 type Entry = Timer | TimerTarget<never>;
@@ -94,7 +97,7 @@ type Entry = Timer | TimerTarget<never>;
  * order in which they were armed. What is armed while timers fire waits for the next turn, with a delay of 0 too.
  *
  * The delay counts from when the clock was read: at the first arm of a stretch of synchronous code (a callback, what runs
- * between two awaits), and again after every 64th. Code that computes for long and then arms another should know that.
+ * between two awaits), and again after every 32nd. Code that computes for long and then arms another should know that.
  *
  * Without a loop they run themselves: the host's timer calls {@link run}. Armed timers keep the process alive unless all
  * are `unref`'d.
@@ -123,8 +126,10 @@ export class Timers implements TimerOwner {
   /** The host's clock when the wheel was at tick 0. */
   readonly #origin: number;
   /** The last reading of the clock, from the origin on, and how many more arms it is good for. */
-  #time = 0;
+  $time = 0.5; // no whole number, so that engines have room for a fraction from the beginning
   #freshFor = 0;
+  /** The tick at which a run has something to do, when it was last looked for. */
+  #wake = 0.5;
   /** Whether the present stretch of code has something to do at its end. */
   #isSettling = false;
   #isRunning = false;
@@ -144,6 +149,7 @@ export class Timers implements TimerOwner {
     this.#onError = onError;
     this.#onDue = onDue;
     this.#origin = host.now();
+    this.$time = 0;
     const wheel = memory.exports.createWheel() >>> 0;
     if (wheel === 0) throw memory.failure("making timers");
     this.#wheel = wheel;
@@ -167,9 +173,9 @@ export class Timers implements TimerOwner {
   after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
     assertDelay(milliseconds);
     assertTarget(target);
-    const time = this.$clock("after") + milliseconds;
+    this.$readClock("after");
     const timer = new Timer(this, milliseconds, target, payload);
-    this.$arm(timer, time);
+    this.$armAfter(timer, milliseconds);
     return timer;
   }
 
@@ -200,7 +206,8 @@ export class Timers implements TimerOwner {
   arm<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): TimerId {
     assertDelay(milliseconds);
     assertTarget(target);
-    const slot = this.#take(target, this.$clock("arm") + milliseconds);
+    this.$readClock("arm");
+    const slot = this.#take(target, Math.ceil(this.$time + milliseconds));
     if (payload !== undefined) this.#keep(slot, payload);
     this.#holds++;
     return this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]! * SLOTS + slot;
@@ -234,20 +241,19 @@ export class Timers implements TimerOwner {
     if (limit !== RUN_LIMIT) checkInteger("the limit of a run", limit, 1, COUNT_LIMIT);
     if (Number.isNaN(now)) throw new InvalidArgumentError("run: the time is not a number");
     const { exports } = this.$memory;
-    const time = this.#pass(now);
+    this.#pass(now);
     this.#isRunning = true;
-    exports.advanceWheel(wheel, Math.floor(time), RUN_WORK);
+    exports.advanceWheel(wheel, Math.floor(this.$time), RUN_WORK);
     for (let left = limit; left > 0 && !this.$disposed; left--) {
       const slot = exports.takeTimer(wheel) - 1;
       if (slot < 0) break;
-      this.#fire(slot, time);
+      this.#fire(slot);
     }
     this.#isRunning = false;
     this.#freshFor = 0;
     if (this.$disposed) return false;
-    const wake = this.#wake();
-    this.#schedule(wake, true);
-    return wake <= time;
+    this.#look();
+    return this.#schedule(true);
   }
 
   /**
@@ -256,7 +262,8 @@ export class Timers implements TimerOwner {
    */
   get nextDue(): number {
     this.#open("nextDue");
-    return this.#origin + this.#wake();
+    this.#look();
+    return this.#origin + this.#wake;
   }
 
   /** The figures of now. O(1) */
@@ -318,14 +325,22 @@ export class Timers implements TimerOwner {
     return this.#wheel === 0 || this.$memory.disposed;
   }
 
-  $arm(timer: Timer, time: number): void {
+  $armAfter(timer: Timer, delay: number): void {
+    this.#armAt(timer, Math.ceil(this.$time + delay));
+  }
+
+  $armAtDue(timer: PeriodicTimer): void {
+    this.#armAt(timer, Math.ceil(timer.$due));
+  }
+
+  #armAt(timer: Timer, tick: number): void {
     const slot = timer.$slot;
     if (slot >= 0) {
-      const moved = this.$memory.exports.moveTimer(this.#wheel, slot, timer.$generation, Math.ceil(time));
+      const moved = this.$memory.exports.moveTimer(this.#wheel, slot, timer.$generation, tick);
       if (moved === 0) throw this.$memory.failure("arming a timer");
       return;
     }
-    timer.$slot = this.#take(timer, time);
+    timer.$slot = this.#take(timer, tick);
     timer.$generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
     if (timer.$keepsAlive) this.#holds++;
   }
@@ -352,20 +367,16 @@ export class Timers implements TimerOwner {
     this.#skipped += missed;
   }
 
-  $clock(operation: string): number {
-    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) {
-      this.#freshFor--;
-      return this.#time;
-    }
-    return this.#readClock(operation);
+  $readClock(operation: string): void {
+    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) this.#freshFor--;
+    else this.#readClockSlow(operation);
   }
 
-  #readClock(operation: string): number {
+  #readClockSlow(operation: string): void {
     this.#open(operation);
     this.#pass(this.#host.now());
     this.#freshFor = ARMS_A_READING - 1;
     this.#settleSoon();
-    return this.#time;
   }
 
   $deliver(target: TimerTarget<never>, payload: unknown): void {
@@ -379,14 +390,15 @@ export class Timers implements TimerOwner {
     } catch (error) {
       this.#fail(error);
     }
+    this.#freshFor = 0;
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Takes a slot for what is due at `time`. */
-  #take(entry: Entry, time: number): number {
+  /** Takes a slot for what is due at `tick`. */
+  #take(entry: Entry, tick: number): number {
     const memory = this.$memory;
-    const slot = memory.exports.armTimer(this.#wheel, Math.ceil(time)) - 1;
+    const slot = memory.exports.armTimer(this.#wheel, tick) - 1;
     if (slot < 0) throw memory.failure("arming a timer");
     if (memory.u32.length === 0) memory.recover(); // a host has grown memory
     const chunk = this.#entries[slot >>> SEGMENT_SHIFT] ?? this.#addChunk(slot);
@@ -414,7 +426,7 @@ export class Timers implements TimerOwner {
     if (payloads !== undefined) payloads[slot & SEGMENT_MASK] = undefined;
   }
 
-  #fire(slot: number, now: number): void {
+  #fire(slot: number): void {
     const chunk = slot >>> SEGMENT_SHIFT;
     const index = slot & SEGMENT_MASK;
     const entry = this.#entries[chunk]![index]!;
@@ -423,7 +435,7 @@ export class Timers implements TimerOwner {
       entry.$slot = -1;
       if (entry.$keepsAlive) this.#holds--;
       try {
-        entry.$fire(now);
+        entry.$fire();
       } catch (error) {
         this.#fail(error); // a periodic timer that found no memory
       }
@@ -455,18 +467,17 @@ export class Timers implements TimerOwner {
     });
   }
 
-  /** Takes a reading of the clock. Returns it, from the origin on. */
-  #pass(now: number): number {
+  /** Takes a reading of the clock. */
+  #pass(now: number): void {
     const time = Math.min(now - this.#origin, TICK_LIMIT);
-    if (time > this.#time) this.#time = time;
-    return this.#time;
+    if (time > this.$time) this.$time = time;
   }
 
-  /** The tick at which a run has something to do. */
-  #wake(): number {
+  /** Looks for the tick at which a run has something to do. */
+  #look(): void {
     this.$memory.exports.nextWake(this.#wheel);
     this.$memory.recover(); // a callback may have had the host grow memory
-    return this.$memory.f64[(this.#wheel + Wheel.WAKE) >>> 3]!;
+    this.#wake = this.$memory.f64[(this.#wheel + Wheel.WAKE) >>> 3]!;
   }
 
   #letGo(): void {
@@ -483,28 +494,35 @@ export class Timers implements TimerOwner {
   readonly #settle = (): void => {
     this.#isSettling = false;
     this.#freshFor = 0;
-    if (!this.$disposed && !this.#isRunning) this.#schedule(this.#wake(), false);
+    if (this.$disposed || this.#isRunning) return;
+    this.#look();
+    this.#schedule(false);
   };
 
   /**
-   * Sets the host's timer for `wake`.
+   * Sees to it that somebody comes when there is something to do.
    *
    * @param isRun true at the end of a run: whoever runs us is told by its answer that more is due
+   * @returns true if more is due already
    */
-  #schedule(wake: number, isRun: boolean): void {
+  #schedule(isRun: boolean): boolean {
+    const wake = this.#wake;
     if (wake === Number.POSITIVE_INFINITY) {
       this.#alarm.clear();
-      return;
+      return false;
     }
-    const now = this.#pass(this.#host.now());
-    if (wake > now || this.#holds === 0) {
-      this.#alarm.set(now, wake, this.#holds > 0, this.#ring);
+    this.#pass(this.#host.now());
+    const isDue = wake <= this.$time;
+    if (!isDue || this.#holds === 0) {
+      // Rounded up, since hosts round down, and would come a millisecond too early, for nothing.
+      this.#alarm.set(wake, Math.ceil(Math.max(wake - this.$time, 0)), this.#holds > 0, this.#ring);
     } else if (this.#onDue !== undefined) {
       if (!isRun) this.#onDue();
     } else if (!this.#isHopping) {
       this.#isHopping = true;
       this.#host.hop(this.#land);
     }
+    return isDue;
   }
 
   readonly #ring = (): void => {

@@ -8,10 +8,17 @@ const DAY = 86_400_000;
 
 /** What a list of operations is made of. Delays and jumps are given as a magnitude and a fraction of it. */
 type Operation =
-  | { readonly kind: "arm"; readonly bits: number; readonly fraction: number; readonly count: number }
+  | {
+      readonly kind: "arm";
+      readonly bits: number;
+      readonly fraction: number;
+      readonly unit: number;
+      readonly count: number;
+    }
   | { readonly kind: "cancel"; readonly place: number; readonly count: number }
   | { readonly kind: "move"; readonly place: number; readonly bits: number; readonly fraction: number }
-  | { readonly kind: "advance"; readonly by: number; readonly work: number; readonly takes: number };
+  | { readonly kind: "advance"; readonly by: number; readonly work: number; readonly takes: number }
+  | { readonly kind: "approach"; readonly before: number; readonly work: number };
 
 const fraction = fc.double({ min: 0, max: 1, noNaN: true });
 const bits = fc.oneof(fc.integer({ min: 0, max: 14 }), fc.integer({ min: 0, max: 46 }));
@@ -29,8 +36,10 @@ const work = fc.oneof(fc.nat(20), fc.constant(100_000));
 function operations(length: number, bulk: number): fc.Arbitrary<Operation[]> {
   const count = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 4 }) }, fc.integer({ min: 1, max: bulk }));
   const operation: fc.Arbitrary<Operation> = fc.oneof(
-    fc.record({ kind: fc.constant("arm" as const), bits, fraction, count }),
-    fc.record({ kind: fc.constant("arm" as const), bits, fraction, count }),
+    fc.record({ kind: fc.constant("arm" as const), bits, fraction, unit: fc.constant(1), count }),
+    // Due where lists of higher levels begin: there timers sink through several levels at once.
+    fc.record({ kind: fc.constant("arm" as const), bits, fraction, unit: fc.constantFrom(64, 4096, 262_144), count }),
+    fc.record({ kind: fc.constant("approach" as const), before: fc.nat(70), work }),
     fc.record({ kind: fc.constant("cancel" as const), place: fraction, count }),
     fc.record({ kind: fc.constant("move" as const), place: fraction, bits, fraction }),
     fc.record({ kind: fc.constant("advance" as const), by: jump, work, takes: fc.nat(bulk) }),
@@ -87,7 +96,8 @@ class WheelAndList {
       case "arm":
         for (let nth = 0; nth < operation.count; nth++) {
           // Half of a bulk is due at one tick, the other half spread behind it.
-          this.#arm(this.#now + this.#delay(operation.bits, operation.fraction) + (nth & 1 ? 0 : nth * 7));
+          const due = this.#now + this.#delay(operation.bits, operation.fraction);
+          this.#arm(Math.ceil(due / operation.unit) * operation.unit + (nth & 1 ? 0 : nth * 7));
         }
         return;
       case "cancel":
@@ -98,6 +108,13 @@ class WheelAndList {
         return;
       case "advance":
         this.#advance(operation.by, operation.work, operation.takes);
+        return;
+      case "approach":
+        this.#advance(
+          this.#armed.length === 0 ? 1 : Math.max(this.#earliest() - operation.before - this.#now, 0),
+          operation.work,
+          0,
+        );
     }
   }
 
@@ -176,13 +193,17 @@ class WheelAndList {
     const { validateWheel } = this.#runtime.$memory.exports;
     expect(validateWheel(this.#wheel)).toBe(0);
     expect(this.#word("ARMED")).toBe(this.#armed.length);
-    let earliest = Number.POSITIVE_INFINITY;
-    for (const { due } of this.#armed) earliest = Math.min(earliest, due);
-    earliest = Math.max(earliest, this.#current);
+    const earliest = this.#earliest();
     const wake = this.#wake;
     expect(wake).toBeLessThanOrEqual(earliest);
     expect(wake).toBeGreaterThanOrEqual(this.#current);
     if (this.#armed.length <= 16) expect(wake).toBe(earliest);
+  }
+
+  #earliest(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { due } of this.#armed) earliest = Math.min(earliest, due);
+    return Math.max(earliest, this.#current);
   }
 
   /** Goes on until nothing is armed, however far away. */
