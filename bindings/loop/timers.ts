@@ -92,12 +92,13 @@ type Entry = Timer | TimerTarget<never>;
  * | `nextDue` | O(1): at most some hundred steps |
  * | memory | 24 bytes a timer, and a word of the JavaScript heap for its target; kept until {@link dispose} |
  *
- * Delays are in milliseconds, fractions welcome, from 0 to 2^47 − 1 (4,460 years). A timer never fires before its delay
- * has passed on the host's clock, and is due in the millisecond after that; those that are due in the same one fire in the
- * order in which they were armed. What is armed while timers fire waits for the next turn, with a delay of 0 too.
+ * Delays are in milliseconds, fractions welcome, from 0 to 2^47 − 1 (4,460 years). A timer is due at the first whole
+ * millisecond of its timers' clock at which its delay has passed; those that are due at the same one fire in the order in
+ * which they were armed. What is armed while timers fire waits for the next turn, with a delay of 0 too.
  *
- * The delay counts from when the clock was read: at the first arm of a stretch of synchronous code (a callback, what runs
- * between two awaits), and again after every 32nd. Code that computes for long and then arms another should know that.
+ * The delay counts from when the clock was read, and never less than all of it passes from there: at the first arm of a
+ * stretch of synchronous code (a callback, what runs between two awaits), and again at every 32nd. So if one stretch arms
+ * a timer, computes for 20 ms, and arms another, the other may count those 20 ms too.
  *
  * Without a loop they run themselves: the host's timer calls {@link run}. Armed timers keep the process alive unless all
  * are `unref`'d.
