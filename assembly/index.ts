@@ -85,7 +85,7 @@ export {
 export { createHeap, destroyHeap, figures as heapFigures } from "./collectors/heapLife";
 export { validateHeap as heapValidate } from "./collectors/heapValidate";
 export { openScope } from "./collectors/scope";
-export { armTimer, cancelTimer, createWheel, destroyWheel, moveTimer, takeTimer } from "./loop/timingWheel";
+export { armTimer, cancelTimer, createWheel, delayTimer, destroyWheel, moveTimer, takeTimer } from "./loop/timingWheel";
 export { advanceWheel, nextWake } from "./loop/timingWheelAdvance";
 export { validateWheel } from "./loop/timingWheelValidate";
 export { returnGuard } from "./memory/guard";

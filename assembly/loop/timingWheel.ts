@@ -217,6 +217,15 @@ export function moveTimer(wheel: Wheel, slot: u32, generation: u32, due: f64): u
   return 1;
 }
 
+/** Puts a timer off by `ticks`, if it is still armed; behind all others of the tick that it comes to. O(1) */
+export function delayTimer(wheel: Wheel, slot: u32, generation: u32, ticks: f64): void {
+  const address = find(wheel, slot, generation);
+  if (!address) return;
+  unlink(wheel, address);
+  wheel.arms -= 1;
+  place(wheel, address, min(<f64>changetype<TimerNode>(address).due + ticks, <f64>(TICK_LIMIT - 1)));
+}
+
 function place(wheel: Wheel, address: Address, due: f64): void {
   const tick = max(<u64>due, wheel.current);
   changetype<TimerNode>(address).due = tick;

@@ -25,6 +25,8 @@ export interface TimerOwner {
   $time: number;
   /** Reads the clock, if need be, for a use named in messages, which fails if the timers have been disposed of. */
   $readClock(operation: string): void;
+  /** As that, in any case. */
+  $readClockNow(operation: string): void;
   /** Arms `timer` for `delay` after the last reading, throwing if that cannot be done; then nothing has changed. */
   $armAfter(timer: Timer, delay: number): void;
   /** Arms `timer` for its `$due`, likewise. */
@@ -137,7 +139,7 @@ export class PeriodicTimer extends Timer {
   override restart(milliseconds: number = this.$delay): void {
     assertDelay(milliseconds, this.$leastDelay);
     const owner = this.$owner;
-    owner.$readClock("restart");
+    owner.$readClockNow("restart");
     owner.$armAfter(this, milliseconds);
     this.$delay = milliseconds;
     this.$due = owner.$time + milliseconds;
@@ -177,16 +179,25 @@ export class PeriodicTimer extends Timer {
 
 /** @throws {InvalidArgumentError} if it is no number from `least` to the longest delay */
 export function assertDelay(milliseconds: number, least = 0): void {
-  if (typeof milliseconds === "number" && milliseconds >= least && milliseconds <= TICK_LIMIT) return;
-  throw new InvalidArgumentError(
+  if (typeof milliseconds !== "number" || !(milliseconds >= least && milliseconds <= TICK_LIMIT)) {
+    throw delayError(milliseconds, least);
+  }
+}
+
+/** Apart, so that engines compile the check in place. */
+function delayError(milliseconds: unknown, least: number): InvalidArgumentError {
+  return new InvalidArgumentError(
     `a ${least === 0 ? "delay" : "period"} must be a number of milliseconds from ${least} to ${TICK_LIMIT}, but is ${describe(milliseconds)}`,
   );
 }
 
 /** @throws {InvalidArgumentError} if it is neither a function nor something with a `post` */
 export function assertTarget(target: TimerTarget<never>): void {
-  if (typeof target === "function" || typeof target?.post === "function") return;
-  throw new InvalidArgumentError(
+  if (typeof target !== "function" && typeof target?.post !== "function") throw targetError(target);
+}
+
+function targetError(target: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(
     `a timer takes a function, or something to post to (a kind, a baton), but was given ${describe(target)}`,
   );
 }

@@ -73,10 +73,14 @@ const COUNT_LIMIT = 2 ** 30;
 const RUN_WORK = 16_384;
 
 /**
- * A reading of the clock, which costs as much as arming and cancelling, serves up to this many arms of one stretch of code:
- * a nanosecond for each. More would only make it likelier that the process is held up between the reading and an arm.
+ * A reading of the clock costs as much as arming and cancelling. So where this many in one stretch of code have followed
+ * one another closely, up to 31 arms borrow each reading.
  */
-const ARMS_A_READING = 32;
+const CLOSE_READINGS = 64;
+const BORROWERS = 31;
+
+/** Readings follow one another closely if no more milliseconds lie between them. By so much a timer can be early. */
+const CLOSE = 0.05;
 
 /** What each armed slot has: a timer, or the bare target of an id. */
 type Entry = Timer | TimerTarget<never>;
@@ -96,9 +100,9 @@ type Entry = Timer | TimerTarget<never>;
  * millisecond of its timers' clock at which its delay has passed; those that are due at the same one fire in the order in
  * which they were armed. What is armed while timers fire waits for the next turn, with a delay of 0 too.
  *
- * The delay counts from when the clock was read, and never less than all of it passes from there: at the first arm of a
- * stretch of synchronous code (a callback, what runs between two awaits), and again at every 32nd. So if one stretch arms
- * a timer, computes for 20 ms, and arms another, the other may count those 20 ms too.
+ * The clock is read for each, but for more than 64 that one stretch of code arms in quick succession, of which up to 32
+ * share a reading. If the process turns out to have been held up before the next one, they are put off by as long, so that
+ * none is early by more than a twentieth of a millisecond.
  *
  * Without a loop they run themselves: the host's timer calls {@link run}. Armed timers keep the process alive unless all
  * are `unref`'d.
@@ -126,9 +130,17 @@ export class Timers implements TimerOwner {
 
   /** The host's clock when the wheel was at tick 0. */
   readonly #origin: number;
-  /** The last reading of the clock, from the origin on, and how many more arms it is good for. */
+  /** The latest time that is known, from the origin on. */
   $time = 0.5; // no whole number, so that engines have room for a fraction from the beginning
+  /** The last reading of the clock for an arm, how many in a row were close to the one before, and how many may borrow it. */
+  #readAt = 0.5;
+  #closeReadings = 0;
   #freshFor = 0;
+  /** Who has borrowed it: slots and generations. */
+  readonly #borrowed = new Int32Array(2 * BORROWERS);
+  #borrowers = 0;
+  /** Whether whoever is arming now borrows it. */
+  #isBorrowing = false;
   /** The tick at which a run has something to do, when it was last looked for. */
   #wake = 0.5;
   /** Whether the present stretch of code has something to do at its end. */
@@ -151,6 +163,7 @@ export class Timers implements TimerOwner {
     this.#onDue = onDue;
     this.#origin = host.now();
     this.$time = 0;
+    this.#readAt = 0;
     const wheel = memory.exports.createWheel() >>> 0;
     if (wheel === 0) throw memory.failure("making timers");
     this.#wheel = wheel;
@@ -211,7 +224,9 @@ export class Timers implements TimerOwner {
     const slot = this.#take(target, Math.ceil(this.$time + milliseconds));
     if (payload !== undefined) this.#keep(slot, payload);
     this.#holds++;
-    return this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]! * SLOTS + slot;
+    const generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
+    if (this.#isBorrowing) this.#borrow(slot, generation);
+    return generation * SLOTS + slot;
   }
 
   /** Cancels a timer by the id that {@link arm} gave. Returns false if it has fired or been cancelled, or is none. O(1) */
@@ -243,6 +258,8 @@ export class Timers implements TimerOwner {
     if (Number.isNaN(now)) throw new InvalidArgumentError("run: the time is not a number");
     const { exports } = this.$memory;
     this.#pass(now);
+    this.#repay();
+    this.#closeReadings = 0;
     this.#isRunning = true;
     exports.advanceWheel(wheel, Math.floor(this.$time), RUN_WORK);
     for (let left = limit; left > 0 && !this.$disposed; left--) {
@@ -251,7 +268,6 @@ export class Timers implements TimerOwner {
       this.#fire(slot);
     }
     this.#isRunning = false;
-    this.#freshFor = 0;
     if (this.$disposed) return false;
     this.#look();
     return this.#schedule(true);
@@ -304,6 +320,7 @@ export class Timers implements TimerOwner {
       memory.sites?.unregister(this);
     }
     this.#wheel = 0;
+    this.#borrowers = 0;
     this.#alarm.clear();
     this.#forgetMemory();
     this.#entries.length = 0;
@@ -339,11 +356,12 @@ export class Timers implements TimerOwner {
     if (slot >= 0) {
       const moved = this.$memory.exports.moveTimer(this.#wheel, slot, timer.$generation, tick);
       if (moved === 0) throw this.$memory.failure("arming a timer");
-      return;
+    } else {
+      timer.$slot = this.#take(timer, tick);
+      timer.$generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
+      if (timer.$keepsAlive) this.#holds++;
     }
-    timer.$slot = this.#take(timer, tick);
-    timer.$generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
-    if (timer.$keepsAlive) this.#holds++;
+    if (this.#isBorrowing) this.#borrow(timer.$slot, timer.$generation);
   }
 
   $cancel(timer: Timer): boolean {
@@ -369,19 +387,60 @@ export class Timers implements TimerOwner {
   }
 
   $readClock(operation: string): void {
-    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) this.#freshFor--;
-    else this.#readClockSlow(operation);
+    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) {
+      this.#freshFor--;
+      this.#isBorrowing = true;
+    } else {
+      this.$readClockNow(operation);
+    }
   }
 
-  #readClockSlow(operation: string): void {
+  $readClockNow(operation: string): void {
     this.#open(operation);
     this.#pass(this.#host.now());
-    this.#freshFor = ARMS_A_READING - 1;
+    this.#repay();
+    this.#closeReadings = this.$time - this.#readAt <= CLOSE ? this.#closeReadings + 1 : 0;
+    if (this.#closeReadings >= CLOSE_READINGS) this.#freshFor = BORROWERS;
+    this.#readAt = this.$time;
     this.#settleSoon();
   }
 
+  #borrow(slot: number, generation: number): void {
+    this.#isBorrowing = false;
+    const index = 2 * this.#borrowers++;
+    this.#borrowed[index] = slot;
+    this.#borrowed[index + 1] = generation;
+  }
+
+  /** Has nobody borrow the last reading any more, and puts those off who have, if it was long ago. */
+  #endReading(): void {
+    if (this.#borrowers > 0) this.#pass(this.#host.now());
+    this.#repay();
+    this.#closeReadings = 0;
+  }
+
+  #repay(): void {
+    const count = this.#borrowers;
+    this.#borrowers = 0;
+    this.#freshFor = 0;
+    this.#isBorrowing = false;
+    if (count > 0 && this.$time - this.#readAt > CLOSE) this.#putOff(count);
+  }
+
+  #putOff(count: number): void {
+    const ticks = Math.ceil(this.$time - this.#readAt - CLOSE);
+    const borrowed = this.#borrowed;
+    for (let index = 0; index < count; index++) {
+      const slot = borrowed[2 * index]!;
+      // One that was armed again is there twice.
+      let later = index + 1;
+      while (later < count && borrowed[2 * later] !== slot) later++;
+      if (later < count) continue;
+      this.$memory.exports.delayTimer(this.#wheel, slot, borrowed[2 * index + 1]!, ticks);
+    }
+  }
+
   $deliver(target: TimerTarget<never>, payload: unknown): void {
-    this.#freshFor = 0; // a callback is a stretch of code of its own
     try {
       const answer = typeof target === "function" ? target(payload as never) : target.post(payload as never);
       if (typeof target !== "function" && answer === "rejected") {
@@ -391,7 +450,7 @@ export class Timers implements TimerOwner {
     } catch (error) {
       this.#fail(error);
     }
-    this.#freshFor = 0;
+    this.#endReading();
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -494,8 +553,8 @@ export class Timers implements TimerOwner {
 
   readonly #settle = (): void => {
     this.#isSettling = false;
-    this.#freshFor = 0;
     if (this.$disposed || this.#isRunning) return;
+    this.#endReading();
     this.#look();
     this.#schedule(false);
   };

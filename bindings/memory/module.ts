@@ -117,6 +117,7 @@ export interface ModuleExports {
   armTimer(wheel: Address, due: number): number;
   cancelTimer(wheel: Address, slot: number, generation: number): number;
   moveTimer(wheel: Address, slot: number, generation: number, due: number): number;
+  delayTimer(wheel: Address, slot: number, generation: number, ticks: number): void;
   advanceWheel(wheel: Address, now: number, work: number): number;
   takeTimer(wheel: Address): number;
   nextWake(wheel: Address): void;
