@@ -86,6 +86,9 @@ export {
 export { createHeap, destroyHeap, figures as heapFigures } from "./collectors/heapLife";
 export { validateHeap as heapValidate } from "./collectors/heapValidate";
 export { openScope } from "./collectors/scope";
+export { armTimer, cancelTimer, createWheel, delayTimer, destroyWheel, moveTimer, takeTimer } from "./loop/timingWheel";
+export { advanceWheel, nextWake } from "./loop/timingWheelAdvance";
+export { validateWheel } from "./loop/timingWheelValidate";
 export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, PAGE_OWNERS, ROOT } from "./memory/root";
@@ -194,3 +197,16 @@ export const SORTED_MAP_NODE_NEXT: u32 = offsetof<Node>("next");
 export const SORTED_MAP_NODE_PREVIOUS: u32 = offsetof<Node>("previous");
 export const SORTED_MAP_NODE_COUNT: u32 = offsetof<Node>("count");
 export const SORTED_MAP_NODE_HEADER: u32 = NODE_HEADER;
+
+import { Wheel } from "./loop/timingWheel";
+
+export const WHEEL_ARMS: u32 = offsetof<Wheel>("arms");
+export const WHEEL_FIRED: u32 = offsetof<Wheel>("fired");
+export const WHEEL_CANCELLED: u32 = offsetof<Wheel>("cancelled");
+export const WHEEL_TAKEN_DUE: u32 = offsetof<Wheel>("takenDue");
+export const WHEEL_WAKE: u32 = offsetof<Wheel>("wake");
+export const WHEEL_CURRENT: u32 = offsetof<Wheel>("current");
+export const WHEEL_GENERATION: u32 = offsetof<Wheel>("generation");
+export const WHEEL_ARMED: u32 = offsetof<Wheel>("armed");
+export const WHEEL_HIGH_WATER: u32 = offsetof<Wheel>("highWater");
+export const WHEEL_PAGES: u32 = offsetof<Wheel>("pages");

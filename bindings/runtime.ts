@@ -91,6 +91,7 @@ const OWNERS = [
   "heapSpans",
   "heapAreas",
   "collected",
+  "timers",
 ] as const;
 
 /** Who owns pages. */

@@ -50,6 +50,8 @@ export namespace Owner {
   export const HEAP_AREAS: u8 = 10;
   /** Blocks of collected heaps. */
   export const COLLECTED: u8 = 11;
+  /** Timing wheels. */
+  export const TIMERS: u8 = 12;
 }
 
 /** The owners below this one are the page heap's own, and can neither ask for pages nor give any back. */

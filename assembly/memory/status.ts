@@ -35,4 +35,6 @@ export namespace Status {
   export const POOL_FULL: u32 = 15;
   /** A dead object, where a reference to it would bring it back. */
   export const RESURRECTION: u32 = 16;
+  /** A timing wheel holds as many timers as it can ever. */
+  export const WHEEL_FULL: u32 = 17;
 }

@@ -7,5 +7,6 @@ export const suiteUrls: readonly string[] = [
   "./heap.js",
   "./collector.js",
   "./loop.js",
+  "./timers.js",
   "./feed.js",
 ].map((path) => new URL(path, import.meta.url).href);

@@ -17,9 +17,11 @@ export interface Host {
   /**
    * Calls `callback` once, after `milliseconds` at the earliest.
    *
+   * @param keepsAlive false: waiting for this must not keep the process alive. A host that knows no such thing, as a page
+   *   does not, leaves it unread
    * @returns a function that cancels it, and that does nothing once it has been called
    */
-  after(milliseconds: number, callback: () => void): () => void;
+  after(milliseconds: number, callback: () => void, keepsAlive?: boolean): () => void;
 }
 
 /** The longest delay, in milliseconds, that host timers hold: 2^31 − 1; they fire at once for anything longer. */
@@ -34,9 +36,10 @@ export function platformHost(): Host {
   return {
     now: () => performance.now(),
     hop: platformHop(),
-    after(milliseconds, callback) {
-      const timer = setTimeout(callback, milliseconds);
-      return () => clearTimeout(timer);
+    after(milliseconds, callback, keepsAlive = true) {
+      const timer: unknown = setTimeout(callback, milliseconds);
+      if (!keepsAlive) (timer as { unref?(): void }).unref?.();
+      return () => clearTimeout(timer as number);
     },
   };
 }

@@ -5,3 +5,12 @@ export { type CloseReport, createLoop, type Loop } from "./loop.js";
 export type { CloseOptions, LoopOptions, QueuePolicy } from "./options.js";
 export type { PostResult } from "./queue.js";
 export type { LoopStatistics } from "./statistics.js";
+export { type Drift, Timer, type TimerTarget } from "./timer.js";
+export {
+  createTimers,
+  type PeriodicOptions,
+  type TimerId,
+  Timers,
+  type TimersOptions,
+  type TimersStatistics,
+} from "./timers.js";

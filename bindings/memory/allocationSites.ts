@@ -14,7 +14,8 @@ export type LeakKind =
   | "frame"
   | "scope"
   | "heap"
-  | "handle";
+  | "handle"
+  | "timers";
 
 /** Memory of one kind, made in one place of the program. */
 export interface Leak {

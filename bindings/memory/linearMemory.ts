@@ -217,6 +217,8 @@ export class LinearMemory {
         return new ResurrectionError(
           `${operation}: the object at ${requested} is dying, and nothing that lives may refer to it`,
         );
+      case Status.WHEEL_FULL:
+        return new LimitExceededError(`${operation}: ${requested} timers are armed, and there can be no more`);
       case Status.DESTROY_HOOK:
         return new InvalidArgumentError(
           `${operation}: the record at ${requested} is of a struct with a destroy hook, which a copy would not have`,

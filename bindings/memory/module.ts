@@ -113,12 +113,23 @@ export interface ModuleExports {
   sortedMapCompare(map: Address, address: Address, key: number): number;
   validateSortedMap(map: Address): number;
 
+  createWheel(): Address;
+  destroyWheel(wheel: Address): void;
+  armTimer(wheel: Address, due: number): number;
+  cancelTimer(wheel: Address, slot: number, generation: number): number;
+  moveTimer(wheel: Address, slot: number, generation: number, due: number): number;
+  delayTimer(wheel: Address, slot: number, generation: number, ticks: number): void;
+  advanceWheel(wheel: Address, now: number, work: number): number;
+  takeTimer(wheel: Address): number;
+  nextWake(wheel: Address): void;
+  validateWheel(wheel: Address): number;
+
   readonly LAYOUT_VERSION: Constant;
   readonly PAGE_LIMIT: Constant;
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
   readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE"}_${string}`
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "WHEEL"}_${string}`
   ]: Constant;
 }
 

@@ -17,4 +17,5 @@ export const Status = {
   CORRUPT_BLOCK: 14,
   POOL_FULL: 15,
   RESURRECTION: 16,
+  WHEEL_FULL: 17,
 } as const;

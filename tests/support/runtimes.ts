@@ -23,6 +23,7 @@ export const Owner = {
   POOL: 8,
   HEAP_SPANS: 9,
   HEAP_AREAS: 10,
+  TIMERS: 12,
 };
 
 /** Runs `body` with a runtime of its own, which is disposed afterwards. */

@@ -1,0 +1,652 @@
+import { checkInteger, describe } from "../arguments.js";
+import { CorruptionError, DisposedError, InvalidArgumentError, LimitExceededError, LoopStateError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import { type Address, PAGE_SIZE } from "../memory/module.js";
+import type { Runtime } from "../runtime.js";
+import { type Alarm, alarmOf } from "./alarm.js";
+import { causedBy } from "./cause.js";
+import { type Host, platformHost } from "./host.js";
+import { assertFunction, assertObject } from "./options.js";
+import { isThenable, whenSettled } from "./thenable.js";
+import {
+  assertDelay,
+  assertDrift,
+  assertTarget,
+  type Drift,
+  PeriodicTimer,
+  Timer,
+  type TimerOwner,
+  type TimerTarget,
+} from "./timer.js";
+import { SEGMENT_MASK, SEGMENT_SHIFT, SLOTS, TICK_LIMIT, VIOLATIONS, verifyWheel, Wheel } from "./timingWheel.js";
+
+/** Options of {@link createTimers}; all may be left out. */
+export interface TimersOptions {
+  /** Clock and timer; those of the platform if not given. */
+  readonly host?: Host;
+  /**
+   * Told of what a timer's function throws, or the promise that it returns rejects with; and of a payload that a full
+   * queue has refused. The others fire all the same. Without it, or if it throws itself, the error becomes one that nobody
+   * has caught, in a task of its own, as that of a function given to `setTimeout` does.
+   */
+  readonly onError?: (error: unknown) => unknown;
+  /**
+   * Called when something is due, in place of {@link Timers.run}, which is then for the caller to do, soon: how a loop
+   * has timers fire in its turns.
+   */
+  readonly onDue?: () => void;
+}
+
+/** Options of `timers.every()`. */
+export interface PeriodicOptions<Payload> {
+  /** What it does when it is late; `"skip"` if not given. */
+  readonly drift?: Drift;
+  /** What its target is given each time. */
+  readonly payload?: Payload;
+}
+
+/** What names a timer that `timers.arm()` has armed: a number, good for one firing and never used again. */
+export type TimerId = number;
+
+/** The figures of timers. */
+export interface TimersStatistics {
+  /** Armed now, and the most that ever were at once. */
+  readonly armed: number;
+  readonly highWater: number;
+  /** How often a timer was armed, has fired, and was cancelled; a restart of an armed timer counts as both. */
+  readonly arms: number;
+  readonly fired: number;
+  readonly cancelled: number;
+  /** Periods that periodic timers have left out because they were late. */
+  readonly skipped: number;
+  /** Errors that `onError` was told of. */
+  readonly failed: number;
+  /** Taken from the page heap, in bytes. */
+  readonly bytes: number;
+}
+
+/** What a run fires at the most if it is not told. */
+const RUN_LIMIT = 4096;
+const COUNT_LIMIT = 2 ** 30;
+
+/** Stops and timers that sink in one run at the most: less than half a millisecond. */
+const RUN_WORK = 16_384;
+
+/**
+ * A reading of the clock costs as much as arming and cancelling. So where this many in one stretch of code have followed
+ * one another closely, up to 31 arms borrow each reading.
+ */
+const CLOSE_READINGS = 64;
+const BORROWERS = 31;
+
+/** Readings follow one another closely if no more milliseconds lie between them. By so much a timer can be early. */
+const CLOSE = 0.05;
+
+/** What each armed slot has: a timer, or the bare target of an id. */
+type Entry = Timer | TimerTarget<never>;
+
+/**
+ * Timers in a hierarchical timing wheel in linear memory: any number of them, on one timer of the host.
+ *
+ * | operation | cost |
+ * |---|---|
+ * | `after`, `every`, `arm`, `restart`, `cancel` | O(1) |
+ * | firing | O(1) a timer; it moves at most 7 times before that, ahead of its time |
+ * | idle time, also of years | O(1): only what is due, or begins, is looked at |
+ * | `nextDue` | O(1): at most some hundred steps |
+ * | memory | 24 bytes a timer, and a word of the JavaScript heap for its target; kept until {@link dispose} |
+ *
+ * Delays are in milliseconds, fractions welcome, from 0 to 2^47 − 1 (4,460 years). A timer is due at the first whole
+ * millisecond of its timers' clock at which its delay has passed; those that are due at the same one fire in the order in
+ * which they were armed. What is armed while timers fire waits for the next turn, with a delay of 0 too.
+ *
+ * The clock is read for each, but for more than 64 that one stretch of code arms in quick succession, of which up to 32
+ * share a reading. If the process turns out to have been held up before the next one, they are put off by as long, so that
+ * none is early by more than a twentieth of a millisecond.
+ *
+ * Without a loop they run themselves: the host's timer calls {@link run}. Armed timers keep the process alive unless all
+ * are `unref`'d.
+ *
+ * @example
+ * using timers = createTimers(runtime);
+ * const hello = timers.after(100, () => console.log("hello"));
+ * const tick = timers.every(16.7, (frame) => frame.draw(), { payload: frame, drift: "skip" });
+ * timers.after(500, depth, message); // posts to a kind
+ * hello.cancel();
+ */
+export class Timers implements TimerOwner {
+  readonly $memory: LinearMemory;
+  readonly #host: Host;
+  readonly #onError: TimersOptions["onError"];
+  readonly #onDue: TimersOptions["onDue"];
+  readonly #alarm: Alarm;
+  readonly #forgetMemory: () => void;
+  /** 0 once disposed. */
+  #wheel: Address;
+  /** By slot, in chunks of the wheel's segments, so that none is ever copied as it grows. */
+  readonly #entries: (Entry | undefined)[][] = [];
+  /** The payloads of ids, likewise; a chunk only where there is one. */
+  readonly #payloads: (unknown[] | undefined)[] = [];
+
+  /** The host's clock when the wheel was at tick 0. */
+  readonly #origin: number;
+  /** The latest time that is known, from the origin on. */
+  $time = 0.5; // no whole number, so that engines have room for a fraction from the beginning
+  /** The last reading of the clock for an arm, how many in a row were close to the one before, and how many may borrow it. */
+  #readAt = 0.5;
+  #closeReadings = 0;
+  #freshFor = 0;
+  /** Who has borrowed it: slots and generations. */
+  readonly #borrowed = new Int32Array(2 * BORROWERS);
+  #borrowers = 0;
+  /** Whether whoever is arming now borrows it. */
+  #isBorrowing = false;
+  /** The tick at which a run has something to do, when it was last looked for. */
+  #wake = 0.5;
+  /** Whether the present stretch of code has something to do at its end. */
+  #isSettling = false;
+  #isRunning = false;
+  #isHopping = false;
+  /** Armed timers that keep the process alive. */
+  #holds = 0;
+  #skipped = 0;
+  #failed = 0;
+
+  /** Use {@link createTimers}. */
+  constructor(memory: LinearMemory, options: TimersOptions = {}) {
+    memory.assertUsable("timers");
+    verifyWheel(memory.exports);
+    const { host = platformHost(), onError, onDue } = checkOptions(options);
+    this.$memory = memory;
+    this.#host = host;
+    this.#onError = onError;
+    this.#onDue = onDue;
+    this.#origin = host.now();
+    this.$time = 0;
+    this.#readAt = 0;
+    const wheel = memory.exports.createWheel() >>> 0;
+    if (wheel === 0) throw memory.failure("making timers");
+    this.#wheel = wheel;
+    const { alarm, forget } = alarmOf(memory, host);
+    this.#alarm = alarm;
+    this.#forgetMemory = forget;
+    memory.sites?.register(this, "timers", (own) => bytesOf(own, wheel));
+  }
+
+  /**
+   * Arms a new timer.
+   *
+   * @param milliseconds from now, 0 to 2^47 − 1
+   * @param target a function, or a kind, a baton, or anything else with a `post`
+   * @param payload what it is called with, or what is posted
+   * @throws {InvalidArgumentError} if delay or target are none; as with all that follow, nothing has changed
+   * @throws {OutOfMemoryError} or {SealedError} if there is no memory for it
+   * @throws {LimitExceededError} if 8 million are armed
+   * @throws {DisposedError} if the timers, or their runtime, have been disposed
+   */
+  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
+    assertDelay(milliseconds);
+    assertTarget(target);
+    this.$readClock("after");
+    const timer = new Timer(this, milliseconds, target, payload);
+    this.$armAfter(timer, milliseconds);
+    return timer;
+  }
+
+  /**
+   * Arms a new timer that fires after each period, until it is cancelled.
+   *
+   * @param milliseconds the period, fractions included, 1 to 2^47 − 1
+   * @throws as {@link after}
+   */
+  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options: PeriodicOptions<Payload> = {}): Timer {
+    assertDelay(milliseconds, 1);
+    assertTarget(target);
+    assertObject("options", options);
+    const { drift = "skip", payload } = options;
+    assertDrift(drift);
+    this.#open("every");
+    const timer = new PeriodicTimer(this, milliseconds, target, payload, drift);
+    timer.restart();
+    return timer;
+  }
+
+  /**
+   * As {@link after}, without a {@link Timer}: for great numbers of timers of which each is to take few bytes.
+   *
+   * @returns a number that names it: a double, which may lie in a `Float64Array` or a field of `f64`
+   * @throws as {@link after}
+   */
+  arm<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): TimerId {
+    assertDelay(milliseconds);
+    assertTarget(target);
+    this.$readClock("arm");
+    const slot = this.#take(target, Math.ceil(this.$time + milliseconds));
+    if (payload !== undefined) this.#keep(slot, payload);
+    this.#holds++;
+    const generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
+    if (this.#isBorrowing) this.#borrow(slot, generation);
+    return generation * SLOTS + slot;
+  }
+
+  /** Cancels a timer by the id that {@link arm} gave. Returns false if it has fired or been cancelled, or is none. O(1) */
+  cancel(id: TimerId): boolean {
+    if (this.#wheel === 0 || !Number.isSafeInteger(id) || id < 0) return false;
+    const generation = Math.floor(id / SLOTS);
+    const slot = id - generation * SLOTS;
+    // That of a `Timer` is no id, even if somebody has guessed the number.
+    if (this.#entries[slot >>> SEGMENT_SHIFT]?.[slot & SEGMENT_MASK] instanceof Timer) return false;
+    if (this.$memory.exports.cancelTimer(this.#wheel, slot, generation) === 0) return false;
+    this.#clear(slot);
+    this.#letGo();
+    return true;
+  }
+
+  /**
+   * Fires what is due, in the order of due times, ties in arm order. What its callbacks arm is for the next run.
+   *
+   * @param now the host's clock, if it has just been read. A clock that goes backwards stands still
+   * @param limit fires no more than this many
+   * @returns true if more is due already: call it again, after others have had their turn
+   * @throws {LoopStateError} inside a timer's callback
+   * @throws {DisposedError} if the timers, or their runtime, have been disposed
+   */
+  run(now: number = this.#host.now(), limit: number = RUN_LIMIT): boolean {
+    const wheel = this.#open("run");
+    if (this.#isRunning) throw new LoopStateError("run: a timer's callback cannot run the timers that are calling it");
+    if (limit !== RUN_LIMIT) checkInteger("the limit of a run", limit, 1, COUNT_LIMIT);
+    if (Number.isNaN(now)) throw new InvalidArgumentError("run: the time is not a number");
+    const { exports } = this.$memory;
+    this.#pass(now);
+    this.#repay();
+    this.#closeReadings = 0;
+    this.#isRunning = true;
+    exports.advanceWheel(wheel, Math.floor(this.$time), RUN_WORK);
+    for (let left = limit; left > 0 && !this.$disposed; left--) {
+      const slot = exports.takeTimer(wheel) - 1;
+      if (slot < 0) break;
+      this.#fire(slot);
+    }
+    this.#isRunning = false;
+    if (this.$disposed) return false;
+    this.#look();
+    return this.#schedule(true);
+  }
+
+  /**
+   * When a run has something to do next, on the host's clock: when the next timer is due, or, where very many are due later
+   * in one stretch of time, some time before that. Infinity if nothing is armed.
+   */
+  get nextDue(): number {
+    this.#open("nextDue");
+    this.#look();
+    return this.#origin + this.#wake;
+  }
+
+  /** The figures of now. O(1) */
+  stats(): TimersStatistics {
+    const wheel = this.#open("stats");
+    const { f64, u32 } = this.$memory;
+    return {
+      armed: u32[(wheel + Wheel.ARMED) >>> 2]!,
+      highWater: u32[(wheel + Wheel.HIGH_WATER) >>> 2]!,
+      arms: f64[(wheel + Wheel.ARMS) >>> 3]!,
+      fired: f64[(wheel + Wheel.FIRED) >>> 3]!,
+      cancelled: f64[(wheel + Wheel.CANCELLED) >>> 3]!,
+      skipped: this.#skipped,
+      failed: this.#failed,
+      bytes: bytesOf(this.$memory, wheel),
+    };
+  }
+
+  /**
+   * Checks every invariant of the wheel. O(n)
+   *
+   * @throws {CorruptionError} naming the first violation
+   */
+  validate(): void {
+    const wheel = this.#open("validate");
+    const violation = this.$memory.exports.validateWheel(wheel);
+    if (violation !== 0) throw new CorruptionError(`the timing wheel at ${wheel} is corrupt: ${VIOLATIONS[violation]}`);
+  }
+
+  /** Cancels all timers, lets go of the host's, and gives all memory back. A second call does nothing. */
+  dispose(): void {
+    if (this.#wheel === 0) return;
+    const { $memory: memory } = this;
+    if (!memory.disposed) {
+      memory.recover(); // the host may have grown memory
+      memory.exports.destroyWheel(this.#wheel);
+      memory.sites?.unregister(this);
+    }
+    this.#wheel = 0;
+    this.#borrowers = 0;
+    this.#alarm.clear();
+    this.#forgetMemory();
+    this.#entries.length = 0;
+    this.#payloads.length = 0;
+  }
+
+  /** As {@link dispose}. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** True once they, or their runtime, have been disposed. */
+  get disposed(): boolean {
+    return this.$disposed;
+  }
+
+  // ── what a timer asks for ─────────────────────────────────────────────────────────────────────────────────────────
+
+  get $disposed(): boolean {
+    return this.#wheel === 0 || this.$memory.disposed;
+  }
+
+  $armAfter(timer: Timer, delay: number): void {
+    this.#armAt(timer, Math.ceil(this.$time + delay));
+  }
+
+  $armAtDue(timer: PeriodicTimer): void {
+    this.#armAt(timer, Math.ceil(timer.$due));
+  }
+
+  #armAt(timer: Timer, tick: number): void {
+    const slot = timer.$slot;
+    if (slot >= 0) {
+      const moved = this.$memory.exports.moveTimer(this.#wheel, slot, timer.$generation, tick);
+      if (moved === 0) throw this.$memory.failure("arming a timer");
+    } else {
+      timer.$slot = this.#take(timer, tick);
+      timer.$generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
+      if (timer.$keepsAlive) this.#holds++;
+    }
+    if (this.#isBorrowing) this.#borrow(timer.$slot, timer.$generation);
+  }
+
+  $cancel(timer: Timer): boolean {
+    const slot = timer.$slot;
+    if (slot < 0 || this.#wheel === 0) return false;
+    timer.$slot = -1;
+    if (this.$memory.exports.cancelTimer(this.#wheel, slot, timer.$generation) === 0) return false;
+    this.#entries[slot >>> SEGMENT_SHIFT]![slot & SEGMENT_MASK] = undefined;
+    if (timer.$keepsAlive) this.#letGo();
+    return true;
+  }
+
+  $hold(timer: Timer, keepsAlive: boolean): void {
+    if (timer.$keepsAlive === keepsAlive) return;
+    timer.$keepsAlive = keepsAlive;
+    if (!timer.armed) return;
+    this.#holds += keepsAlive ? 1 : -1;
+    this.#settleSoon();
+  }
+
+  $skip(missed: number): void {
+    this.#skipped += missed;
+  }
+
+  $readClock(operation: string): void {
+    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) {
+      this.#freshFor--;
+      this.#isBorrowing = true;
+    } else {
+      this.$readClockNow(operation);
+    }
+  }
+
+  $readClockNow(operation: string): void {
+    this.#open(operation);
+    this.#pass(this.#host.now());
+    this.#repay();
+    this.#closeReadings = this.$time - this.#readAt <= CLOSE ? this.#closeReadings + 1 : 0;
+    if (this.#closeReadings >= CLOSE_READINGS) this.#freshFor = BORROWERS;
+    this.#readAt = this.$time;
+    this.#settleSoon();
+  }
+
+  #borrow(slot: number, generation: number): void {
+    this.#isBorrowing = false;
+    const index = 2 * this.#borrowers++;
+    this.#borrowed[index] = slot;
+    this.#borrowed[index + 1] = generation;
+  }
+
+  /** Has nobody borrow the last reading any more, and puts those off who have, if it was long ago. */
+  #endReading(): void {
+    if (this.#borrowers > 0) this.#pass(this.#host.now());
+    this.#repay();
+    this.#closeReadings = 0;
+  }
+
+  #repay(): void {
+    const count = this.#borrowers;
+    this.#borrowers = 0;
+    this.#freshFor = 0;
+    this.#isBorrowing = false;
+    if (count > 0 && this.$time - this.#readAt > CLOSE) this.#putOff(count);
+  }
+
+  #putOff(count: number): void {
+    const ticks = Math.ceil(this.$time - this.#readAt - CLOSE);
+    const borrowed = this.#borrowed;
+    for (let index = 0; index < count; index++) {
+      const slot = borrowed[2 * index]!;
+      // One that was armed again is there twice.
+      let later = index + 1;
+      while (later < count && borrowed[2 * later] !== slot) later++;
+      if (later < count) continue;
+      this.$memory.exports.delayTimer(this.#wheel, slot, borrowed[2 * index + 1]!, ticks);
+    }
+  }
+
+  $deliver(target: TimerTarget<never>, payload: unknown): void {
+    try {
+      const answer = typeof target === "function" ? target(payload as never) : target.post(payload as never);
+      if (typeof target !== "function" && answer === "rejected") {
+        throw new LimitExceededError("a timer has posted to a full queue, which has refused what it posted");
+      }
+      if (isThenable(answer)) whenSettled(answer, nothing, (error) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#endReading();
+  }
+
+  // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes a slot for what is due at `tick`. */
+  #take(entry: Entry, tick: number): number {
+    const memory = this.$memory;
+    const slot = memory.exports.armTimer(this.#wheel, tick) - 1;
+    if (slot < 0) throw memory.failure("arming a timer");
+    if (memory.u32.length === 0) memory.recover(); // a host has grown memory
+    const chunk = this.#entries[slot >>> SEGMENT_SHIFT] ?? this.#addChunk(slot);
+    chunk[slot & SEGMENT_MASK] = entry;
+    return slot;
+  }
+
+  #addChunk(slot: number): (Entry | undefined)[] {
+    const number = slot >>> SEGMENT_SHIFT;
+    const chunk = newChunk<Entry | undefined>(number);
+    this.#entries[number] = chunk;
+    return chunk;
+  }
+
+  #keep(slot: number, payload: unknown): void {
+    const chunk = slot >>> SEGMENT_SHIFT;
+    this.#payloads[chunk] ??= newChunk(chunk);
+    this.#payloads[chunk][slot & SEGMENT_MASK] = payload;
+  }
+
+  /** Forgets what an id's slot had. */
+  #clear(slot: number): void {
+    this.#entries[slot >>> SEGMENT_SHIFT]![slot & SEGMENT_MASK] = undefined;
+    const payloads = this.#payloads[slot >>> SEGMENT_SHIFT];
+    if (payloads !== undefined) payloads[slot & SEGMENT_MASK] = undefined;
+  }
+
+  #fire(slot: number): void {
+    const chunk = slot >>> SEGMENT_SHIFT;
+    const index = slot & SEGMENT_MASK;
+    const entry = this.#entries[chunk]![index]!;
+    if (entry instanceof Timer) {
+      this.#entries[chunk]![index] = undefined;
+      entry.$slot = -1;
+      if (entry.$keepsAlive) this.#holds--;
+      try {
+        entry.$fire();
+      } catch (error) {
+        this.#fail(error); // a periodic timer that found no memory
+      }
+      return;
+    }
+    const payload = this.#payloads[chunk]?.[index];
+    this.#clear(slot);
+    this.#holds--;
+    this.$deliver(entry, payload);
+  }
+
+  #fail(error: unknown): void {
+    this.#failed++;
+    if (this.#onError === undefined) {
+      this.#throwLater(error);
+      return;
+    }
+    try {
+      const answer = this.#onError(error);
+      if (isThenable(answer)) whenSettled(answer, nothing, (fault) => this.#throwLater(causedBy(fault, error)));
+    } catch (fault) {
+      this.#throwLater(causedBy(fault, error));
+    }
+  }
+
+  #throwLater(error: unknown): void {
+    this.#host.hop(() => {
+      throw error;
+    });
+  }
+
+  /** Takes a reading of the clock. */
+  #pass(now: number): void {
+    const time = Math.min(now - this.#origin, TICK_LIMIT);
+    if (time > this.$time) this.$time = time;
+  }
+
+  /** Looks for the tick at which a run has something to do. */
+  #look(): void {
+    this.$memory.exports.nextWake(this.#wheel);
+    this.$memory.recover(); // a callback may have had the host grow memory
+    this.#wake = this.$memory.f64[(this.#wheel + Wheel.WAKE) >>> 3]!;
+  }
+
+  #letGo(): void {
+    if (--this.#holds === 0) this.#settleSoon();
+  }
+
+  /** Sees to the host's timer when the present stretch of code is over: most of what it arms it may cancel as well. */
+  #settleSoon(): void {
+    if (this.#isSettling || this.#isRunning) return;
+    this.#isSettling = true;
+    RESOLVED.then(this.#settle);
+  }
+
+  readonly #settle = (): void => {
+    this.#isSettling = false;
+    if (this.$disposed || this.#isRunning) return;
+    this.#endReading();
+    this.#look();
+    this.#schedule(false);
+  };
+
+  /**
+   * Sees to it that somebody comes when there is something to do.
+   *
+   * @param isRun true at the end of a run: whoever runs us is told by its answer that more is due
+   * @returns true if more is due already
+   */
+  #schedule(isRun: boolean): boolean {
+    const wake = this.#wake;
+    if (wake === Number.POSITIVE_INFINITY) {
+      this.#alarm.clear();
+      return false;
+    }
+    this.#pass(this.#host.now());
+    const isDue = wake <= this.$time;
+    if (!isDue || this.#holds === 0) {
+      // Rounded up, since hosts round down, and would come a millisecond too early, for nothing.
+      this.#alarm.set(wake, Math.ceil(Math.max(wake - this.$time, 0)), this.#holds > 0, this.#ring);
+    } else if (this.#onDue !== undefined) {
+      if (!isRun) this.#onDue();
+    } else if (!this.#isHopping) {
+      this.#isHopping = true;
+      this.#host.hop(this.#land);
+    }
+    return isDue;
+  }
+
+  readonly #ring = (): void => {
+    if (this.$disposed) return;
+    if (this.#onDue === undefined) this.run();
+    else this.#onDue();
+  };
+
+  readonly #land = (): void => {
+    this.#isHopping = false;
+    this.#ring();
+  };
+
+  #open(operation: string): Address {
+    // Views of length 0: the runtime has been disposed, or a host has grown memory behind our back.
+    if (this.#wheel === 0 || this.$memory.u32.length === 0) this.#assertUsable(operation);
+    return this.#wheel;
+  }
+
+  #assertUsable(operation: string): void {
+    this.$memory.assertUsable(operation);
+    if (this.#wheel === 0) throw new DisposedError(`${operation}: the timers have been disposed`);
+  }
+}
+
+const RESOLVED = Promise.resolve();
+
+function nothing(): void {}
+
+/** The first chunk grows, as most programs need little of it; the others have the size that they will come to. */
+function newChunk<Value>(number: number): Value[] {
+  return number === 0 ? [] : new Array<Value>(SEGMENT_MASK + 1);
+}
+
+/** The bytes of the wheel at `address`. */
+function bytesOf({ u32 }: LinearMemory, address: Address): number {
+  return u32[(address + Wheel.PAGES) >>> 2]! * PAGE_SIZE;
+}
+
+function checkOptions(options: TimersOptions): TimersOptions {
+  assertObject("options", options);
+  const { host, onError, onDue } = options;
+  if (onError !== undefined) assertFunction("onError", onError);
+  if (onDue !== undefined) assertFunction("onDue", onDue);
+  if (host !== undefined) {
+    assertObject("host", host);
+    for (const name of ["now", "hop", "after"] as const) assertFunction(`host.${name}`, host[name]);
+  }
+  return options;
+}
+
+/**
+ * Makes timers that need no loop: the host's timer runs them.
+ *
+ * @throws {InvalidArgumentError} if the runtime is none, or an option is no function
+ * @throws {OutOfMemoryError}, {SealedError} or {DisposedError}
+ *
+ * @example
+ * using timers = createTimers(runtime, { onError: (error) => log(error) });
+ * const heartbeat = timers.every(1000, () => socket.send("ping")).unref();
+ */
+export function createTimers(runtime: Pick<Runtime, "$memory">, options?: TimersOptions): Timers {
+  if (typeof runtime?.$memory?.assertUsable !== "function") {
+    throw new InvalidArgumentError(`createTimers takes a runtime, but was given ${describe(runtime)}`);
+  }
+  return new Timers(runtime.$memory, options);
+}

@@ -1,0 +1,58 @@
+import { InvalidModuleError } from "../errors.js";
+import type { ModuleExports } from "../memory/module.js";
+
+/** Offsets, in bytes, in the header of a timing wheel, as constants that the engine can fold. */
+export const Wheel = {
+  ARMS: 0,
+  FIRED: 8,
+  CANCELLED: 16,
+  TAKEN_DUE: 24,
+  WAKE: 32,
+  CURRENT: 40,
+  GENERATION: 48,
+  ARMED: 52,
+  HIGH_WATER: 56,
+  PAGES: 80,
+} as const;
+
+/** Slots lie in segments of 2^13, and are below 2^23; generations are below 2^29. */
+export const SEGMENT_SHIFT = 13;
+export const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
+export const SLOTS = 2 ** 23;
+
+/**
+ * The longest delay in milliseconds, and the latest clock reading, counted from when the wheel was made: some 4,460 years.
+ * Together they stay below 2^48, where the wheel ends.
+ */
+export const TICK_LIMIT = 2 ** 47 - 1;
+
+/** What `validateWheel` found, by its number. */
+export const VIOLATIONS: readonly string[] = [
+  "nothing",
+  "a segment has been given back",
+  "a link leads to what is no timer",
+  "links do not lead back",
+  "a list's bit does not say whether it holds something",
+  "a timer lies where its time does not belong",
+  "the lists do not hold as many timers as are armed",
+  "its free list is broken",
+  "timers armed, fired and cancelled do not add up",
+];
+
+const verified = new WeakSet<ModuleExports>();
+
+/**
+ * Makes sure that the module lays wheels out as {@link Wheel} says. O(1) after the first time.
+ *
+ * @throws {InvalidModuleError} naming the first offset that differs
+ */
+export function verifyWheel(exports: ModuleExports): void {
+  if (verified.has(exports)) return;
+  for (const [name, offset] of Object.entries(Wheel)) {
+    const found = exports[`WHEEL_${name}`]?.value;
+    if (found !== offset) {
+      throw new InvalidModuleError(`this is no module of this version: WHEEL_${name} is ${found}, not ${offset}`);
+    }
+  }
+  verified.add(exports);
+}
