@@ -4,6 +4,7 @@ import {
   checkTimers,
   platformTimers,
   type Registration,
+  type Waitable,
   type Waiter,
   Waiting,
   type WaitOptions,
@@ -36,7 +37,9 @@ import {
  * });
  * ready.post();
  */
-export class Baton implements Registration {
+export class Baton implements Waitable<undefined>, Registration {
+  declare readonly $value?: undefined;
+
   /** At most one of the two is set: a post without a waiter, or a waiter without a post. */
   #posted = false;
   #waiter: Waiter | undefined;
@@ -64,7 +67,7 @@ export class Baton implements Registration {
 
   /**
    * What to `yield` in a fiber or `await` in an async function, until the baton is posted. It is used again by every call:
-   * yield or await it where it was made.
+   * yield or await it where it was made. (A fiber may yield the baton itself, too.)
    *
    * @param milliseconds the longest to wait, 0 to 2^31 − 1; the wait then gives whether the baton was posted in time
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The `yield` or `await` throws {@link BatonBusyError},

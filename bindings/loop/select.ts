@@ -98,8 +98,8 @@ class Selection extends Waiting<Selected | undefined> implements Waiter, Chooser
   $chosen(chosen: Place): void {
     this.#isRejected = chosen.rejected;
     this.#selected = { index: this.#places.indexOf(chosen), value: chosen.value };
+    this.#baton.post(); // first, as it was before those whom our leaving lets go
     this.#leave();
-    this.#baton.post();
   }
 
   get $timers(): WaitTimers {
