@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import {
   Baton,
   createFibers,
@@ -573,6 +575,42 @@ describe("a scheduler", () => {
     });
     fibers.run();
     expect(fibers.stats()).toMatchObject({ live: 1, highWater: 100_001, returned: 100_000 });
+  });
+});
+
+describe("an error that nobody is told of", () => {
+  const entry = new URL("../../build/bindings/index.node.js", import.meta.url).href;
+  const program = `
+    const { createFibers } = await import(${JSON.stringify(entry)});
+    const strays = [];
+    process.on("unhandledRejection", (error) => strays.push([error.message, error.cause?.message]));
+    const failing = function* () { yield; throw new Error("fault"); };
+    const fault = () => new Error("fault of onError");
+    const handlers = [undefined, () => { throw fault(); }, async () => { throw fault(); }];
+    const ends = [];
+    for (const onError of handlers) {
+      const fibers = createFibers(onError === undefined ? {} : { onError });
+      fibers.spawn(failing);
+      fibers.spawn(failing, { detached: true });
+      ends.push(await fibers.spawn(function* () { yield; yield; yield; return fibers.stats().failed; }).join());
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    console.log(JSON.stringify({ strays, ends }));
+  `;
+
+  test("or that onError itself has thrown goes to the platform, and the other fibers go on", async () => {
+    const node = promisify(execFile);
+    const { stdout } = await node(process.execPath, ["--input-type=module", "--eval", program]);
+    const { strays, ends } = JSON.parse(stdout);
+    expect(ends).toEqual([2, 2, 2]);
+    expect(strays).toEqual([
+      ["fault", null],
+      ["fault", null],
+      ["fault of onError", "fault"],
+      ["fault of onError", "fault"],
+      ["fault of onError", "fault"],
+      ["fault of onError", "fault"],
+    ]);
   });
 });
 
