@@ -25,18 +25,29 @@ export interface FiberScheduler {
   $keep(settlement: Settlement): void;
 }
 
+// What hot code compares is no export: an exported constant lies in a cell, which is read each time.
+const idle = 0;
+const fresh = 1;
+const turn = 2;
+const ready = 3;
+const waiting = 5;
+const dying = 6;
+const failing = 7;
+
 /** No fiber has the task. */
-export const IDLE = 0;
+export const IDLE = idle;
 /** It is ready for its first run. */
-export const NEW = 1;
+export const NEW = fresh;
 /** It is ready, having yielded nothing: there is nothing that a cancel could lose. */
-export const TURN = 2;
+export const TURN = turn;
 /** It is ready, having been resumed with something. */
-export const READY = 3;
+export const READY = ready;
 export const RUNNING = 4;
-export const WAITING = 5;
+export const WAITING = waiting;
 /** It is ready to be ended by its cancel. */
-export const DYING = 6;
+export const DYING = dying;
+/** It is ready, having been resumed with an error. */
+export const FAILING = failing;
 
 export type TaskState =
   | typeof IDLE
@@ -45,7 +56,8 @@ export type TaskState =
   | typeof READY
   | typeof RUNNING
   | typeof WAITING
-  | typeof DYING;
+  | typeof DYING
+  | typeof FAILING;
 
 /**
  * A fiber as its scheduler sees it. Tasks are used again, fiber after fiber; nobody outside has one.
@@ -61,15 +73,14 @@ export class FiberTask implements Waiter {
   readonly scheduler: FiberScheduler;
   readonly $timers: WaitTimers;
   readonly context: FiberContext;
-  state: TaskState = IDLE;
+  state: TaskState = idle;
   /** Whether it is to end at the next wait. */
   doomed = false;
-  /** Whether `value` is to be thrown. */
-  failing = false;
   /** What it is resumed with. */
   value: unknown = undefined;
   generator: Generator<unknown, unknown, unknown> | undefined = undefined;
   body: FiberBody | undefined = undefined;
+  /** Of the wait under way; while the task does not wait, nothing that matters. */
   registration: Registration | undefined = undefined;
   /** Behind it, among those that are ready. */
   next: FiberTask | undefined = undefined;
@@ -96,16 +107,13 @@ export class FiberTask implements Waiter {
 
   $resume(value: unknown): void {
     this.value = value;
-    this.registration = undefined;
-    this.state = this.doomed ? DYING : READY;
+    this.state = this.doomed ? dying : ready;
     this.scheduler.$enqueue(this);
   }
 
   $fail(error: unknown): void {
-    this.failing = true;
     this.value = error;
-    this.registration = undefined;
-    this.state = READY;
+    this.state = failing;
     this.scheduler.$enqueue(this);
   }
 
@@ -119,16 +127,15 @@ export class FiberTask implements Waiter {
   /** Begins to cancel the fiber; it ends when its turn comes. Returns false if that has been done already. */
   cancel(): boolean {
     const { state } = this;
-    if (this.doomed || state === IDLE) return false;
+    if (this.doomed || state === idle) return false;
     this.doomed = true;
-    if (state === NEW || state === TURN) {
-      this.state = DYING;
-    } else if (state === WAITING) {
+    if (state === fresh || state === turn) {
+      this.state = dying;
+    } else if (state === waiting) {
       const { registration } = this;
       // Otherwise it is resumed by what it waits for, and dies then. That may have happened inside the call.
       if (registration === undefined || registration.$withdraw(this)) {
-        this.registration = undefined;
-        this.state = DYING;
+        this.state = dying;
         this.scheduler.$enqueue(this);
       }
     }
@@ -151,12 +158,12 @@ export class FiberTask implements Waiter {
 
   /** Forgets the fiber. */
   clear(): void {
-    this.state = IDLE;
+    this.state = idle;
     this.doomed = false;
-    this.failing = false;
     this.value = undefined;
     this.generator = undefined;
     this.body = undefined;
+    this.registration = undefined;
     this.fiber = undefined;
     this.landed = undefined;
     this.crashed = undefined;
@@ -248,7 +255,7 @@ export class FiberContext {
 
   #live(what: string): FiberTask {
     const task = this.#task;
-    if (task.state === IDLE) throw new FiberStateError(`${what}: the fiber of this context has ended`);
+    if (task.state === idle) throw new FiberStateError(`${what}: the fiber of this context has ended`);
     return task;
   }
 }

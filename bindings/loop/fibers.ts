@@ -4,6 +4,7 @@ import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../error
 import { causedBy } from "./cause.js";
 import {
   DYING,
+  FAILING,
   Fiber,
   type FiberBody,
   type FiberScheduler,
@@ -31,6 +32,9 @@ const waiting = WAITING;
 /** Milliseconds of one turn on a host, and the most resumptions between two readings of the clock. */
 const TURN_MILLISECONDS = 4;
 const CLOCK_BATCH = 256;
+
+/** More than can ever be resumed in one go, and a small integer in every engine. */
+const NO_LIMIT = 2 ** 30 - 1;
 
 /** Tasks and settlements that are kept for later, whatever has been the peak. */
 const SPARES = 4096;
@@ -214,7 +218,7 @@ export class Fibers implements FiberScheduler {
    *
    * @throws {FiberStateError} if a fiber is running: nothing runs inside another
    */
-  run(limit = Number.POSITIVE_INFINITY): number {
+  run(limit = NO_LIMIT): number {
     this.#assertOutside();
     this.#running = true;
     this.#awake = true;
@@ -224,7 +228,7 @@ export class Fibers implements FiberScheduler {
       if (task === undefined) break;
       this.#first = task.next;
       task.next = undefined;
-      if (task.state === ready && !task.failing) this.#step(task);
+      if (task.state === ready) this.#step(task);
       else this.#stepSlow(task);
     }
     this.#running = false;
@@ -267,8 +271,7 @@ export class Fibers implements FiberScheduler {
     task.state = waiting;
     try {
       if (awaited !== null && typeof awaited === "object" && typeof awaited.$begin === "function") {
-        const registration = awaited.$begin(task);
-        if (registration !== undefined) task.registration = registration;
+        task.registration = awaited.$begin(task); // if it has resumed the task already, nobody will look
       } else {
         this.#waitForPromise(task, awaited);
       }
@@ -292,7 +295,7 @@ export class Fibers implements FiberScheduler {
       this.#begin(task);
     } else if (task.state === DYING) {
       this.#kill(task);
-    } else if (task.failing) {
+    } else if (task.state === FAILING) {
       this.#throw(task);
     } else {
       this.#step(task);
@@ -313,7 +316,6 @@ export class Fibers implements FiberScheduler {
   #throw(task: FiberTask): void {
     let step: IteratorResult<unknown, unknown>;
     task.state = running;
-    task.failing = false;
     try {
       step = task.generator!.throw(task.value);
     } catch (error) {
