@@ -208,6 +208,19 @@ export class Settlement implements Registration {
 export class FiberContext {
   readonly #task: FiberTask;
 
+  /**
+   * Yield it to wait for that long. May be taken out of the context, as its properties may: `({ sleep }) => …`.
+   *
+   * @param milliseconds from 0 to 2^31 − 1
+   * @throws {InvalidArgumentError} if it is out of range
+   * @throws {FiberStateError} if the fiber has ended
+   */
+  readonly sleep = (milliseconds: number): Waiting<unknown> => {
+    const task = this.#live("sleep");
+    task.sleeper ??= new Baton(); // nobody posts it
+    return task.sleeper.wait(milliseconds);
+  };
+
   constructor(task: FiberTask) {
     this.#task = task;
   }
@@ -238,19 +251,6 @@ export class FiberContext {
       if (task.doomed) task.controller.abort(new FiberCancelledError("the fiber has been cancelled"));
     }
     return task.controller.signal;
-  }
-
-  /**
-   * Yield it to wait for that long.
-   *
-   * @param milliseconds from 0 to 2^31 − 1
-   * @throws {InvalidArgumentError} if it is out of range
-   * @throws {FiberStateError} if the fiber has ended
-   */
-  sleep(milliseconds: number): Waiting<unknown> {
-    const task = this.#live("sleep");
-    task.sleeper ??= new Baton(); // nobody posts it
-    return task.sleeper.wait(milliseconds);
   }
 
   #live(what: string): FiberTask {

@@ -168,10 +168,10 @@ describe("fibers", () => {
   test("sleep by the host's clock", async () => {
     const { host, fibers, log } = stage();
     for (const milliseconds of [30, 10, 20]) {
-      fibers.spawn(function* (context) {
-        yield context.sleep(milliseconds);
+      fibers.spawn(function* ({ sleep }) {
+        yield sleep(milliseconds);
         log.push(milliseconds);
-        yield context.sleep(0);
+        yield sleep(0);
         log.push(-milliseconds);
       });
     }
