@@ -268,7 +268,7 @@ export class FiberContext {
  */
 export class Fiber<Result = unknown> implements Waitable<Result>, Registration {
   declare readonly $value?: Result;
-  // Fields that the language does not hide: those that it does cost more to make than the rest of the object.
+  // Nothing that the language hides: private fields and methods cost more to make than the rest of the object.
   /** Set until the end. */
   $task: FiberTask | undefined;
   $state: FiberState = "running";
@@ -306,7 +306,7 @@ export class Fiber<Result = unknown> implements Waitable<Result>, Registration {
 
   $begin(waiter: Waiter): Registration | undefined {
     if (this.$state !== "running") {
-      this.#tell(waiter);
+      tell(this, waiter);
       return undefined;
     }
     if (waiter === this.$task) throw new FiberStateError("a fiber cannot join itself: it would wait for ever");
@@ -334,16 +334,17 @@ export class Fiber<Result = unknown> implements Waitable<Result>, Registration {
     const others = this.$joiners;
     this.$joiner = undefined;
     this.$joiners = undefined;
-    if (first !== undefined) this.#tell(first);
-    if (others !== undefined) for (const waiter of others) this.#tell(waiter);
+    if (first !== undefined) tell(this, first);
+    if (others !== undefined) for (const waiter of others) tell(this, waiter);
     return first !== undefined || (others !== undefined && others.size > 0);
   }
+}
 
-  #tell(waiter: Waiter): void {
-    if (this.$state === "returned") waiter.$resume(this.$outcome);
-    else if (this.$state === "failed") waiter.$fail(this.$outcome);
-    else waiter.$fail(new FiberCancelledError("the fiber was cancelled"));
-  }
+/** Tells who joins what has become of a fiber that has ended. */
+function tell(fiber: Fiber, waiter: Waiter): void {
+  if (fiber.$state === "returned") waiter.$resume(fiber.$outcome);
+  else if (fiber.$state === "failed") waiter.$fail(fiber.$outcome);
+  else waiter.$fail(new FiberCancelledError("the fiber was cancelled"));
 }
 
 class Join<Result> extends Waiting<Result> {

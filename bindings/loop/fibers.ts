@@ -4,7 +4,6 @@ import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../error
 import { causedBy } from "./cause.js";
 import {
   DYING,
-  FAILING,
   Fiber,
   type FiberBody,
   type FiberScheduler,
@@ -228,7 +227,8 @@ export class Fibers implements FiberScheduler {
       if (task === undefined) break;
       this.#first = task.next;
       task.next = undefined;
-      if (task.state === ready) this.#step(task);
+      const { state } = task;
+      if (state === ready || state === turn) this.#step(task);
       else this.#stepSlow(task);
     }
     this.#running = false;
@@ -289,17 +289,11 @@ export class Fibers implements FiberScheduler {
     task.await(awaited, this.#settlements.pop() ?? new Settlement(this));
   }
 
-  /** All that is not resuming with a value: the first run, a fair turn, an error, a cancel. */
+  /** All that is not resuming with a value: the first run, an error, a cancel. */
   #stepSlow(task: FiberTask): void {
-    if (task.state === fresh) {
-      this.#begin(task);
-    } else if (task.state === DYING) {
-      this.#kill(task);
-    } else if (task.state === FAILING) {
-      this.#throw(task);
-    } else {
-      this.#step(task);
-    }
+    if (task.state === fresh) this.#begin(task);
+    else if (task.state === DYING) this.#kill(task);
+    else this.#throw(task);
   }
 
   #begin(task: FiberTask): void {
