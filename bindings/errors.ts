@@ -28,7 +28,11 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_DESTROY_HOOK"
   | "ERR_TIDEMARK_LOOP_CLOSED"
   | "ERR_TIDEMARK_LOOP_STATE"
-  | "ERR_TIDEMARK_DUPLICATE_KIND";
+  | "ERR_TIDEMARK_DUPLICATE_KIND"
+  | "ERR_TIDEMARK_BATON_BUSY"
+  | "ERR_TIDEMARK_FIBER_STATE"
+  | "ERR_TIDEMARK_FIBER_CANCELLED"
+  | "ERR_TIDEMARK_CHANNEL_CLOSED";
 
 /**
  * The base class of all errors of this package.
@@ -160,4 +164,27 @@ export class LoopStateError extends TidemarkError {
 /** A kind of this name has a handler already. */
 export class DuplicateKindError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_DUPLICATE_KIND";
+}
+
+/** Somebody waits for this baton already; he goes on waiting. A baton has one waiter at a time. */
+export class BatonBusyError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_BATON_BUSY";
+}
+
+/**
+ * A call that the state of a fiber, or of what fibers wait for, does not allow: joining oneself, waiting in `finally` after
+ * a cancel, reading the context of a fiber that has ended, unlocking what is not locked, waiting twice for one operation.
+ */
+export class FiberStateError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_FIBER_STATE";
+}
+
+/** What a cancelled fiber's joiners get. */
+export class FiberCancelledError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_FIBER_CANCELLED";
+}
+
+/** The channel is closed: what was to be sent has not been, and will not be. */
+export class ChannelClosedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_CHANNEL_CLOSED";
 }

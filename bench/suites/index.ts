@@ -8,5 +8,6 @@ export const suiteUrls: readonly string[] = [
   "./collector.js",
   "./loop.js",
   "./timers.js",
+  "./fibers.js",
   "./feed.js",
 ].map((path) => new URL(path, import.meta.url).href);

@@ -1,9 +1,17 @@
+export { Baton } from "./baton.js";
+export { Channel } from "./channel.js";
+export { Condition } from "./condition.js";
 export type { EventContext } from "./context.js";
+export { Fiber, type FiberBody, type FiberContext, type FiberState } from "./fiber.js";
+export { createFibers, Fibers, type FibersOptions, type FibersStats, type SpawnOptions } from "./fibers.js";
 export { type Host, platformHost } from "./host.js";
 export type { FailedEvent, Handler, Kind, KindOptions } from "./kind.js";
 export { type CloseReport, createLoop, type Loop } from "./loop.js";
+export { Mutex } from "./mutex.js";
 export type { CloseOptions, LoopOptions, QueuePolicy } from "./options.js";
 export type { PostResult } from "./queue.js";
+export { type Selected, type SelectedOf, select } from "./select.js";
+export { Semaphore, type SemaphoreOptions } from "./semaphore.js";
 export type { LoopStatistics } from "./statistics.js";
 export { type Drift, Timer, type TimerTarget } from "./timer.js";
 export {
@@ -14,3 +22,13 @@ export {
   type TimersOptions,
   type TimersStatistics,
 } from "./timers.js";
+export { WaitGroup } from "./waitGroup.js";
+export {
+  type Registration,
+  timersOf,
+  type Waitable,
+  type Waiter,
+  Waiting,
+  type WaitOptions,
+  type WaitTimers,
+} from "./waiting.js";

@@ -1,0 +1,136 @@
+import { describe } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import { Baton } from "./baton.js";
+import { Condition } from "./condition.js";
+import { type Chooser, Place } from "./line.js";
+import { checkDelay, platformTimers, type Registration, type Waiter, Waiting, type WaitTimers } from "./waiting.js";
+
+/** What a select gives: which of the operations was done, counted from 0, and its value. */
+export interface Selected<Value = unknown> {
+  readonly index: number;
+  readonly value: Value;
+}
+
+/**
+ * Does exactly one of several operations: the first, in the order given, that can be done at once, or else the one that can
+ * be done first. The others are not done, and have changed nothing.
+ *
+ * The order given is a priority: turn the list round from call to call, if a busy channel must not starve those after it.
+ * Costs O(operations), and makes an object or two.
+ *
+ * @param operations from `channel.send`, `channel.receive`, `mutex.lock`, `semaphore.acquire`, `waitGroup.wait`, made for this
+ * call; limits of time of their own do not count
+ * @param milliseconds the longest to wait; then the wait gives `undefined`, and nothing has been done
+ * @throws {InvalidArgumentError} if an operation is none, or a condition's, or there are none. The wait throws what the
+ * operation throws that was chosen: a closed channel's error, say
+ *
+ * @example
+ * const chosen = yield select([orders.receive(), cancels.receive()], 1000);
+ * if (chosen?.index === 1) drop(chosen.value);
+ */
+export function select<const Operations extends readonly Waiting<unknown>[]>(
+  operations: Operations,
+): Waiting<SelectedOf<Operations>>;
+export function select<const Operations extends readonly Waiting<unknown>[]>(
+  operations: Operations,
+  milliseconds: number,
+): Waiting<SelectedOf<Operations> | undefined>;
+export function select(operations: readonly Waiting<unknown>[], milliseconds?: number): Waiting<Selected | undefined> {
+  if (!Array.isArray(operations) || operations.length === 0) {
+    throw new InvalidArgumentError(`select takes operations to choose from, but was given ${describe(operations)}`);
+  }
+  for (const operation of operations) assertChoice(operation);
+  if (new Set(operations).size < operations.length) {
+    throw new InvalidArgumentError("select takes each operation once");
+  }
+  if (milliseconds !== undefined) checkDelay("select", milliseconds);
+  return new Selection(operations as readonly Place[], milliseconds);
+}
+
+/** For each operation of a list, what a select gives if it is chosen. */
+export type SelectedOf<Operations extends readonly Waiting<unknown>[]> = {
+  [Index in keyof Operations]: Selected<Operations[Index] extends Waiting<infer Value> ? Value : never>;
+}[number];
+
+function assertChoice(operation: unknown): void {
+  if (operation instanceof Place && !(operation.$home.keeper instanceof Condition)) return;
+  throw new InvalidArgumentError(
+    `select takes operations of channels, mutexes, semaphores and wait groups, but was given ${describe(operation)}`,
+  );
+}
+
+/** A select, from the call to its end. All places stand in their lines, and the first that is let go takes the others out. */
+class Selection extends Waiting<Selected | undefined> implements Waiter, Chooser, Registration {
+  readonly #places: readonly Place[];
+  readonly #milliseconds: number | undefined;
+  readonly #baton = new Baton();
+  #waiter: Waiter | undefined;
+  #registration: Registration | undefined;
+  #selected: Selected | undefined;
+  #isRejected = false;
+
+  constructor(places: readonly Place[], milliseconds: number | undefined) {
+    super();
+    this.#places = places;
+    this.#milliseconds = milliseconds;
+  }
+
+  $begin(waiter: Waiter): Registration | undefined {
+    const places = this.#places;
+    let taken = 0;
+    try {
+      for (; taken < places.length; taken++) places[taken]!.$choose(this);
+    } catch (error) {
+      for (let index = 0; index < taken; index++) places[index]!.$unchoose();
+      throw error;
+    }
+    this.#waiter = waiter;
+    if (!places.some((place) => place.$home.keeper.$attempt(place, place.$home))) {
+      for (const place of places) place.$home.push(place);
+    }
+    const limit = this.#milliseconds;
+    const registration = (limit === undefined ? this.#baton.wait() : this.#baton.wait(limit)).$begin(this);
+    if (registration === undefined) return undefined;
+    this.#registration = registration;
+    return this;
+  }
+
+  $chosen(chosen: Place): void {
+    this.#isRejected = chosen.rejected;
+    this.#selected = { index: this.#places.indexOf(chosen), value: chosen.value };
+    this.#baton.post(); // first, as it was before those whom our leaving lets go
+    this.#leave();
+  }
+
+  get $timers(): WaitTimers {
+    return this.#waiter!.$timers;
+  }
+
+  $resume(posted: unknown): void {
+    if (posted === false) this.#leave();
+    const waiter = this.#waiter!;
+    this.#waiter = undefined;
+    if (this.#isRejected) waiter.$fail(this.#selected!.value);
+    else waiter.$resume(this.#selected);
+  }
+
+  $fail(error: unknown): void {
+    this.#waiter!.$fail(error);
+  }
+
+  $withdraw(_waiter: Waiter): boolean {
+    this.#registration!.$withdraw(this);
+    this.#waiter = undefined;
+    this.#leave();
+    return true;
+  }
+
+  #leave(): void {
+    const lines = this.#places.map((place) => place.$unchoose());
+    for (const line of lines) line?.keeper.$departed(line); // only now: another place of ours may be its next
+  }
+
+  protected override get asyncTimers(): WaitTimers {
+    return this.#places[0]!.$home.$timers ?? platformTimers();
+  }
+}
