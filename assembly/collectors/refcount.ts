@@ -270,6 +270,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       beginRuns(heap);
     } else {
       heap.forced = 0;
+      heap.debt = 0; // all that it was for is done
       break;
     }
   }

@@ -193,7 +193,8 @@ export class CollectedObjects extends Objects implements HookOwner {
   point(into: ObjectView, object: Address, from: Location | undefined): void {
     const { memory } = this;
     if (into.$root > UNROOTED && isLive(into)) {
-      if (memory.exports.moveHandle(this.#heap, into.$root, object) === 0) throw memory.failure("moving a handle");
+      if (memory.u32[this.barrierWord] === 0) memory.u32[into.$root >>> 2] = object;
+      else if (memory.exports.moveHandle(this.#heap, into.$root, object) === 0) throw memory.failure("moving a handle");
       // What it was on is perhaps garbage now, though the guard of the views of its parts goes on.
       into.$forgetParts();
       into.$show(object, into.$guard, into.$generation);

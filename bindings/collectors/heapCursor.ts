@@ -5,14 +5,15 @@ import { assertLive, type Location, place, unset } from "../layout/location.js";
 import type { AnyFields, CursorOf, Fields, RefName, RefView, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
+import type { HeapStruct } from "./heapStruct.js";
 import {
   describeView,
   INSIDE,
-  isSlotType,
   type Objects,
   type ObjectType,
   type ObjectView,
   refuseInside,
+  type SlotType,
   UNROOTED,
 } from "./objects.js";
 import type { ScopeRange } from "./scope.js";
@@ -57,17 +58,19 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
 
   override follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name> = this as never): boolean {
     assertLive(this);
-    const field: unknown = typeof name === "string" ? this.$struct.fields[name] : undefined;
-    if (!isSlotType(field)) {
+    const found = (this.$struct as unknown as HeapStruct).$slots.get(name);
+    if (found === undefined) {
       throw new InvalidArgumentError(`follow: struct ${this.$struct.name} has no ref field ${describe(name)}`);
     }
     const view = into as unknown as ObjectView;
-    if (view?.$moves !== field.$target) {
-      throw new InvalidArgumentError(
-        `follow: ${name} refers to a ${field.$target.name} of this heap, not to ${describeView(view)}`,
-      );
-    }
-    return field.$load(this.$address + this.$struct.offsets[name]!, this, view);
+    if (view?.$moves !== found.slot.$target) this.#refuseView(name, found.slot, view);
+    return found.slot.$load(this.$address + found.offset, this, view);
+  }
+
+  #refuseView(name: string, slot: SlotType, view: ObjectView): never {
+    throw new InvalidArgumentError(
+      `follow: ${name} refers to a ${slot.$target.name} of this heap, not to ${describeView(view)}`,
+    );
   }
 
   override ref(): Ref<F> {

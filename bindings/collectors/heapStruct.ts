@@ -14,7 +14,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { HeapStructs } from "./heapArrays.js";
 import { HeapCursor, HeapRef } from "./heapCursor.js";
-import { INSIDE, type Objects, type ObjectType, type ObjectView } from "./objects.js";
+import { INSIDE, isSlotType, type Objects, type ObjectType, type ObjectView, type SlotType } from "./objects.js";
 
 /**
  * A struct as one heap has it: the same fields, but for references, which are the heap's own. It is another struct than the
@@ -23,6 +23,8 @@ import { INSIDE, type Objects, type ObjectType, type ObjectView } from "./object
 export class HeapStruct<F extends Fields = AnyFields> extends StructType<F> implements ObjectType {
   readonly heap: Objects;
   $type: Address = 0;
+  /** The reference fields by their names: one look-up where `fields` and `offsets` would be two by a name that varies. */
+  readonly $slots = new Map<unknown, { readonly slot: SlotType; readonly offset: number }>();
   #cursors: CursorClass | undefined = undefined;
   #views: CursorClass | undefined = undefined;
 
@@ -35,6 +37,9 @@ export class HeapStruct<F extends Fields = AnyFields> extends StructType<F> impl
   ) {
     super(declared.name, fields as F, destroy === undefined ? {} : { destroy });
     this.heap = heap;
+    for (const [name, slot] of Object.entries(this.fields)) {
+      if (isSlotType(slot)) this.$slots.set(name, { slot, offset: this.offsets[name]! });
+    }
   }
 
   $newObjectView(): ObjectView {

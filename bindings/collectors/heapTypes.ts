@@ -40,6 +40,9 @@ export class HeapTypes {
   /** By declared struct; those included that are only nested in others. */
   readonly #structs = new Map<AnyStruct, HeapStruct>();
   /** The same without those. */
+  /** What was asked for last, since a program makes many of one struct. */
+  #lastDeclared: AnyStruct | undefined = undefined;
+  #lastOwn: HeapStruct | undefined = undefined;
   readonly #declared = new Map<AnyStruct, HeapStruct>();
   /** By what their elements are. */
   readonly #arrays = new Map<string, HeapArrayType>();
@@ -85,8 +88,13 @@ export class HeapTypes {
 
   /** The heap's own type of a declared struct. */
   struct(declared: AnyStruct, operation: string): HeapStruct {
+    if (declared === this.#lastDeclared) return this.#lastOwn!;
     const found = this.#declared.get(declared);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      this.#lastDeclared = declared;
+      this.#lastOwn = found;
+      return found;
+    }
     if (!(declared instanceof StructType)) {
       throw new InvalidArgumentError(`${operation} takes a struct, not ${describe(declared)}`);
     }
