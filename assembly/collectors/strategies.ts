@@ -24,14 +24,9 @@ import { defer, endScopeCounted, moveCounted, owedToCounting, retain, stepCounti
 import { openScope, Scope } from "./scope";
 import { allocateVariable } from "./variableClass";
 
-/** Mark-sweep, in steps or a whole cycle at a time. */
+/** What the strategies have in common. */
 @unmanaged
-export class MarkSweepHeap extends Heap {
-  static create(stop: bool, minimumBytes: u32, stepUnits: u32): MarkSweepHeap {
-    const strategy = stop ? Strategy.MARK_SWEEP_STOP : Strategy.MARK_SWEEP;
-    return changetype<MarkSweepHeap>(createHeap(strategy, minimumBytes, stepUnits));
-  }
-
+class StrategyHeap extends Heap {
   addType(
     bytes: u32,
     slots: Address,
@@ -54,16 +49,25 @@ export class MarkSweepHeap extends Heap {
   }
 
   @inline
-  store(object: Address, offset: u32, value: Address): void {
-    if (this.phase == Phase.MARK) shade(this, load<Address>(object + offset));
-    store<Address>(object + offset, value);
-  }
-
-  @inline
   free(_object: Address): void {}
 
   openScope(): Scope {
     return changetype<Scope>(openScope(this));
+  }
+}
+
+/** Mark-sweep, in steps or a whole cycle at a time. */
+@unmanaged
+export class MarkSweepHeap extends StrategyHeap {
+  static create(stop: bool, minimumBytes: u32, stepUnits: u32): MarkSweepHeap {
+    const strategy = stop ? Strategy.MARK_SWEEP_STOP : Strategy.MARK_SWEEP;
+    return changetype<MarkSweepHeap>(createHeap(strategy, minimumBytes, stepUnits));
+  }
+
+  @inline
+  store(object: Address, offset: u32, value: Address): void {
+    if (this.phase == Phase.MARK) shade(this, load<Address>(object + offset));
+    store<Address>(object + offset, value);
   }
 
   @inline
@@ -90,30 +94,9 @@ export class MarkSweepHeap extends Heap {
 
 /** Reference counting. */
 @unmanaged
-export class RefcountHeap extends Heap {
+export class RefcountHeap extends StrategyHeap {
   static create(stepUnits: u32): RefcountHeap {
     return changetype<RefcountHeap>(createHeap(Strategy.REFCOUNT, 1, stepUnits));
-  }
-
-  addType(
-    bytes: u32,
-    slots: Address,
-    slotCount: u32,
-    cyclicCount: u32,
-    weakSlots: Address,
-    weakCount: u32,
-    flags: u32,
-  ): CellType {
-    return changetype<CellType>(addType(this, bytes, slots, slotCount, cyclicCount, weakSlots, weakCount, flags));
-  }
-
-  @inline
-  allocate(type: CellType): Address {
-    return type.allocate();
-  }
-
-  allocateArray(type: CellType, length: u32): Address {
-    return allocateVariable(this, type, length);
   }
 
   @inline
@@ -122,13 +105,6 @@ export class RefcountHeap extends Heap {
     if (value) retain(this, value);
     store<Address>(object + offset, value);
     if (old) defer(this, old);
-  }
-
-  @inline
-  free(_object: Address): void {}
-
-  openScope(): Scope {
-    return changetype<Scope>(openScope(this));
   }
 
   @inline
