@@ -39,7 +39,7 @@ export interface TimerOwner {
 }
 
 /**
- * One timer: what `timers.after()` and `timers.every()` return. It can be armed again any number of times, without garbage.
+ * One timer: what `timers.after()` and `timers.every()` return. It can be armed again any number of times, and makes no other object then.
  *
  * @example
  * const idle = timers.after(30_000, () => socket.destroy());
@@ -71,7 +71,7 @@ export class Timer {
 
   /**
    * Arms it anew, from now on, whether it is armed, has fired or was cancelled; behind all others that are due in the same
-   * millisecond. O(1), without garbage.
+   * millisecond. O(1); the engine may make an object of the time that it comes to.
    *
    * @param milliseconds the new delay, or period; the one that it had if not given
    * @throws {InvalidArgumentError} if that is no delay; nothing has changed

@@ -259,6 +259,6 @@ describe.each(modules)("a timing wheel of the $name module", ({ debug }) => {
   });
 
   test("was held against the list in many operations", () => {
-    expect(steps).toBeGreaterThan((debug ? 300_000 : 1_000_000) * Math.min(scale, 1));
+    expect(steps).toBeGreaterThan((debug ? 250_000 : 1_000_000) * Math.min(scale, 1));
   });
 });
