@@ -26,6 +26,9 @@ const UNLIMITED = 0xffff_ffff;
 /** What a heap takes at the least, in bytes: the first block of the arena that its header and types lie in. */
 const HEADER_BYTES = 4352;
 
+/** The most cells that a page has. */
+const CELLS_IN_PAGE = 8192;
+
 /** What an entry of the handle table takes, in bytes. */
 const HANDLE_BYTES = 8;
 
@@ -361,16 +364,23 @@ export class CollectedObjects extends Objects implements HookOwner {
     return done;
   }
 
-  /** Works for about `units`, and runs the hooks that are met. */
+  /**
+   * Works for about `units`, and runs the hooks that are met: no more than the heap has cells, since hooks that make and drop
+   * objects with hooks would otherwise keep it from coming to an end.
+   */
   #advance(units: number, sweep: DestroySweep): number {
     const { memory } = this;
     let done = 0;
+    let hooks = 0;
+    let most = 0;
     for (;;) {
       if (memory.u32[this.#dyingWord] !== 0) {
+        if (hooks === 0) most = this.#figure("HEAP_BLOCK_PAGES") * CELLS_IN_PAGE;
         this.#runDying(sweep);
         done++;
+        hooks++;
       }
-      if (done >= units) return done;
+      if (done >= units || (hooks > 0 && hooks >= most)) return done;
       const budget = units - done;
       const worked = memory.exports.heapStep(this.#heap, budget) >>> 0;
       done += worked;

@@ -232,7 +232,8 @@ export class Heap {
   }
 
   /**
-   * Has `listener` told of each cycle of collection, when the step in which it has ended is done. It must not ask the heap to
+   * Has `listener` told of each cycle of collection, when the step in which it has ended is done. Under `"refcount"` that is a run
+   * over the objects that may be part of a dropped cycle: what is freed one by one is only counted. It must not ask the heap to
    * collect. What it throws keeps no other listener from being told, and nothing from being collected: the step throws it when
    * all is done, which in a loop goes where the errors of handlers go.
    *
@@ -249,6 +250,7 @@ export class Heap {
    * Checks every invariant. O(objects)
    *
    * @throws {CorruptionError} naming the first that is broken
+   * @throws {OutOfMemoryError}, {SealedError} if there is none for what it notes down
    */
   validate(): void {
     this.#objects.assertOpen("validate");

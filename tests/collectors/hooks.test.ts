@@ -248,6 +248,35 @@ describe.each(collectedRuns)("destroy hooks in a collected heap of the $name mod
       heap.release(kept);
     }));
 
+  test("that make and drop objects with hooks do not keep a collection from coming to an end", () =>
+    withRuntime({ debug: run.debug }, (runtime) => {
+      let hooks = 0;
+      const Echo = struct(
+        "Echo",
+        { id: u32 },
+        {
+          destroy() {
+            hooks++;
+            if (isEnding) return;
+            using scope = runtime.scope();
+            heap.new(Echo, scope);
+          },
+        },
+      );
+      let isEnding = false;
+      const heap: Heap = runtime.heap(run.strategy, { types: [Echo] });
+      const scope = runtime.scope();
+      heap.new(Echo, scope);
+      scope.end();
+      heap.collect();
+      expect(hooks).toBeGreaterThan(0);
+      expect(hooks).toBeLessThan(20_000);
+      isEnding = true;
+      heap.collect();
+      heap.validate();
+      heap.destroy();
+    }));
+
   test("run in steps, a few at a time", () =>
     withFiles(run, (heap, runtime, files) => {
       const scope = runtime.scope();
