@@ -232,8 +232,8 @@ export const mutants = [
     replace: "  }\n}\n",
   }),
   mutant("cycleCollection.ts", "a run that gives up leaves the marks of its visit", {
-    find: "    setCount(object, countOf(object) & ~Flag.VISITED);\n    if (!isBefore) continue;",
-    replace: "    if (!isBefore) continue;",
+    find: "    const word = countOf(object) & ~Flag.VISITED;\n",
+    replace: "    const word = countOf(object);\n",
   }),
   mutant("cycleCollection.ts", "candidates that live stay marked as such", {
     find: "  forgetRoots(heap, roots);\n",
