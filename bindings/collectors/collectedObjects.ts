@@ -414,9 +414,10 @@ export class CollectedObjects extends Objects implements HookOwner {
     const { memory } = this;
     const address = memory.exports.openScope(this.#heap) >>> 0;
     if (address === 0) return undefined;
-    const range = new CollectedRange(this);
+    const range = this.#idleRanges.pop() ?? new CollectedRange(this);
     range.address = address;
     range.guard = memory.u32[(address + this.#guardOffset) >>> 2]! >>> 2;
+    range.generation = memory.i32[range.guard]!;
     return range;
   }
 
