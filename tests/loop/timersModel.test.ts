@@ -255,7 +255,7 @@ describe.each(modules)("a timing wheel of the $name module", ({ debug }) => {
   });
 
   test("fires what a sorted list would, in its order, with long lists that sink in pieces", () => {
-    check(debug ? 120 : 480, 80, 4000, false);
+    check(debug ? 200 : 600, 80, 4000, false);
   });
 
   test("was held against the list in many operations", () => {
