@@ -69,6 +69,7 @@ export {
   heapAllocate,
   heapAllocateArray,
   heapBeginCycle,
+  heapBeginDue,
   heapHooked,
   heapIdle,
   heapLoadWeak,

@@ -1,450 +1,393 @@
-// Cycle collection: synchronous trial deletion over candidate roots, between events.
+// Cycle collection: trial deletion over candidate roots, in steps between events.
 //
-// Source: Bacon and Rajan, "Concurrent cycle collection in reference counted systems" (ECOOP 2001), the synchronous algorithm. Each
-// phase goes over all candidates of a run before the next begins:
+//   ──begin──▶ VISIT ──▶ CHECK ──▶ SETTLE ──▶ TRIM ──▶ HOOKS ──▶ LET_GO ──▶ FREE ──▶ (VISIT again, or the end)
 //
-//   1. Subtract: what can be reached from the candidates is visited, and every reference inside it is taken off the counts.
-//   2. Restore: what still has a count is held from outside; it and all it reaches gets its counts back.
-//   3. Condemn: what is left is garbage. It is gathered first; then hooks run; then it is freed.
+//   VISIT   what can be reached from the candidates is entered in a list, and every reference inside it counted: the inner count.
+//   CHECK   what has another count than the inner one is held from outside, and so is all that it reaches.
+//   SETTLE  the words go back to their objects. What is not held is garbage, and condemned: it is gathered first,
+//   HOOKS   then hooks run, while everything is there and all that the condemned refer to still counts;
+//   LET_GO  then their references are taken back; what may be garbage because of that is looked at by the same run,
+//   FREE    and their cells are freed.
 //
-// No phase recurses: the list of visited objects is the queue of the first phase, as in Cheney's copying, and the list of restored
-// ones that of the second. Only references between types that may lead back to each other are followed (a strongly connected
-// component of the type graph), since no others can close a cycle; types that are part of none never become candidates.
+// Source: Bacon and Rajan, "Concurrent cycle collection in reference counted systems" (ECOOP 2001): their synchronous algorithm,
+// each phase over all candidates before the next, with a count of its own, as in their concurrent one, and so with nothing to be
+// restored. No phase recurses: the list of visits is the queue of the first, as in Cheney's copying, and the second has a list
+// through its entries. Only references between types that may lead back to each other are followed (a strongly connected component
+// of the type graph), since no others can close a cycle; types that are part of none never become candidates.
 //
-// A run visits what its budget allows, but some thousands at least, so that a cycle of some thousand objects is found whatever the
-// steps. When it comes to the limit, or memory is out, it adds back exactly what it has subtracted, and the next run takes half as
-// many candidates. One whose surroundings are too large by themselves is set aside as heavy, and with it the candidates that it has
-// reached, which are likely to come to as much. The heavy ones are tried together when memory has doubled, with a limit that grows
-// fourfold each time it is not enough; or without any, if that is asked for.
+// Why it may be left and entered again between any two slots. A run works only when no decrement waits (see stepCounting), so at
+// such a moment a count says how many references there are. An object that is visited and loses one is held at once (takeOffAway),
+// and so is one that a weak slot is asked for (loadWeakCounted). Say that CHECK has come to its end, and v is visited and not held.
+// No reference to v that was seen has gone since, so all of them were there when v was checked, and its count was the same: there
+// was no other. Suppose that the program can reach v. Then the last reference on its way to the first such v comes
+//   - from a visited object that is held: that has been looked through since, and would have held v;
+//   - or from a handle, or an object that is not visited: it was stored after v was checked. The program then had v from somewhere:
+//     from a weak slot, which would have held v; or from a visited object that is not held, which it had in turn; or from one that
+//     is, and still has the reference, which would have held v. Going back like that ends, at one of those that cannot be.
+// So it is garbage, and stays so: only weak slots lead to it, and they count as empty from then on (isCondemned).
+//
+// An object for whose entry there is no memory is simply not visited: the references that it has are from outside then. What was
+// held perhaps only because of that comes to the candidates again. Candidates that no entry could be made for stay in their list.
+//
+// What was garbage when the run began, and is reached from its candidates, is gone when it ends: nobody could have touched it.
 
 import { Address } from "../memory/alignment";
 import { countStep } from "../memory/work";
-import { CellType, cyclicSlotAt, cyclicSlotsOf, otherSlotAt, otherSlotsOf, slotAt, slotsOf, typeOf } from "./cellType";
-import { Heap } from "./heap";
+import { bytesOf, CellClass } from "./cellClass";
+import { CellType, cyclicSlotAt, cyclicSlotsOf, slotAt, slotsOf, typeOf } from "./cellType";
 import {
-  beginHook,
-  bury,
   COUNT_ONE,
-  countOf,
-  decrement,
-  dropBuffered,
+  FLAGS,
   Flag,
-  finishRelease,
+  giveWord,
+  hold,
   isDead,
-  Lost,
-  lose,
-  retain,
+  NONE,
   SATURATED,
-  SPARE_PAGES,
-  setCount,
-} from "./refcount";
-import { WordStack } from "./wordStack";
+  setWord,
+  takeWord,
+  VISIT_BYTES,
+  Visit,
+  visitOf,
+  wordOf,
+} from "./countWord";
+import { Heap, Run } from "./heap";
+import { beginHook, bury, decrement, dropBuffered, endReleased, finishRelease, suspect } from "./release";
+import { CHUNK_WORDS, WordStack } from "./wordStack";
 
-/** A run visits as many at least. */
-const VISITS_MINIMUM: u32 = 4096;
-/** What is visited may be taken as a root, subtracted, looked at, restored (met twice), condemned, and counted again for hooks. */
-const UNITS_PER_VISIT: u32 = 7;
-/** What a step may come to beyond its budget. */
-export const RUN_UNITS_MINIMUM: u32 = VISITS_MINIMUM * UNITS_PER_VISIT;
+if ((CHUNK_WORDS * 4) % VISIT_BYTES) ERROR("an entry must not lie in two chunks");
 
-/** The first limit of a run over heavy candidates, and what it is multiplied by when it was not enough. */
-const HEAVY_FACTOR: u32 = 4;
+/** The units of a run for each object, and for each reference: one for each phase that looks at it, if it is garbage with a hook. */
+const OBJECT_UNITS: u64 = 6;
+const SLOT_UNITS: u64 = 2;
 
-/** Candidates at which a run begins, at least, and at most; and the most that one run takes. */
-const THRESHOLD_MINIMUM: u32 = 256;
-const THRESHOLD_LIMIT: u32 = 1 << 20;
-const BATCH_LIMIT: u32 = 1 << 16;
+const GONE: u32 = Flag.DEAD | Flag.DYING;
 
-/**
- * The list of visited objects holds what is condemned: first hooks run, then cells are freed. While there are hooks to run the
- * references to what lives count again, so that a hook finds it alive, and are let go of before the first cell is freed.
- */
-namespace Condemned {
-  export const NONE: u32 = 0;
-  export const HOOKS: u32 = 1;
-  export const LET_GO: u32 = 2;
-  export const FREE: u32 = 3;
+/** True if there is something that a run could begin with. */
+export function hasCandidates(heap: Heap): bool {
+  return !heap.candidates.isEmpty || !heap.roots.isEmpty;
 }
 
-export function beginCandidates(heap: Heap): void {
-  heap.threshold = THRESHOLD_MINIMUM;
-  heap.batch = BATCH_LIMIT;
-  heap.heavyLimit = HEAVY_FACTOR * RUN_UNITS_MINIMUM;
+/** Begins a run over all candidates of now. There must be none under way. O(1) */
+export function beginRun(heap: Heap): void {
+  heap.roots.absorb(heap.candidates);
+  beginVisits(heap);
 }
 
-/** True if candidates should be looked at: all of them if it is asked for, many, or some, and memory has doubled since it was last done. */
-export function isTimeToRun(heap: Heap): bool {
-  const count = heap.candidates.count;
-  if (count == 0 || heap.starved) return false;
-  return heap.forced != 0 || count >= heap.threshold || heap.blockPages > 2 * heap.runPages + SPARE_PAGES;
+function beginVisits(heap: Heap): void {
+  heap.runPhase = Run.VISIT;
+  heap.runShort = 0;
+  heap.held = NONE;
+  heap.runObject = 0;
+  heap.walk.start(heap.visited);
 }
 
-/** Has the runs that follow look at all candidates of now. */
-export function beginRuns(heap: Heap): void {
-  heap.runLeft = heap.candidates.count;
-  heap.runPages = heap.blockPages;
-}
-
-/** Runs once over candidates. Returns the units done, at least one. */
-export function collectCycles(heap: Heap, budget: u32): u32 {
-  const limit = limitFor(budget);
-  const before = heap.candidates.count;
-  const roots = takeRoots(heap, heap.candidates, min(heap.batch, limit));
-  const done = runOver(heap, roots, limit, roots == 1 ? heap.heavy : heap.candidates);
-  if (heap.undone && !heap.starved) {
-    heap.batch = max(1, min(heap.batch, roots) >> 1);
-    heap.threshold = min(heap.threshold << 1, THRESHOLD_LIMIT);
-    if (roots == 1) heap.failedLimit = max(heap.failedLimit, limit);
-  }
-  // What was given back to be tried again is still to be looked at.
-  heap.runLeft -= min(heap.runLeft, before - heap.candidates.count);
-  if (heap.candidates.isEmpty) heap.runLeft = 0;
-  return done;
-}
-
-/** True if memory has doubled since the heavy candidates were tried, so that it may be they who hold it. */
-export function isTimeForHeavy(heap: Heap): bool {
-  return !heap.heavy.isEmpty && heap.blockPages > 2 * heap.heavyPages + SPARE_PAGES && !heap.starved;
-}
-
-/** Runs once over the heavy candidates, as many as the budget allows, together. Returns the units done, at least one. */
-export function collectHeavy(heap: Heap, budget: u32): u32 {
-  heap.heavyPages = heap.blockPages;
-  const limit = limitFor(budget);
-  const done = runOver(heap, takeRoots(heap, heap.heavy, limit), limit, heap.heavy);
-  if (heap.undone && !heap.starved) heap.heavyLimit = <u32>min<u64>(<u64>heap.heavyLimit * HEAVY_FACTOR, u32.MAX_VALUE);
-  return done;
-}
-
-function limitFor(budget: u32): u32 {
-  return max(budget / UNITS_PER_VISIT, VISITS_MINIMUM);
-}
-
-/** The phases of a run over the roots that have been taken; they come to `list` if it is undone. Returns the units done, at least one. */
-function runOver(heap: Heap, roots: u32, limit: u32, list: WordStack): u32 {
-  let done: u32 = heap.rootUnits;
-  heap.undone = 0;
-  heap.roots = roots;
-  if (roots == 0) return done;
-  done += subtract(heap, limit);
-  const visited = heap.visited.count;
-  if (!heap.undone && !heap.restored.reserve(visited)) {
-    starve(heap);
-    undo(heap, 0, 0);
-  }
-  if (heap.undone) {
-    giveRootsBack(heap, roots, list);
-    return done * 2;
-  }
-  done += visited + restore(heap);
-  forgetRoots(heap, roots);
-  const garbage = condemn(heap);
-  if (heap.condemnedPhase == Condemned.HOOKS) done += holdLiving(heap);
-  adapt(heap, visited, garbage);
-  return done + visited;
-}
-
-/** Moves up to `limit` objects of `list` to that of visited ones; those that have been released meanwhile are freed. Returns how many were moved. */
-function takeRoots(heap: Heap, list: WordStack, limit: u32): u32 {
-  let roots: u32 = 0;
-  let units: u32 = 0;
-  for (; units < limit && !list.isEmpty; units++) {
-    countStep();
-    const object = list.pop();
-    const word = countOf(object);
-    if (word & Flag.RELEASED) {
-      dropBuffered(heap, object);
-      continue;
+/** The most units that a run which begins now can come to, unless the program makes more meanwhile. O(classes) */
+export function workOfRun(heap: Heap): u32 {
+  let work: u64 = 0;
+  for (let address = heap.classes; address; ) {
+    const c = changetype<CellClass>(address);
+    if (!c.type) {
+      if (!c.isLeaf) work += <u64>c.taken * OBJECT_UNITS + <u64>(bytesOf(c) >> 2) * SLOT_UNITS;
+    } else if (changetype<CellType>(c.type).cyclicCount) {
+      work += <u64>c.taken * (OBJECT_UNITS + SLOT_UNITS * changetype<CellType>(c.type).slotCount);
     }
-    if (word & (Flag.DEAD | Flag.DYING)) {
-      setCount(object, word & ~Flag.BUFFERED); // it has no references left, and a walk has still to find it
-      continue;
-    }
-    if (word & Flag.HEAVY && limit <= heap.failedLimit && list != heap.heavy) {
-      if (!heap.heavy.push(object)) forsake(heap, object);
-      continue;
-    }
-    if (!heap.visited.push(object)) {
-      list.push(object); // there is room: it has just come from there
-      if (roots == 0) starve(heap);
-      break;
-    }
-    setCount(object, (word & ~Flag.HEAVY) | Flag.VISITED);
-    roots++;
+    address = c.nextClass;
   }
-  heap.rootUnits = units + 1;
-  return roots;
+  return <u32>min<u64>(work, u32.MAX_VALUE);
 }
 
-/** Phase 1. Returns the units done; `undone` tells that it came to its limit, and has taken everything back. */
-function subtract(heap: Heap, limit: u32): u32 {
-  const walk = heap.walk;
+/** Works in the present phase of a run for up to `budget` units. Returns those done, at least one. */
+export function advanceRun(heap: Heap, budget: u32): u32 {
+  if (heap.runPhase == Run.VISIT) return visitAll(heap, budget);
+  if (heap.runPhase == Run.CHECK) return checkAll(heap, budget);
+  if (heap.runPhase == Run.SETTLE) return settleAll(heap, budget);
+  if (heap.runPhase == Run.TRIM) return trim(heap);
+  if (heap.runPhase == Run.HOOKS) return runHooks(heap, budget);
+  return heap.runPhase == Run.LET_GO ? letGoOfAll(heap, budget) : freeAll(heap, budget);
+}
+
+/** The entry that the walk comes to next; 0 at the end. */
+function nextVisit(heap: Heap): Visit {
+  const place = heap.walk.next(heap.visited);
+  if (place) heap.walk.place = place + VISIT_BYTES;
+  return changetype<Visit>(place);
+}
+
+// ── what is reached ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+function visitAll(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
-  walk.start(heap.visited);
-  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
-    const object = load<Address>(place);
-    const type = typeOf(object);
-    const count = cyclicSlotsOf(type, object);
-    done++;
-    for (let index: u32 = 0; index < count; index++) {
-      countStep();
-      if (done >= limit) {
-        undo(heap, object, index);
-        return done;
-      }
-      done++;
-      const child = load<Address>(cyclicSlotAt(type, object, index));
-      if (!child) continue;
-      const word = countOf(child);
-      if (word >= SATURATED) continue;
-      if (word & Flag.VISITED) {
-        setCount(child, word - COUNT_ONE);
-        continue;
-      }
-      if (!heap.visited.push(child)) {
-        starve(heap);
-        undo(heap, object, index);
-        return done;
-      }
-      setCount(child, (word - COUNT_ONE) | Flag.VISITED);
+  while (done < budget) {
+    if (heap.runObject) {
+      done += countInner(heap, changetype<Visit>(heap.runObject), budget - done);
+      continue;
     }
+    countStep();
+    done++;
+    const next = nextVisit(heap);
+    heap.runObject = changetype<Address>(next);
+    heap.runIndex = 0;
+    if (heap.runObject) continue;
+    if (!heap.roots.isEmpty && takeRoot(heap, heap.roots.pop())) continue;
+    heap.runPhase = Run.CHECK;
+    heap.walk.start(heap.visited);
+    return done;
   }
   return done;
 }
 
-/** There is no memory for the lists of a run: no other is tried in this step. */
-function starve(heap: Heap): void {
-  heap.starved = 1;
-  heap.runLeft = 0;
-}
-
-/** Adds back what was subtracted for all visited objects before `last`, and for the slots of `last` before `end`; all of them if it is 0. */
-function undo(heap: Heap, last: Address, end: u32): void {
-  const walk = heap.walk;
-  heap.undone = 1;
-  const isAlone = heap.roots == 1 && !heap.starved;
-  walk.start(heap.visited);
-  let isBefore = true;
-  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
-    const object = load<Address>(place);
-    const word = countOf(object) & ~Flag.VISITED;
-    setCount(object, isAlone && word & Flag.BUFFERED ? word | Flag.HEAVY : word);
-    if (!isBefore) continue;
-    const type = typeOf(object);
-    isBefore = object != last;
-    addBack(type, object, isBefore ? cyclicSlotsOf(type, object) : end);
-  }
-}
-
-function addBack(type: CellType, object: Address, count: u32): void {
-  for (let index: u32 = 0; index < count; index++) {
+/** Looks at references of a visited object, for up to `budget` units. Returns those done, at least one. */
+function countInner(heap: Heap, visit: Visit, budget: u32): u32 {
+  const object = visit.object;
+  const type = typeOf(object);
+  const end: u32 = visit.word & GONE ? 0 : cyclicSlotsOf(type, object);
+  let index = heap.runIndex;
+  let done: u32 = 0;
+  for (; index < end && done < budget; index++) {
     countStep();
+    done++;
+    const child = load<Address>(cyclicSlotAt(type, object, index));
+    if (child) countOne(heap, child);
+  }
+  heap.runIndex = index;
+  if (index >= end) heap.runObject = 0;
+  return max(done, 1);
+}
+
+/** Counts a reference that was seen, and visits what it leads to. */
+function countOne(heap: Heap, object: Address): void {
+  let seen = visitOf(object);
+  if (!changetype<Address>(seen)) {
+    seen = enter(heap, object);
+    if (!changetype<Address>(seen)) return;
+  }
+  seen.inner += COUNT_ONE;
+}
+
+/** Makes an entry for an object; 0 for one that needs none, or if there is no memory. */
+function enter(heap: Heap, object: Address): Visit {
+  const word = wordOf(object);
+  if (word >= SATURATED || word & GONE) return changetype<Visit>(0);
+  const visited = heap.visited;
+  if (!visited.pushPair(object, word)) {
+    heap.runShort = 1;
+    return changetype<Visit>(0);
+  }
+  visited.pushPair(0, 0); // there is room: a chunk holds whole entries
+  const visit = changetype<Visit>(visited.top - VISIT_BYTES);
+  takeWord(visit);
+  return visit;
+}
+
+/** Begins with one of the roots. Returns false if there is no memory for that: it is a root still. */
+function takeRoot(heap: Heap, object: Address): bool {
+  const word = wordOf(object);
+  if (word & Flag.RELEASED) {
+    dropBuffered(heap, object);
+    return true;
+  }
+  setWord(object, word & ~Flag.BUFFERED);
+  if (word & GONE || word >= SATURATED) return true;
+  let visit = visitOf(object);
+  if (!changetype<Address>(visit)) visit = enter(heap, object);
+  if (changetype<Address>(visit)) {
+    visit.word |= Flag.ROOT;
+    return true;
+  }
+  setWord(object, word);
+  heap.roots.push(object); // there is room: it has just come from there
+  return false;
+}
+
+// ── what is held ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function checkAll(heap: Heap, budget: u32): u32 {
+  let done: u32 = 0;
+  while (done < budget) {
+    if (heap.runObject) {
+      done += holdReached(heap, changetype<Visit>(heap.runObject), budget - done);
+      continue;
+    }
+    countStep();
+    done++;
+    if (heap.held != NONE) {
+      heap.runObject = heap.held;
+      heap.runIndex = 0;
+      heap.held = changetype<Visit>(heap.held).next;
+      continue;
+    }
+    const next = nextVisit(heap);
+    if (!changetype<Address>(next)) {
+      beginSettling(heap);
+      return done;
+    }
+    if (!next.isHeld && !isInner(next)) hold(heap, next);
+  }
+  return done;
+}
+
+/** True if the run has seen all references to an object. */
+function isInner(visit: Visit): bool {
+  return (visit.word & ~FLAGS) == visit.inner && !(visit.word & GONE) && visit.word < SATURATED;
+}
+
+/** What a held object refers to is held too. */
+function holdReached(heap: Heap, visit: Visit, budget: u32): u32 {
+  const object = visit.object;
+  const type = typeOf(object);
+  const end: u32 = visit.word & Flag.RELEASED ? 0 : cyclicSlotsOf(type, object);
+  let index = heap.runIndex;
+  let done: u32 = 0;
+  for (; index < end && done < budget; index++) {
+    countStep();
+    done++;
     const child = load<Address>(cyclicSlotAt(type, object, index));
     if (!child) continue;
-    const word = countOf(child);
-    if (word < SATURATED) setCount(child, word + COUNT_ONE);
+    const reached = visitOf(child);
+    if (changetype<Address>(reached)) hold(heap, reached);
   }
-}
-
-/** The first `roots` of the visited objects come to `list`, which they, or others like them, have been taken from. */
-function giveRootsBack(heap: Heap, roots: u32, list: WordStack): void {
-  const walk = heap.walk;
-  walk.start(heap.visited);
-  for (let index: u32 = 0; index < roots; index++) {
-    countStep();
-    const object = load<Address>(walk.next(heap.visited));
-    if (list.push(object)) continue;
-    forsake(heap, object);
-  }
-  heap.visited.clear();
-}
-
-/** There is no memory to keep a candidate. */
-function forsake(heap: Heap, object: Address): void {
-  setCount(object, countOf(object) & ~Flag.BUFFERED);
-  // Found again at once, it would come here again.
-  const lost = heap.lost;
-  lose(heap, object);
-  if (lost != Lost.SOUGHT) heap.lost = Lost.WAITING;
-}
-
-/** Phase 2. Returns the units done. */
-function restore(heap: Heap): u32 {
-  const walk = heap.walk;
-  const restored = heap.restored;
-  let done: u32 = 0;
-  walk.start(heap.visited);
-  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
-    countStep();
-    restoreOne(heap, load<Address>(place));
-  }
-  walk.start(restored);
-  for (let place = walk.next(restored); place; place = walk.next(restored)) {
-    const object = load<Address>(place);
-    const type = typeOf(object);
-    const count = cyclicSlotsOf(type, object);
-    done += count + 1;
-    for (let index: u32 = 0; index < count; index++) {
-      countStep();
-      const child = load<Address>(cyclicSlotAt(type, object, index));
-      if (!child) continue;
-      const word = countOf(child);
-      if (word >= SATURATED) continue;
-      setCount(child, word + COUNT_ONE);
-      restoreOne(heap, child);
-    }
-  }
-  restored.clear();
+  heap.runIndex = index;
+  if (index >= end) heap.runObject = 0;
+  done = max(done, 1);
+  heap.runHeld += done;
   return done;
 }
 
-/** An object that has a count is live. There is room for it in the list: each comes to it once. */
-function restoreOne(heap: Heap, object: Address): void {
-  const word = countOf(object);
-  if (!(word & Flag.VISITED) || word < COUNT_ONE) return;
-  setCount(object, word & ~Flag.VISITED);
-  heap.restored.push(object);
+// ── what is garbage ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+function beginSettling(heap: Heap): void {
+  heap.runPhase = Run.SETTLE;
+  heap.runGarbage = 0;
+  heap.runHooks = 0;
+  heap.walk.start(heap.visited);
+  heap.writer.start(heap.visited);
 }
 
-/** The first `roots` of the visited objects are candidates no more. */
-function forgetRoots(heap: Heap, roots: u32): void {
-  const walk = heap.walk;
-  walk.start(heap.visited);
-  for (let index: u32 = 0; index < roots; index++) {
-    countStep();
-    const object = load<Address>(walk.next(heap.visited));
-    setCount(object, countOf(object) & ~Flag.BUFFERED);
-  }
+/** True for an object that the run has found to be garbage, and has not come to yet to say so in its word. */
+export function isCondemned(heap: Heap, object: Address): bool {
+  if (heap.runPhase != Run.SETTLE) return false;
+  const visit = visitOf(object);
+  return changetype<Address>(visit) != 0 && !visit.isHeld;
 }
 
-/** Phase 3: keeps in the list what is still marked as visited, and has it end. Returns how many objects that is. */
-function condemn(heap: Heap): u32 {
-  const walk = heap.walk;
-  const writer = heap.writer;
-  let garbage: u32 = 0;
-  let hooks: u32 = 0;
-  walk.start(heap.visited);
-  writer.start(heap.visited);
-  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
-    countStep();
-    const object = load<Address>(place);
-    const word = countOf(object);
-    if (!(word & Flag.VISITED)) continue;
-    setCount(object, (word & ~(Flag.VISITED | Flag.LOST)) | Flag.DEAD);
-    bury(heap, object);
-    hooks += typeOf(object).isHooked ? 1 : 0;
-    store<Address>(writer.next(heap.visited), object);
-    garbage++;
-  }
-  heap.visited.truncate(garbage);
-  heap.cycles++;
-  heap.lastCycleUnits = heap.cycleUnits;
-  heap.cycleUnits = 0;
-  heap.condemnedIndex = 0;
-  if (garbage == 0) heap.visited.clear();
-  else heap.condemnedPhase = hooks ? Condemned.HOOKS : Condemned.FREE;
-  return garbage;
-}
-
-/** Counts what the condemned refer to and what lives, until their hooks have run. Returns the units done. */
-function holdLiving(heap: Heap): u32 {
-  const walk = heap.walk;
-  let done: u32 = 0;
-  walk.start(heap.visited);
-  for (let place = walk.next(heap.visited); place; place = walk.next(heap.visited)) {
-    const object = load<Address>(place);
-    const type = typeOf(object);
-    const count = cyclicSlotsOf(type, object);
-    done += count + 1;
-    for (let index: u32 = 0; index < count; index++) {
-      countStep();
-      const child = load<Address>(cyclicSlotAt(type, object, index));
-      if (child && !isDead(child)) retain(heap, child);
-    }
-  }
-  walk.start(heap.visited);
-  return done;
-}
-
-/** A run that has found little makes the next one wait for more candidates. */
-function adapt(heap: Heap, visited: u32, garbage: u32): void {
-  heap.batch = min(heap.batch, BATCH_LIMIT >> 1) << 1;
-  if (garbage * 4 < visited) heap.threshold = min(heap.threshold << 1, THRESHOLD_LIMIT);
-  else heap.threshold = max(heap.threshold >> 1, THRESHOLD_MINIMUM);
-}
-
-// ── the end of the condemned ────────────────────────────────────────────────────────────────────────────────────────
-
-/** Runs hooks and frees, for up to `budget` units. Returns those done, at least one. */
-export function advanceCondemned(heap: Heap, budget: u32): u32 {
+/** Gives objects their words back, and keeps in the list, a word each, those that are condemned. */
+function settleAll(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
   while (done < budget) {
     countStep();
     done++;
-    if (heap.condemnedPhase == Condemned.HOOKS) {
-      const place = heap.walk.next(heap.visited);
-      if (place) {
-        const object = load<Address>(place);
-        if (!typeOf(object).isHooked) continue;
-        beginHook(heap, object);
-        return done;
-      }
-      heap.condemnedPhase = Condemned.LET_GO;
-      heap.walk.start(heap.visited);
-      heap.condemnedObject = 0;
-    } else if (heap.condemnedPhase == Condemned.LET_GO) {
-      done += letLivingGo(heap, budget - done);
-    } else if (heap.visited.isEmpty) {
-      heap.condemnedPhase = Condemned.NONE;
+    const next = nextVisit(heap);
+    if (!changetype<Address>(next)) {
+      heap.runPhase = Run.TRIM;
       return done;
-    } else done += freeCondemned(heap, heap.visited.pop(), budget - done);
+    }
+    const object = next.object;
+    const word = next.word & ~Flag.ROOT;
+    if (next.isHeld) {
+      const isRoot = next.word != word;
+      giveWord(object, word);
+      if (word & Flag.RELEASED) {
+        if (!(word & Flag.BUFFERED)) endReleased(heap, object, word);
+      } else if (heap.runShort && isRoot && !(word & (Flag.BUFFERED | GONE))) suspect(heap, object);
+    } else {
+      giveWord(object, (word & ~Flag.LOST) | Flag.DEAD);
+      bury(heap, object);
+      if (typeOf(object).isHooked) heap.runHooks = 1;
+      store<Address>(heap.writer.next(heap.visited), object);
+      heap.runGarbage++;
+    }
   }
   return done;
 }
 
-/** Takes back what `holdLiving` and hooks have counted, for up to `budget` slots and one more. */
-function letLivingGo(heap: Heap, budget: u32): u32 {
+/** Takes a chunk off the list that is not needed for the condemned. */
+function trim(heap: Heap): u32 {
+  countStep();
+  if (!heap.visited.shorten(heap.runGarbage)) return 1;
+  heap.runObject = 0;
+  heap.runIndex = 0;
+  heap.walk.start(heap.visited);
+  heap.runPhase = heap.runHooks ? Run.HOOKS : Run.LET_GO;
+  return 1;
+}
+
+function runHooks(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
-  if (!heap.condemnedObject) {
+  while (done < budget) {
+    countStep();
+    done++;
     const place = heap.walk.next(heap.visited);
     if (!place) {
-      heap.condemnedPhase = Condemned.FREE;
-      return 0;
+      heap.runPhase = Run.LET_GO;
+      heap.walk.start(heap.visited);
+      return done;
     }
-    heap.condemnedObject = load<Address>(place);
+    const object = load<Address>(place);
+    if (!typeOf(object).isHooked) continue;
+    beginHook(heap, object);
+    return done;
   }
-  const object = heap.condemnedObject;
-  const type = typeOf(object);
-  const count = slotsOf(type, object);
-  for (; heap.condemnedIndex < count; done++) {
-    if (done > budget) return done;
-    countStep();
-    const slot = slotAt(type, object, heap.condemnedIndex++);
-    const child = load<Address>(slot);
-    if (!child) continue;
-    store<Address>(slot, 0); // a hook may have stored a dead object anywhere, which is freed before this one
-    if (!isDead(child)) decrement(heap, child);
-  }
-  heap.condemnedIndex = 0;
-  heap.condemnedObject = 0;
   return done;
 }
 
-/** Takes the references of a condemned object to other types back, and frees it. Those to its own were taken off by the run. */
-function freeCondemned(heap: Heap, object: Address, budget: u32): u32 {
-  const type = typeOf(object);
-  const count = otherSlotsOf(type, object);
+/** Takes back all references of the condemned. */
+function letGoOfAll(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
-  for (; heap.condemnedIndex < count; done++) {
-    if (done > budget) {
-      heap.visited.push(object); // there is room: it has just come from there
-      return done;
+  while (done < budget) {
+    if (heap.runObject) {
+      done += letGoOf(heap, heap.runObject, budget - done);
+      continue;
     }
     countStep();
-    const child = load<Address>(otherSlotAt(type, object, heap.condemnedIndex++));
-    if (child) decrement(heap, child);
+    done++;
+    const place = heap.walk.next(heap.visited);
+    if (!place) {
+      heap.runPhase = Run.FREE;
+      return done;
+    }
+    heap.runObject = load<Address>(place);
+    heap.runIndex = 0;
   }
-  heap.condemnedIndex = 0;
-  finishRelease(heap, object);
   return done;
+}
+
+function letGoOf(heap: Heap, object: Address, budget: u32): u32 {
+  const type = typeOf(object);
+  const end = slotsOf(type, object);
+  let index = heap.runIndex;
+  let done: u32 = 0;
+  for (; index < end && done < budget; index++) {
+    countStep();
+    done++;
+    const slot = slotAt(type, object, index);
+    const child = load<Address>(slot);
+    if (!child) continue;
+    store<Address>(slot, 0);
+    if (!isDead(child)) decrement(heap, child);
+  }
+  heap.runIndex = index;
+  if (index >= end) heap.runObject = 0;
+  return max(done, 1);
+}
+
+function freeAll(heap: Heap, budget: u32): u32 {
+  let done: u32 = 0;
+  while (done < budget) {
+    countStep();
+    done++;
+    if (heap.visited.isEmpty) {
+      endPass(heap);
+      return done;
+    }
+    finishRelease(heap, heap.visited.pop());
+  }
+  return done;
+}
+
+/** What the condemned referred to may have become garbage, and is looked at next: the run would leave it standing otherwise. */
+function endPass(heap: Heap): void {
+  if (heap.runShort && !heap.runGarbage) heap.starved = 1;
+  if (heap.runGarbage && !heap.runShort && !heap.roots.isEmpty) beginVisits(heap);
+  else heap.runPhase = Run.NONE;
 }

@@ -20,6 +20,18 @@ export namespace Phase {
   export const SWEEP: u32 = 4;
 }
 
+/** Where a run of cycle collection is; see cycleCollection.ts. */
+export namespace Run {
+  export const NONE: u32 = 0;
+  export const VISIT: u32 = 1;
+  export const CHECK: u32 = 2;
+  export const SETTLE: u32 = 3;
+  export const TRIM: u32 = 4;
+  export const HOOKS: u32 = 5;
+  export const LET_GO: u32 = 6;
+  export const FREE: u32 = 7;
+}
+
 @unmanaged
 export class Heap {
   strategy: u32;
@@ -118,53 +130,50 @@ export class Heap {
   releasing: WordStack;
   /** Objects without references whose hook is to be run. */
   hooked: WordStack;
-  /** Objects that may be part of a dropped cycle, and those whose surroundings were too large to look at. */
+  /** Objects that may be part of a dropped cycle, and those of them that the run under way begins with. */
   candidates: WordStack;
-  heavy: WordStack;
-  /** Work lists of cycle collection; `visited` holds what is condemned between its end and that of the freeing. */
+  roots: WordStack;
+  /** Candidates that the purge of released ones has looked at, and keeps. */
+  aside: WordStack;
+  /** What the run looks at, an entry each, and then what it has condemned, a word each: see cycleCollection.ts. */
   visited: WordStack;
-  restored: WordStack;
   walk: WordWalk;
   writer: WordWalk;
   /** Freed objects that weak slots may still refer to: of the present pass, and since. */
   clearing: WordStack;
   zombies: WordStack;
-  /** How far the condemned are: see cycleCollection.ts; and the next slot of the one that is being freed. */
-  condemnedPhase: u32;
-  condemnedIndex: u32;
-  /** The one whose references are let go of. */
-  condemnedObject: Address;
-  /** What the last run came to: the units spent on taking candidates, how many, and whether it has taken everything back. */
-  rootUnits: u32;
-  roots: u32;
-  undone: u32;
+  /** Where the run is, and the object or entry whose references it is looking at, with the next of them. */
+  runPhase: u32;
+  runObject: Address;
+  runIndex: u32;
+  /** The first entry whose object is held and whose references have still to be looked at: see countWord.ts. */
+  held: Address;
+  /** The condemned: how many, and whether any of them has a hook. */
+  runGarbage: u32;
+  runHooks: u32;
+  /** 1 if there was no memory for something that should have been visited. */
+  runShort: u32;
+  /** Bytes of all objects when the last run ended, and by how much they have grown since, at most; that much when this one began; bytes made while it ran; its units, and those for what is held. */
+  base: u32;
+  growth: u32;
+  runGrowth: u32;
+  runMade: u32;
+  runUnits: u32;
+  runHeld: u32;
   /** Objects, and their bytes, that have ended and whose cells are not free yet; those of them that are still candidates. */
   deadObjects: u32;
   deadBytes: u32;
   stale: u32;
   /** Candidates that are still to be looked at by the purge of stale ones. */
   purgeLeft: u32;
-  /** Candidates that the runs under way are still to look at, and the pages of all blocks when they began. */
-  runLeft: u32;
-  runPages: u32;
-  /** The pages of all blocks when heavy candidates were last tried. */
-  heavyPages: u32;
-  /** The largest limit that a run from a single root has come to. */
-  failedLimit: u32;
-  /** The budget of the next run over heavy candidates. */
-  heavyLimit: u32;
   /** Units that are due for what has been allocated, and not paid yet. */
   debt: u32;
-  /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see `Lost` in refcount.ts. */
+  /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see `Lost` in release.ts. */
   lost: u32;
   /** 1 from the moment when memory was out for the lists of this step, until the next. */
   starved: u32;
-  /** What the walk that is under way is for: see refcount.ts. */
+  /** What the walk that is under way is for: see `Purpose` in release.ts. */
   walkPurpose: u32;
-  /** Candidates at which cycle collection begins. */
-  threshold: u32;
-  /** Candidates that the next run takes. */
-  batch: u32;
   /** 1 from `beginCycle` until there is nothing left to do. */
   forced: u32;
 }

@@ -9,11 +9,13 @@ import { Status } from "../memory/status";
 import { blockOf, CellBlock } from "./cellBlock";
 import { CellClass } from "./cellClass";
 import { CellType } from "./cellType";
+import { COUNT_ONE, giveWord, isDead, retain } from "./countWord";
 import { takeEntry } from "./handleTable";
 import { Heap, Strategy } from "./heap";
 import { isMarked } from "./marker";
 import {
   beginCycle,
+  beginDueCycle,
   beginEarly,
   endScopeMarked,
   isDeadToMarking,
@@ -25,22 +27,19 @@ import {
   storeMarked,
 } from "./markSweep";
 import {
-  afterHook,
-  COUNT_ONE,
+  beginDueRun,
   endScopeCounted,
   forceCounting,
-  isDead,
   loadWeakCounted,
   moveCounted,
   owedToCounting,
   releaseCounted,
-  retain,
   runEarly,
-  setCount,
   stepCounting,
   storeCounted,
   storeWeakCounted,
 } from "./refcount";
+import { afterHook } from "./release";
 import { Scope } from "./scope";
 import { allocateVariable } from "./variableClass";
 
@@ -69,7 +68,7 @@ export function heapAllocateArray(heap: Heap, type: CellType, length: u32, scope
 
 function rooted(heap: Heap, object: Address, scope: Scope): Address {
   if (!object) return 0;
-  if (isCounted(heap)) setCount(object, COUNT_ONE);
+  if (isCounted(heap)) giveWord(object, COUNT_ONE);
   scope.stack.push(object); // there is room
   heap.slot = scope.stack.top - 4;
   return object;
@@ -82,7 +81,7 @@ export function heapStore(heap: Heap, slot: Address, value: Address): u32 {
 
 /** The object of a weak slot; 0 if there is none, or it is dead. */
 export function heapLoadWeak(heap: Heap, slot: Address): Address {
-  return isCounted(heap) ? loadWeakCounted(slot) : loadWeakMarked(heap, slot);
+  return isCounted(heap) ? loadWeakCounted(heap, slot) : loadWeakMarked(heap, slot);
 }
 
 /** As {@link heapStore}, for a weak slot. */
@@ -99,7 +98,7 @@ export function heapStoreWeak(heap: Heap, slot: Address, value: Address): u32 {
 export function pushHandle(scope: Scope, object: Address): Address {
   if (!scope.stack.push(object)) return 0;
   const heap = scope.heap;
-  if (isCounted(heap) && !isDead(object)) retain(heap, object);
+  if (isCounted(heap) && !isDead(object)) retain(object);
   return scope.stack.top - 4;
 }
 
@@ -119,7 +118,7 @@ export function moveHandle(heap: Heap, slot: Address, object: Address): u32 {
 export function keepHandle(heap: Heap, object: Address): Address {
   if (isDeadObject(heap, object)) return fail(Status.RESURRECTION, <u32>object);
   const entry = takeEntry(heap, object);
-  if (entry && isCounted(heap)) retain(heap, object);
+  if (entry && isCounted(heap)) retain(object);
   return entry;
 }
 
@@ -139,6 +138,12 @@ export function endScope(scope: Scope): void {
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function heapOwed(heap: Heap): u32 {
   return isCounted(heap) ? owedToCounting(heap) : owedToMarking(heap);
+}
+
+/** To be called before a step that is asked for: has work begin where enough has been allocated. */
+export function heapBeginDue(heap: Heap): void {
+  if (isCounted(heap)) beginDueRun(heap);
+  else beginDueCycle(heap);
 }
 
 /** To be called before a step in idle time: has work begin that would not be long in coming. */

@@ -4,7 +4,6 @@ import { Arena, createArena, destroyArena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
 import { allocateGuard, freeGuard, Guard } from "../memory/guard";
 import { bytesOf, CellClass, removeBlocks } from "./cellClass";
-import { beginCandidates } from "./cycleCollection";
 import { releaseTable } from "./handleTable";
 import { HEAP_BYTES, Heap, Strategy } from "./heap";
 import { closeScope, Scope } from "./scope";
@@ -41,11 +40,11 @@ export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Ad
   heap.minimumBytes = minimumBytes;
   heap.stepUnits = stepUnits;
   heap.trigger = minimumBytes;
+  heap.headroom = minimumBytes;
   heap.lead = strategy == Strategy.REFCOUNT ? 4 : 0;
   heap.barrier = strategy == Strategy.REFCOUNT ? 1 : 0;
   heap.epochGuard = guard;
   changetype<Guard>(guard).nextFree = 0;
-  beginCandidates(heap);
   // The marker and the counter have chunks from the start, so that they come to an end whatever becomes of memory.
   if (strategy == Strategy.REFCOUNT ? reserveLists(heap) : heap.markStack.reserve(1)) return address;
   destroyHeap(heap);
@@ -58,7 +57,8 @@ function reserveLists(heap: Heap): bool {
     heap.hooked.reserve(1) &&
     heap.candidates.reserve(1) &&
     heap.visited.reserve(1) &&
-    heap.restored.reserve(1) &&
+    heap.aside.reserve(1) &&
+    heap.roots.reserve(1) &&
     heap.zombies.reserve(1)
   );
 }
@@ -72,9 +72,9 @@ function layOutLists(heap: Heap, start: Address): void {
   heap.releasing = changetype<WordStack>((place += WORD_STACK_BYTES));
   heap.hooked = changetype<WordStack>((place += WORD_STACK_BYTES));
   heap.candidates = changetype<WordStack>((place += WORD_STACK_BYTES));
-  heap.heavy = changetype<WordStack>((place += WORD_STACK_BYTES));
+  heap.roots = changetype<WordStack>((place += WORD_STACK_BYTES));
   heap.visited = changetype<WordStack>((place += WORD_STACK_BYTES));
-  heap.restored = changetype<WordStack>((place += WORD_STACK_BYTES));
+  heap.aside = changetype<WordStack>((place += WORD_STACK_BYTES));
   heap.clearing = changetype<WordStack>((place += WORD_STACK_BYTES));
   heap.zombies = changetype<WordStack>((place += WORD_STACK_BYTES));
   heap.walk = changetype<WordWalk>((place += WORD_STACK_BYTES));
@@ -97,9 +97,9 @@ export function destroyHeap(heap: Heap): void {
   heap.releasing.release();
   heap.hooked.release();
   heap.candidates.release();
-  heap.heavy.release();
+  heap.roots.release();
   heap.visited.release();
-  heap.restored.release();
+  heap.aside.release();
   heap.clearing.release();
   heap.zombies.release();
   freeGuard(heap.epochGuard);
@@ -124,5 +124,5 @@ export function figures(heap: Heap): void {
   heap.objects = objects - heap.deadObjects;
   heap.bytes = bytes - heap.deadBytes;
   heap.pendingCount = heap.pending.count;
-  heap.candidateCount = heap.candidates.count + heap.heavy.count;
+  heap.candidateCount = heap.candidates.count + heap.roots.count;
 }

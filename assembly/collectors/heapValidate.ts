@@ -7,11 +7,12 @@ import { RingMember } from "../memory/ring";
 import { CellBlock } from "./cellBlock";
 import { CellClass } from "./cellClass";
 import { CellType, slotAt, slotsOf, VariableObject } from "./cellType";
+import { Flag, visitOf, wordOf } from "./countWord";
+import { isCondemned } from "./cycleCollection";
 import { entryAt, objectOf, SEGMENT_ENTRIES, Segment } from "./handleTable";
-import { Heap, Phase, Strategy } from "./heap";
+import { Heap, Phase, Run, Strategy } from "./heap";
 import { figures } from "./heapLife";
 import { isMarked } from "./marker";
-import { countOf, Flag } from "./refcount";
 
 /** Checks everything. Returns 1 if all is well, or 0 with the violation and its address in `findings`. O(blocks + objects + slots) */
 export function validateHeap(heap: Heap, findings: Findings): u32 {
@@ -72,7 +73,8 @@ function bitAt(word: Address, index: u32): bool {
 /** True if all references of an object lead to objects that are there. */
 function isSound(heap: Heap, c: CellClass, object: Address): bool {
   const isCounted = heap.strategy == Strategy.REFCOUNT;
-  if (isCounted && countOf(object) & Flag.DEAD) return true;
+  if (isCounted && !isCountSound(heap, object)) return false;
+  if (isCounted && hasEnded(heap, object)) return true;
   // What is about to be swept may refer to what has been swept already.
   if (heap.phase == Phase.SWEEP || (heap.phase != Phase.IDLE && !isMarked(object))) return true;
   const type = changetype<CellType>(c.type ? c.type : changetype<VariableObject>(object).type);
@@ -82,9 +84,20 @@ function isSound(heap: Heap, c: CellClass, object: Address): bool {
     if (child && !isObject(heap, child)) return false;
     // Once the marking is over, what is marked refers to what is marked.
     if (child && (heap.phase == Phase.WEAK || heap.phase == Phase.HOOKS) && !isMarked(child)) return false;
-    if (child && isCounted && countOf(child) & Flag.DEAD) return false;
+    if (child && isCounted && hasEnded(heap, child)) return false;
   }
   return true;
+}
+
+/** True for a counted object whose references may lead to what has been freed. */
+function hasEnded(heap: Heap, object: Address): bool {
+  return (wordOf(object) & Flag.DEAD) != 0 || isCondemned(heap, object);
+}
+
+/** True if a count is where it belongs: with its object, or in an entry of the run under way. */
+function isCountSound(heap: Heap, object: Address): bool {
+  const visit = visitOf(object);
+  return !changetype<Address>(visit) || (heap.runPhase != Run.NONE && visit.object == object);
 }
 
 /** True if an object of the heap begins at `address`. */

@@ -136,15 +136,19 @@ function slotsIn(c: CellClass): u64 {
   return <u64>c.taken * (type.slotCount + type.weakCount);
 }
 
+/** Begins a cycle, if none is under way and it is time for one. Returns true if it has. */
+export function beginDueCycle(heap: Heap): bool {
+  if (heap.phase != Phase.IDLE || heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger) return false;
+  beginCycle(heap);
+  return true;
+}
+
 /** The units that are due in this gap between events; 0 if there is nothing to do. Begins a cycle when it is time. */
 export function owedToMarking(heap: Heap): u32 {
-  if (heap.phase == Phase.IDLE) {
-    if (heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger) return 0;
-    beginCycle(heap);
-    if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
-    return heap.stepUnits;
-  }
+  const hasBegun = beginDueCycle(heap);
+  if (heap.phase == Phase.IDLE) return 0;
   if (heap.strategy == Strategy.MARK_SWEEP_STOP) return ALL;
+  if (hasBegun) return heap.stepUnits;
   const allocated = allocatedBy(heap);
   if (allocated >= heap.headroom) {
     if (heap.cycleBound > heap.cycleUnits + heap.stepUnits * HASTE) heap.overruns++;

@@ -1,86 +1,54 @@
 // Reference counting: deferred decrements, drained between events, with trial deletion for cycles (cycleCollection.ts).
 //
-//   count word, before each object   ┌──────────────┬───────┐
-//                                    │ count        │ flags │
-//                                    └──────────────┴───────┘
-//                                     31           9 8     0
-//
 // Slots and handles count. A store adds to the new object at once and queues the old one (Deutsch and Bobrow, "An efficient,
 // incremental, automatic garbage collector", 1976, defer as well; here only decrements are), so that nothing is freed during an
-// event. Draining takes one from the count; an object that comes to zero has its own references taken back slot by slot, from a
-// list of pairs (object, next slot): a list of a million that is dropped is neither recursion nor one pause.
+// event. Draining takes one from the count: see release.ts for what follows from that.
 //
-// A count that reaches its limit stays there: its object lives as long as the heap.
+// Pacing. An object costs two units and one for each slot, once, when it is freed; that is at most 3/8 as many as it has bytes. So
+// a debt grows by a unit for each byte that is allocated: in the long run more than twice what the objects will cost, and the
+// backlog of a saturated program shrinks. A gap between events pays `stepUnits`, and an eighth of the debt: no gap pays for one
+// large object.
 //
-// When there is no memory to queue something, it is done at once as far as it goes, and what cannot be remembered in a list is
-// marked in the flags and found by a walk over all objects later. Nothing is lost.
-//
-// Pacing. An object costs two units and one for each slot, once, when it is freed; that is at most half as many as it has bytes.
-// A gap between events pays `stepUnits`, and an eighth of a debt that grows by a unit for each byte that is allocated: in the long
-// run twice what the objects will cost, so that the backlog of a saturated program shrinks, and no gap pays for one large object.
+// What is not freed by its count is paced as in markSweep.ts, by the growth G of all objects since the last run of cycle collection
+// ended: bytes made less bytes freed. Call L what that run had looked at and kept, and A = L ÷ 3, but at
+// least `minimumBytes`. A run begins when G = A; or sooner, when G has as many bytes as the last one had units for what lives, so
+// that rings are found soon where candidates do not reach much else. Its work W is known then, but for what is made while it runs,
+// whose share is a unit a byte at most. When a byte is allocated meanwhile, W ÷ (7/8 A) units and that one become due as well. So
+// the run is over before A more has been allocated, if eight events do not allocate an eighth of it; when G has grown by A more and
+// it is not, then it is finished at once, and counted as an overrun. The last run may have left A that was made while it ran; A
+// more began this one; A more comes until it ends: there are never more than L + 3A = 2L bytes, or L + 3 × `minimumBytes`, and what
+// one event allocates.
+// Had the growth been compared with all that was left, garbage and all, or the candidates with their number, as it once was,
+// garbage would have made room for more: a loop that kept some rings and dropped others came to 7.6 times what lived.
 
-import { Address, PAGE_SHIFT } from "../memory/alignment";
+import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
-import { nextTaken, startWalk } from "./blockWalk";
-import { blockAround, blockOf, objectAround } from "./cellBlock";
-import { CellClass, freeCell, unusedBytes } from "./cellClass";
-import { classOf, slotAt, slotsOf, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
-import {
-  advanceCondemned,
-  beginRuns,
-  collectCycles,
-  collectHeavy,
-  isTimeForHeavy,
-  isTimeToRun,
-} from "./cycleCollection";
+import { blockAround, objectAround } from "./cellBlock";
+import { bytesOf, CellClass, unusedBytes } from "./cellClass";
+import { beginWalk, walk } from "./countingWalk";
+import { Flag, hold, isDead, retain, setWord, Visit, visitOf, wordOf } from "./countWord";
+import { advanceRun, beginRun, hasCandidates, isCondemned, workOfRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
-import { Heap } from "./heap";
+import { Heap, Run } from "./heap";
+import {
+  beginHook,
+  decrement,
+  defer,
+  dropBuffered,
+  free,
+  Lost,
+  lose,
+  Purpose,
+  releaseSlots,
+  seekLost,
+  suspect,
+} from "./release";
 import { closeScope, Scope } from "./scope";
-import { nextWeakHolder, startWeakWalk } from "./weakWalk";
 
-export const COUNT_ONE: u32 = 512;
-/** Counts from here on do not change. */
-export const SATURATED: u32 = 0xffff_fe00;
-
-export namespace Flag {
-  /** In the list of candidates, or of heavy ones. */
-  export const BUFFERED: u32 = 1;
-  /** Visited by the run of cycle collection that is under way. */
-  export const VISITED: u32 = 2;
-  /** Without references, its own being taken back; or condemned by cycle collection. */
-  export const DEAD: u32 = 4;
-  /** Its hook is to be run, or is running. */
-  export const DYING: u32 = 8;
-  /** Has been stored in a weak slot. */
-  export const WEAKLY: u32 = 16;
-  /** Its references have been taken back, and it waits: for the weak slots to be emptied, or to leave the candidates. */
-  export const RELEASED: u32 = 32;
-  /** Should be in a list for which there was no memory. */
-  export const LOST: u32 = 64;
-  /** Its hook has run. */
-  export const HOOKED: u32 = 128;
-  /** Reached, as a candidate, by a run from a single root that came to its limit: so it is not worth a run of its own. */
-  export const HEAVY: u32 = 256;
-}
-const FLAGS: u32 = COUNT_ONE - 1;
-
-/** Whether there are objects that have to be found again. */
-export namespace Lost {
-  export const NONE: u32 = 0;
-  /** A walk should find them. */
-  export const SOUGHT: u32 = 1;
-  /** There was no memory for them when they were found, either: the next walk waits until memory is released or taken, or asked for. */
-  export const WAITING: u32 = 2;
-}
-
-/** What a walk over all objects is for. */
-namespace Purpose {
-  export const NONE: u32 = 0;
-  export const FIND_LOST: u32 = 1;
-  export const EMPTY_WEAK: u32 = 2;
-}
+/** As many units as it takes. */
+const ALL: u32 = u32.MAX_VALUE;
 
 /** Freed objects that weak slots may refer to, from which on the slots are emptied. */
 const ZOMBIE_LIMIT: u32 = 1024;
@@ -90,35 +58,15 @@ const HASTE: u32 = 8;
 
 /** Released candidates from which on they are looked for. */
 const STALE_LIMIT: u32 = 1024;
-/** Below as many pages it does not count that memory has doubled. */
-export const SPARE_PAGES: u32 = 16;
+
+/** What is held is looked at in as many phases of a run. */
+const HELD_UNITS: u32 = 3;
+
+/** In idle time a run begins with half the growth, or with as many candidates. */
+const IDLE_CANDIDATES: u32 = 256;
 
 /** More than any list of handles that is worth copying: a longer one is taken over as it is. */
 const COPY_LIMIT: u32 = 64;
-
-export function countOf(object: Address): u32 {
-  return load<u32>(object - 4);
-}
-
-export function setCount(object: Address, word: u32): void {
-  store<u32>(object - 4, word);
-}
-
-/** Counts one more reference. */
-export function retain(heap: Heap, object: Address): void {
-  const word = countOf(object);
-  if (word >= SATURATED) return;
-  setCount(object, word + COUNT_ONE);
-}
-
-/** Queues the end of a reference. Without memory for that it is counted at once, but nothing is freed before a walk finds the object. */
-export function defer(heap: Heap, object: Address): void {
-  if (heap.pending.push(object)) return;
-  const word = countOf(object);
-  if (word >= SATURATED || word & (Flag.DEAD | Flag.DYING)) return;
-  setCount(object, word - COUNT_ONE);
-  lose(heap, object);
-}
 
 // ── what the program does ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -127,16 +75,11 @@ export function storeCounted(heap: Heap, slot: Address, value: Address): u32 {
   // A dead object is no longer counted, and only a hook can know one.
   if (heap.dying && isDead(value)) {
     if (!isInDead(slot)) return <u32>fail(Status.RESURRECTION, <u32>value);
-  } else if (value) retain(heap, value);
+  } else if (value) retain(value);
   const old = load<Address>(slot);
   store<Address>(slot, value);
   if (old) defer(heap, old);
   return 1;
-}
-
-/** True for an object that only its own destroy hook, or that of another that dies with it, can know. */
-export function isDead(object: Address): bool {
-  return object != 0 && (countOf(object) & (Flag.DEAD | Flag.DYING)) != 0;
 }
 
 /** True for a slot of a dead object. */
@@ -145,15 +88,25 @@ function isInDead(slot: Address): bool {
   return isDead(objectAround(slot, stride));
 }
 
-export function loadWeakCounted(slot: Address): Address {
+/** The object of a weak slot, or 0 if it is dead. */
+export function loadWeakCounted(heap: Heap, slot: Address): Address {
   const target = load<Address>(slot);
-  return isDead(target) ? 0 : target;
+  if (!target || isDead(target) || isCondemned(heap, target)) return 0;
+  const visit = visitOf(target);
+  if (changetype<Address>(visit)) holdLoaded(heap, visit);
+  return target;
+}
+
+/** The run under way cannot tell any more whether an object is garbage, since the program has found it; the next one can. */
+function holdLoaded(heap: Heap, visit: Visit): void {
+  hold(heap, visit);
+  if (!(visit.word & Flag.BUFFERED)) suspect(heap, visit.object);
 }
 
 export function storeWeakCounted(slot: Address, value: Address): u32 {
   if (value) {
     if (isDead(value)) return <u32>fail(Status.RESURRECTION, <u32>value);
-    setCount(value, countOf(value) | Flag.WEAKLY);
+    setWord(value, wordOf(value) | Flag.WEAKLY);
   }
   store<Address>(slot, value);
   return 1;
@@ -162,7 +115,7 @@ export function storeWeakCounted(slot: Address, value: Address): u32 {
 /** Points a handle to another object, which is not dead. */
 export function moveCounted(heap: Heap, slot: Address, object: Address): void {
   const old = load<Address>(slot);
-  retain(heap, object);
+  retain(object);
   store<Address>(slot, object);
   defer(heap, old);
 }
@@ -187,25 +140,92 @@ export function endScopeCounted(scope: Scope): void {
 
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function owedToCounting(heap: Heap): u32 {
-  const unused = unusedBytes(heap);
-  heap.debt += heap.allocated - unused;
-  heap.allocated = unused;
-  if (isTimeForHeavy(heap)) {
-    heap.overruns++;
-    return heap.heavyLimit;
-  }
+  beginDueRun(heap);
   if (!isBusy(heap)) {
     heap.debt = 0;
     return 0;
   }
-  const more = heap.debt / HASTE;
-  heap.debt -= more;
-  return heap.stepUnits + more;
+  if (isLate(heap)) {
+    if (heap.cycleBound > heap.runUnits + heap.stepUnits * HASTE) heap.overruns++;
+    return ALL;
+  }
+  return heap.stepUnits + heap.debt / HASTE;
 }
 
-/** Has candidates looked at in idle time, also where there are few. */
+/** Takes account of what has been allocated, and begins a run where that is enough. O(classes) */
+export function beginDueRun(heap: Heap): void {
+  const unused = unusedBytes(heap);
+  const made = heap.allocated - unused;
+  heap.allocated = unused;
+  let due: u64 = made;
+  if (heap.runPhase) {
+    heap.runMade = sum(heap.runMade, made);
+    const scheduled = heap.headroom - (heap.headroom >> 3);
+    due += (made >> 1) + (<u64>heap.cycleBound * made) / scheduled;
+  }
+  heap.debt = <u32>min<u64>(due + heap.debt, u32.MAX_VALUE);
+  heap.growth = sum(heap.growth, made);
+  if (!heap.runPhase && hasGrown(heap, heap.trigger)) startRun(heap);
+}
+
+/** True if the objects have grown by `bytes` since the last run. What has been freed meanwhile is looked at only where that matters. */
+function hasGrown(heap: Heap, bytes: u32): bool {
+  if (heap.growth < bytes) return false;
+  const now = bytesNow(heap);
+  heap.base = min(heap.base, now);
+  heap.growth = now - heap.base;
+  return heap.growth >= bytes;
+}
+
+/** The bytes of all objects that have not ended. O(classes) */
+function bytesNow(heap: Heap): u32 {
+  let bytes: u32 = 0;
+  for (let address = heap.classes; address; ) {
+    bytes += bytesOf(changetype<CellClass>(address));
+    address = changetype<CellClass>(address).nextClass;
+  }
+  return bytes - heap.deadBytes;
+}
+
+function sum(one: u32, other: u32): u32 {
+  return <u32>min<u64>(<u64>one + other, u32.MAX_VALUE);
+}
+
+function startRun(heap: Heap): void {
+  if (!hasCandidates(heap) || heap.runPhase) return;
+  heap.cycleBound = workOfRun(heap);
+  heap.runGrowth = heap.growth;
+  heap.runMade = 0;
+  heap.runUnits = 0;
+  heap.runHeld = 0;
+  beginRun(heap);
+}
+
+/** True if memory would not stay bounded if the run went on step by step. */
+function isLate(heap: Heap): bool {
+  return heap.runPhase != Run.NONE && hasGrown(heap, sum(heap.runGrowth, heap.headroom));
+}
+
+/** Begins a run in idle time, where one would not be long in coming. */
 export function runEarly(heap: Heap): void {
-  if (!heap.runLeft && !heap.candidates.isEmpty) beginRuns(heap);
+  if (heap.runPhase || !hasCandidates(heap)) return;
+  if (heap.candidates.count >= IDLE_CANDIDATES || hasGrown(heap, heap.trigger >> 1)) startRun(heap);
+}
+
+/** A run has ended. O(classes) */
+function endRun(heap: Heap): void {
+  const bytes = bytesNow(heap);
+  const kept = bytes - min(bytes, heap.runMade);
+  heap.headroom = max(heap.minimumBytes, kept / 3);
+  const spent = <u32>min<u64>(<u64>heap.runHeld * HELD_UNITS, heap.headroom);
+  heap.trigger = max(heap.minimumBytes, spent);
+  if (heap.starved) heap.trigger = max<u32>(heap.trigger >> 3, 1); // it was short of memory, and there may be some sooner
+  heap.base = bytes;
+  heap.growth = 0;
+  heap.floatingBytes = heap.runMade;
+  heap.cycles++;
+  heap.lastCycleUnits = heap.cycleUnits;
+  heap.cycleUnits = 0;
 }
 
 /** True if there is work that should not wait. */
@@ -214,22 +234,23 @@ function isBusy(heap: Heap): bool {
     !heap.pending.isEmpty ||
     !heap.releasing.isEmpty ||
     !heap.hooked.isEmpty ||
-    !heap.visited.isEmpty ||
-    isTimeToRun(heap) ||
     isStale(heap) ||
     heap.zombies.count >= ZOMBIE_LIMIT ||
     !heap.clearing.isEmpty ||
     heap.lost == Lost.SOUGHT ||
-    (heap.walkPurpose | heap.purgeLeft | heap.runLeft | heap.forced) != 0
+    (heap.runPhase | heap.walkPurpose | heap.purgeLeft | heap.forced) != 0
   );
 }
 
 /** True if it pays to look for candidates that have been released. */
 function isStale(heap: Heap): bool {
-  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count + heap.heavy.count;
+  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count && !heap.runPhase;
 }
 
-/** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
+/**
+ * Works for up to `budget` units and three more; returns those done. Stops early when a hook is to be run. Decrements come first, and
+ * a run of cycle collection goes on only when all are done.
+ */
 export function stepCounting(heap: Heap, budget: u32): u32 {
   let done: u32 = 0;
   heap.starved = 0;
@@ -244,8 +265,6 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
     } else if (!heap.hooked.isEmpty) {
       beginHook(heap, heap.hooked.pop());
       done++;
-    } else if (!heap.visited.isEmpty) {
-      done += advanceCondemned(heap, budget - done);
     } else if (heap.walkPurpose) {
       done += walk(heap, budget - done);
     } else if (heap.lost == Lost.SOUGHT && !heap.starved) {
@@ -256,18 +275,18 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
     } else if (heap.zombies.count >= (heap.forced ? 1 : ZOMBIE_LIMIT)) {
       heap.clearing.absorb(heap.zombies);
       beginWalk(heap, Purpose.EMPTY_WEAK);
+    } else if (heap.runPhase) {
+      const units = advanceRun(heap, budget - done);
+      done += units;
+      heap.runUnits += units;
+      if (!heap.runPhase) endRun(heap);
     } else if (heap.purgeLeft) {
       purgeOne(heap);
       done++;
     } else if (isStale(heap)) {
-      heap.candidates.absorb(heap.heavy);
       heap.purgeLeft = heap.candidates.count;
-    } else if (heap.runLeft) {
-      done += collectCycles(heap, budget - done);
-    } else if (isTimeForHeavy(heap)) {
-      done += collectHeavy(heap, budget - done);
-    } else if (isTimeToRun(heap)) {
-      beginRuns(heap);
+    } else if (heap.forced && hasCandidates(heap) && !heap.starved) {
+      startRun(heap);
     } else {
       heap.forced = 0;
       heap.debt = 0; // all that it was for is done
@@ -275,133 +294,14 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
     }
   }
   heap.cycleUnits += done;
+  heap.debt -= min(heap.debt, done);
   return done;
 }
 
 /** Has the next steps do all there is, candidates included, however few there are. */
 export function forceCounting(heap: Heap): void {
   heap.forced = 1;
-  heap.batch = u32.MAX_VALUE; // runs that had to give up have made it small, and each would visit all that the next one visits
-  heap.candidates.absorb(heap.heavy);
   seekLost(heap);
-}
-
-/** Ends one reference. Without memory for a list the object is found by a walk later. O(1) */
-export function decrement(heap: Heap, object: Address): void {
-  let word = countOf(object);
-  // A dead object's references are not counted any more; the handles of its hook's scope come here, while it is still there.
-  if (word >= SATURATED || word & (Flag.DEAD | Flag.DYING)) return;
-  word -= COUNT_ONE;
-  setCount(object, word);
-  if (word < COUNT_ONE) letGo(heap, object);
-  else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);
-}
-
-/** An object has lost a reference and kept another: it may be part of a dropped cycle. */
-function suspect(heap: Heap, object: Address): void {
-  if (heap.candidates.push(object)) setCount(object, (countOf(object) | Flag.BUFFERED) & ~Flag.LOST);
-  else lose(heap, object);
-}
-
-/** An object has no references left: its hook is run, then its own are taken back. */
-function letGo(heap: Heap, object: Address): void {
-  if (typeOf(object).isHooked && !(countOf(object) & Flag.HOOKED)) {
-    setCount(object, (countOf(object) | Flag.DYING) & ~Flag.LOST);
-    if (!heap.hooked.push(object)) lose(heap, object);
-  } else startRelease(heap, object);
-}
-
-function startRelease(heap: Heap, object: Address): void {
-  setCount(object, (countOf(object) & ~(Flag.DYING | Flag.LOST)) | Flag.DEAD);
-  bury(heap, object);
-  continueRelease(heap, object);
-}
-
-function continueRelease(heap: Heap, object: Address): void {
-  if (slotsOf(typeOf(object), object) == 0) finishRelease(heap, object);
-  else if (!heap.releasing.pushPair(object, 0)) lose(heap, object);
-}
-
-/** Counts an object as ended, whose cell is not free yet. */
-export function bury(heap: Heap, object: Address): void {
-  heap.deadObjects++;
-  heap.deadBytes += bytesOfCell(object);
-}
-
-/** Frees the cell of an object that has ended. */
-function free(heap: Heap, object: Address): void {
-  heap.deadObjects--;
-  heap.deadBytes -= bytesOfCell(object);
-  heap.freedObjects++;
-  if (heap.weakHolder == object) heap.weakHolder = 0;
-  freeCell(classOf(object), object);
-  seekLost(heap);
-}
-
-function bytesOfCell(object: Address): u32 {
-  const stride = classOf(object).stride;
-  return stride ? stride : blockOf(object).pages << PAGE_SHIFT;
-}
-
-/** There is no memory to note an object down: a walk finds it later. One that a walk has to give up as well waits for another step. */
-export function lose(heap: Heap, object: Address): void {
-  setCount(object, countOf(object) | Flag.LOST);
-  if (heap.walkPurpose == Purpose.FIND_LOST) {
-    heap.starved = 1;
-    if (heap.lost == Lost.NONE) heap.lost = Lost.WAITING;
-  } else heap.lost = Lost.SOUGHT;
-}
-
-/** There may be memory for what was lost. */
-function seekLost(heap: Heap): void {
-  if (heap.lost) heap.lost = Lost.SOUGHT;
-}
-
-/** Takes references of a dead object back, from slot `index` on. Returns the units done. */
-function releaseSlots(heap: Heap, object: Address, start: u32, budget: u32): u32 {
-  const type = typeOf(object);
-  const count = slotsOf(type, object);
-  let done: u32 = 0;
-  for (let index = start; index < count; index++) {
-    if (done >= budget) {
-      if (!heap.releasing.pushPair(object, index)) lose(heap, object);
-      return done;
-    }
-    countStep();
-    done++;
-    const slot = slotAt(type, object, index);
-    const child = load<Address>(slot);
-    if (!child) continue;
-    // The slot is emptied, so that an object that was lost can be begun anew.
-    store<Address>(slot, 0);
-    if (index + 1 == count) {
-      // Freed before the last child is let go of: a list of any length is released in constant room.
-      finishRelease(heap, object);
-      decrement(heap, child);
-      return done + 1;
-    }
-    decrement(heap, child);
-  }
-  finishRelease(heap, object);
-  return done + 1;
-}
-
-/** An object's references have been taken back: its cell is freed, unless something still leads to it. */
-export function finishRelease(heap: Heap, object: Address): void {
-  const word = countOf(object) | Flag.RELEASED;
-  setCount(object, word);
-  if (word & Flag.BUFFERED) heap.stale++;
-  else if (word & Flag.WEAKLY) keepZombie(heap, object);
-  else free(heap, object);
-}
-
-/** A released object leaves the candidates. */
-export function dropBuffered(heap: Heap, object: Address): void {
-  const word = countOf(object) & ~Flag.BUFFERED;
-  setCount(object, word);
-  if (heap.stale) heap.stale--; // an estimate
-  if (word & Flag.WEAKLY) keepZombie(heap, object);
-  else free(heap, object);
 }
 
 /** Looks at one candidate for the purge: it is freed, or kept in a list aside until the last has been looked at. */
@@ -409,78 +309,13 @@ function purgeOne(heap: Heap): void {
   if (heap.candidates.isEmpty) heap.purgeLeft = 1;
   else {
     const object = heap.candidates.pop();
-    if (countOf(object) & Flag.RELEASED) dropBuffered(heap, object);
-    else if (!heap.restored.push(object)) {
-      setCount(object, countOf(object) & ~Flag.BUFFERED);
+    if (wordOf(object) & Flag.RELEASED) dropBuffered(heap, object);
+    else if (!heap.aside.push(object)) {
+      setWord(object, wordOf(object) & ~Flag.BUFFERED);
       lose(heap, object);
     }
   }
   if (--heap.purgeLeft) return;
-  heap.candidates.absorb(heap.restored);
+  heap.candidates.absorb(heap.aside);
   heap.stale = 0;
 }
-
-/** An object that weak slots may refer to has ended. */
-function keepZombie(heap: Heap, object: Address): void {
-  if (!heap.zombies.push(object)) lose(heap, object);
-}
-
-// ── hooks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-export function beginHook(heap: Heap, object: Address): void {
-  heap.dying = object;
-  heap.dyingType = changetype<Address>(typeOf(object));
-}
-
-/** The hook of an object that was let go of has been run. */
-export function afterHook(heap: Heap, object: Address): void {
-  setCount(object, countOf(object) | Flag.HOOKED);
-  if (!(countOf(object) & Flag.DEAD)) startRelease(heap, object);
-}
-
-// ── walks over all objects ──────────────────────────────────────────────────────────────────────────────────────────
-
-function beginWalk(heap: Heap, purpose: u32): void {
-  heap.walkPurpose = purpose;
-  if (purpose == Purpose.FIND_LOST) {
-    heap.lost = Lost.NONE;
-    startWalk(heap);
-  } else startWeakWalk(heap);
-}
-
-function walk(heap: Heap, budget: u32): u32 {
-  if (!heap.walkClass) {
-    heap.walkPurpose = Purpose.NONE;
-    return 1;
-  }
-  if (heap.walkPurpose == Purpose.EMPTY_WEAK) return emptyWeak(heap, budget);
-  const object = nextTaken(heap);
-  if (object && countOf(object) & Flag.LOST) findAgain(heap, object);
-  return 1;
-}
-
-/** Puts an object where it would have been, had there been memory. */
-function findAgain(heap: Heap, object: Address): void {
-  const word = countOf(object) & ~Flag.LOST;
-  setCount(object, word);
-  if (word & Flag.RELEASED) keepZombie(heap, object);
-  else if (word & Flag.DEAD) continueRelease(heap, object);
-  else if (word < COUNT_ONE) letGo(heap, object);
-  else if (!(word & Flag.BUFFERED)) suspect(heap, object);
-}
-
-/** Empties weak slots that refer to dead objects. */
-function emptyWeak(heap: Heap, budget: u32): u32 {
-  const object = heap.weakHolder;
-  if (!object) return nextWeakHolder(heap);
-  const type = typeOf(object);
-  const count = weakSlotsOf(type, object);
-  let done: u32 = 1;
-  for (; done <= budget && heap.weakIndex < count; done++) {
-    countStep();
-    const slot = weakSlotAt(type, object, heap.weakIndex++);
-    if (isDead(load<Address>(slot))) store<Address>(slot, 0);
-  }
-  return heap.weakIndex == count ? done + nextWeakHolder(heap) : done;
-}
-if (FLAGS & SATURATED) ERROR("flags and count must not overlap");

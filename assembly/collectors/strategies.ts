@@ -15,12 +15,13 @@
 import { Address } from "../memory/alignment";
 
 import { addType, CellType } from "./cellType";
+import { retain } from "./countWord";
 import { Heap, Phase, Strategy } from "./heap";
-
 import { createHeap } from "./heapLife";
 import { shade } from "./marker";
 import { endScopeMarked, moveMarked, owedToMarking, stepMarking } from "./markSweep";
-import { defer, endScopeCounted, moveCounted, owedToCounting, retain, stepCounting } from "./refcount";
+import { endScopeCounted, moveCounted, owedToCounting, stepCounting } from "./refcount";
+import { defer } from "./release";
 import { openScope, Scope } from "./scope";
 import { allocateVariable } from "./variableClass";
 
@@ -95,14 +96,14 @@ export class MarkSweepHeap extends StrategyHeap {
 /** Reference counting. */
 @unmanaged
 export class RefcountHeap extends StrategyHeap {
-  static create(stepUnits: u32): RefcountHeap {
-    return changetype<RefcountHeap>(createHeap(Strategy.REFCOUNT, 1, stepUnits));
+  static create(minimumBytes: u32, stepUnits: u32): RefcountHeap {
+    return changetype<RefcountHeap>(createHeap(Strategy.REFCOUNT, minimumBytes, stepUnits));
   }
 
   @inline
   store(object: Address, offset: u32, value: Address): void {
     const old = load<Address>(object + offset);
-    if (value) retain(this, value);
+    if (value) retain(value);
     store<Address>(object + offset, value);
     if (old) defer(this, old);
   }
@@ -110,7 +111,7 @@ export class RefcountHeap extends StrategyHeap {
   @inline
   push(scope: Scope, object: Address): Address {
     if (!scope.stack.push(object)) return 0;
-    retain(this, object);
+    retain(object);
     return scope.stack.top - 4;
   }
 

@@ -171,6 +171,17 @@ export class WordStack {
     this.top = this.base + ((count - this.below) << 2);
   }
 
+  /** The same, a chunk at a time: returns false while there is more to be done. O(1) */
+  shorten(count: u32): bool {
+    if (this.below <= count) {
+      this.truncate(count);
+      return true;
+    }
+    this.top = this.base;
+    this.dropChunk();
+    return false;
+  }
+
   /** Empties the stack; keeps one chunk if it has any. O(chunks) */
   clear(): void {
     if (this.base) this.truncate(0);

@@ -27,6 +27,7 @@ export interface HeapTuning {
 
 /** As heaps are when nobody says otherwise. */
 const DEFAULT_TUNING: HeapTuning = { minimumBytes: 1 << 20, stepUnits: 2000 };
+const REFCOUNT_TUNING: HeapTuning = { minimumBytes: 1 << 18, stepUnits: 2000 };
 
 /** A strategy's own state takes at most as much. */
 const PLACE_BYTES = 256;
@@ -138,7 +139,7 @@ export class Workbench {
 export async function createWorkbench(
   name: StrategyName,
   debug = false,
-  tuning: HeapTuning = DEFAULT_TUNING,
+  tuning: HeapTuning = name === "refcount" ? REFCOUNT_TUNING : DEFAULT_TUNING,
 ): Promise<Workbench> {
   const absence = absenceOf(name);
   if (absence !== undefined) throw new Error(`${name}: ${absence}`);

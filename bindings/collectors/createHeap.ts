@@ -9,7 +9,13 @@ import { ManualObjects } from "./manualObjects.js";
 const STRATEGIES: readonly Strategy[] = ["manual", "refcount", "mark-sweep", "mark-sweep-stop"];
 
 const DEFAULT_STEP_UNITS = 2000;
-const DEFAULT_MINIMUM_BYTES = 1 << 20;
+/** A run of cycle collection is short where little lives, so it need not wait for as much. */
+const DEFAULT_MINIMUM_BYTES = {
+  manual: 1,
+  refcount: 1 << 18,
+  "mark-sweep": 1 << 20,
+  "mark-sweep-stop": 1 << 20,
+} as const;
 const UNIT_LIMIT = 0x7fff_ffff;
 const BYTES_LIMIT = 0xffff_ffff;
 
@@ -27,7 +33,7 @@ export function createHeap(memory: LinearMemory, strategy: Strategy, options: He
   if (typeof options !== "object" || options === null) {
     throw new InvalidArgumentError(`heaps take an object of options, but were given ${describe(options)}`);
   }
-  const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES } = options;
+  const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES[strategy] } = options;
   checkInteger("stepUnits", stepUnits, 1, UNIT_LIMIT);
   checkInteger("minimumBytes", minimumBytes, 1, BYTES_LIMIT);
   const objects =

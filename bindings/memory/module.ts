@@ -94,6 +94,7 @@ export interface ModuleExports {
   heapLoadWeak(heap: Address, slot: Address): Address;
   heapStoreWeak(heap: Address, slot: Address, object: Address): number;
   heapOwed(heap: Address): number;
+  heapBeginDue(heap: Address): void;
   heapIdle(heap: Address): void;
   heapStep(heap: Address, units: number): number;
   heapHooked(heap: Address): void;

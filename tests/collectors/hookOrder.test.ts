@@ -2,7 +2,7 @@ import type { Runtime } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { Graph } from "../support/cycleScenarios.js";
-import { heapKinds, type Strategy, withCollectorRuntime } from "../support/rawHeap.js";
+import { heapKinds, RawHeap, type Strategy, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE } from "../support/runtimes.js";
 import { RESURRECTION, ShadowHeap, type ShadowObject, type ShadowOptions } from "../support/shadowHeap.js";
 
@@ -185,6 +185,39 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
       model.end();
     });
   });
+
+  test("what a hook has had a handle of is not freed before that handle: what has its place next is not mistaken for it", () =>
+    withCollectorRuntime({ debug, maximumBytes: 256 * MEBIBYTE }, (runtime) => {
+      const heap = new RawHeap(runtime, { strategy, shapes, minimumBytes: 2 ** 31 });
+      const leaf = heapShape("hookedLeaf");
+      const dropping = heap.openScope();
+      const dropped = heap.allocate(leaf, 0, dropping);
+      const lasting = heap.openScope();
+      let made = 0;
+      /** Makes objects until there is no room for more in the pages that there are, or one lies at `address`. */
+      const fill = (address: number) => {
+        const pages = heap.word("HEAP_BLOCK_PAGES");
+        let object = 0;
+        for (; object !== address && heap.word("HEAP_BLOCK_PAGES") === pages; made++) {
+          object = heap.allocate(leaf, 0, lasting);
+        }
+        return object;
+      };
+      fill(0);
+      heap.exports.endScope(dropping);
+      heap.beginCycle();
+      while (heap.dying === 0) heap.step(1);
+      const inHook = heap.openScope();
+      heap.push(inHook, dropped);
+      heap.exports.endScope(inHook);
+      heap.exports.heapHooked(heap.address);
+      fill(dropped);
+      heap.finish(1000);
+      heap.collect();
+      expect(heap.objects).toBe(made);
+      heap.validate();
+      heap.destroy();
+    }));
 
   test("the live objects of a type are listed once each, for a dispose with hooks", async () => {
     await withHeap({}, (model, graph) => {

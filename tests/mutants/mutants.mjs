@@ -146,14 +146,14 @@ export const mutants = [
   }),
   // ── reference counting: counts ────────────────────────────────────────────────────────────────────────────────────
   mutant("refcount.ts", "a stored reference is not counted", {
-    find: "} else if (value) retain(heap, value);",
+    find: "} else if (value) retain(value);",
     replace: "}",
   }),
   mutant("refcount.ts", "an overwritten reference is not taken off", {
     find: "  if (old) defer(heap, old);\n",
   }),
   mutant("refcount.ts", "a moved handle does not count its new object", {
-    find: "  retain(heap, object);\n  store<Address>(slot, object);",
+    find: "  retain(object);\n  store<Address>(slot, object);",
     replace: "  store<Address>(slot, object);",
   }),
   mutant("refcount.ts", "a moved handle does not let its old object go", {
@@ -173,124 +173,174 @@ export const mutants = [
     replace: "} else stack.clear();",
   }),
   mutant("heapCalls.ts", "a pushed handle is not counted", {
-    find: "if (isCounted(heap) && !isDead(object)) retain(heap, object);",
+    find: "if (isCounted(heap) && !isDead(object)) retain(object);",
     replace: "",
   }),
   mutant("heapCalls.ts", "a kept handle is not counted", {
-    find: "if (entry && isCounted(heap)) retain(heap, object);",
+    find: "if (entry && isCounted(heap)) retain(object);",
     replace: "",
   }),
   mutant("heapCalls.ts", "a new object's handle is not counted", {
-    find: "setCount(object, COUNT_ONE);",
-    replace: "setCount(object, 0);",
+    find: "giveWord(object, COUNT_ONE);",
+    replace: "giveWord(object, 0);",
   }),
-  mutant("refcount.ts", "what an object without references refers to is not let go of", {
-    find: "      finishRelease(heap, object);\n      decrement(heap, child);",
-    replace: "      finishRelease(heap, object);",
+  mutant("countWord.ts", "a reference is not counted while a run has the count", {
+    find: "  if (visit.word < SATURATED) visit.word += COUNT_ONE;\n",
   }),
-  mutant("refcount.ts", "what is not its last reference is not let go of", {
+  mutant("release.ts", "what an object without references refers to is not let go of", {
+    find: "      if (child != object) decrement(heap, child);\n",
+  }),
+  mutant("release.ts", "what is stored in itself is let go of when it is gone", {
+    find: "      if (child != object) decrement(heap, child);",
+    replace: "      decrement(heap, child);",
+  }),
+  mutant("release.ts", "what is not its last reference is not let go of", {
     find: "      return done + 1;\n    }\n    decrement(heap, child);",
     replace: "      return done + 1;\n    }",
   }),
-  mutant("refcount.ts", "what may be part of a dropped ring is not noted", {
+  mutant("release.ts", "what may be part of a dropped ring is not noted", {
     find: "  else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);\n",
   }),
-  mutant("refcount.ts", "a candidate that is freed is not left to its list", {
-    find: "if (word & Flag.BUFFERED) heap.stale++;\n  else if",
-    replace: "if",
+  mutant("release.ts", "a candidate that is freed is not left to its list", {
+    find: "  if (load<u32>(object - 4) & (AWAY | Flag.BUFFERED | Flag.WEAKLY)) keepReleased(heap, object);",
+    replace: "  if (load<u32>(object - 4) & (AWAY | Flag.WEAKLY)) keepReleased(heap, object);",
   }),
-  mutant("refcount.ts", "the release of a large object is not resumed", {
+  mutant("release.ts", "what a run looks at is freed before the run has left it", {
+    find: "  if (load<u32>(object - 4) & (AWAY | Flag.BUFFERED | Flag.WEAKLY)) keepReleased(heap, object);",
+    replace: "  if (wordOf(object) & (Flag.BUFFERED | Flag.WEAKLY)) keepReleased(heap, object);",
+  }),
+  mutant("release.ts", "the release of a large object is not resumed", {
     find: "if (!heap.releasing.pushPair(object, index)) lose(heap, object);",
     replace: "",
   }),
   // ── reference counting: cycle collection ──────────────────────────────────────────────────────────────────────────
-  mutant("cycleCollection.ts", "a visited object's reference is not subtracted again", {
-    find: "        setCount(child, word - COUNT_ONE);\n        continue;",
-    replace: "        continue;",
+  mutant("cycleCollection.ts", "a reference that was seen is not counted", {
+    find: "  seen.inner += COUNT_ONE;\n",
   }),
-  mutant("cycleCollection.ts", "a reference is not subtracted at the first visit", {
-    find: "setCount(child, (word - COUNT_ONE) | Flag.VISITED);",
-    replace: "setCount(child, word | Flag.VISITED);",
+  mutant("cycleCollection.ts", "a reference is counted at the first visit only", {
+    find: "    if (!changetype<Address>(seen)) return;\n  }\n  seen.inner += COUNT_ONE;",
+    replace: "    if (!changetype<Address>(seen)) return;\n    seen.inner += COUNT_ONE;\n  }",
   }),
   mutant("cycleCollection.ts", "what is visited is not looked into", {
-    find: "const count = cyclicSlotsOf(type, object);\n    done++;",
-    replace: "const count: u32 = 0;\n    done++;",
+    find: "const end: u32 = visit.word & GONE ? 0 : cyclicSlotsOf(type, object);",
+    replace: "const end: u32 = 0;",
   }),
-  mutant("cycleCollection.ts", "counts are not restored", {
-    find: "      setCount(child, word + COUNT_ONE);\n      restoreOne(heap, child);",
-    replace: "      restoreOne(heap, child);",
+  mutant("cycleCollection.ts", "only the first slice of an object is looked into", {
+    find: "  heap.runIndex = index;\n  if (index >= end) heap.runObject = 0;\n  return max(done, 1);\n}\n\n/** Counts a reference",
+    replace: "  heap.runObject = 0;\n  return max(done, 1);\n}\n\n/** Counts a reference",
   }),
-  mutant("cycleCollection.ts", "what a live object reaches is not restored", {
-    find: "      setCount(child, word + COUNT_ONE);\n      restoreOne(heap, child);",
-    replace: "      setCount(child, word + COUNT_ONE);",
+  mutant("cycleCollection.ts", "only the first slice of a held object is looked through", {
+    find: "  heap.runIndex = index;\n  if (index >= end) heap.runObject = 0;\n  done = max(done, 1);",
+    replace: "  heap.runObject = 0;\n  done = max(done, 1);",
   }),
-  mutant("cycleCollection.ts", "a live object is not restored", {
-    find: "    restoreOne(heap, load<Address>(place));\n",
+  mutant("cycleCollection.ts", "only the first slice of a condemned object is let go of", {
+    find: "  heap.runIndex = index;\n  if (index >= end) heap.runObject = 0;\n  return max(done, 1);\n}\n\nfunction freeAll",
+    replace: "  heap.runObject = 0;\n  return max(done, 1);\n}\n\nfunction freeAll",
   }),
-  mutant("cycleCollection.ts", "a run that gives up does not add back", {
-    find: "  if (word < SATURATED) setCount(child, word + COUNT_ONE);\n  }\n}\n",
-    replace: "  }\n}\n",
-  }),
-  mutant("cycleCollection.ts", "a run that gives up leaves the marks of its visit", {
-    find: "    const word = countOf(object) & ~Flag.VISITED;\n",
-    replace: "    const word = countOf(object);\n",
-  }),
-  mutant("cycleCollection.ts", "candidates that live stay marked as such", {
-    find: "  forgetRoots(heap, roots);\n",
-  }),
-  mutant("cycleCollection.ts", "what lives and a condemned object refers to is not held for hooks", {
-    find: "if (child && !isDead(child)) retain(heap, child);",
+  mutant("cycleCollection.ts", "a count is not compared with the inner one", {
+    find: "if (!next.isHeld && !isInner(next)) hold(heap, next);",
     replace: "",
   }),
-  mutant("cycleCollection.ts", "what was held for hooks is not let go of", {
+  mutant(
+    "cycleCollection.ts",
+    "an object that has lost all but what was seen counts as garbage, though it is about to end",
+    {
+      find: " && !(visit.word & GONE) && visit.word < SATURATED;",
+      replace: " && visit.word < SATURATED;",
+    },
+  ),
+  mutant("cycleCollection.ts", "what a held object reaches is not held", {
+    find: "if (changetype<Address>(reached)) hold(heap, reached);",
+    replace: "",
+  }),
+  mutant("release.ts", "a reference that ends while a run looks does not hold its object", {
+    find: "  visit.word = word - COUNT_ONE;\n  hold(heap, visit);",
+    replace: "  visit.word = word - COUNT_ONE;",
+  }),
+  mutant("refcount.ts", "a weak load while a run looks does not hold its object", {
+    find: "  hold(heap, visit);\n  if (!(visit.word & Flag.BUFFERED))",
+    replace: "  if (!(visit.word & Flag.BUFFERED))",
+  }),
+  mutant("refcount.ts", "what a weak load has held is no candidate any more", {
+    find: "  if (!(visit.word & Flag.BUFFERED)) suspect(heap, visit.object);\n",
+  }),
+  mutant("refcount.ts", "a weak load shows what has just been condemned", {
+    find: "if (!target || isDead(target) || isCondemned(heap, target)) return 0;",
+    replace: "if (!target || isDead(target)) return 0;",
+  }),
+  mutant("cycleCollection.ts", "what lives does not get its count back", {
+    find: "      giveWord(object, word);\n",
+  }),
+  mutant("cycleCollection.ts", "candidates that live stay marked as such", {
+    find: "  setWord(object, word & ~Flag.BUFFERED);\n",
+  }),
+  mutant("cycleCollection.ts", "what ended while a run looked is not freed", {
+    find: "if (!(word & Flag.BUFFERED)) endReleased(heap, object, word);",
+    replace: "",
+  }),
+  mutant("cycleCollection.ts", "roots of a run that was short of memory are candidates no more", {
+    find: " else if (heap.runShort && isRoot && !(word & (Flag.BUFFERED | GONE))) suspect(heap, object);",
+    replace: "",
+  }),
+  mutant("cycleCollection.ts", "a root for which there was no memory is forgotten", {
+    find: "  heap.roots.push(object); // there is room: it has just come from there\n",
+  }),
+  mutant("cycleCollection.ts", "references of the condemned are not let go of", {
     find: "if (!isDead(child)) decrement(heap, child);",
     replace: "",
   }),
-  mutant("cycleCollection.ts", "references of the condemned to other types are not let go of", {
-    find: "    if (child) decrement(heap, child);\n",
-  }),
   mutant("cycleCollection.ts", "the condemned are not freed", {
-    find: "  heap.condemnedIndex = 0;\n  finishRelease(heap, object);",
-    replace: "  heap.condemnedIndex = 0;",
+    find: "    finishRelease(heap, heap.visited.pop());",
+    replace: "    heap.visited.pop();",
   }),
   mutant("cycleCollection.ts", "hooks of the condemned do not run", {
-    find: "        beginHook(heap, object);\n        return done;",
-    replace: "        continue;",
+    find: "if (typeOf(object).isHooked) heap.runHooks = 1;",
+    replace: "",
+  }),
+  mutant("cycleCollection.ts", "only one hook of the condemned runs", {
+    find: "    beginHook(heap, object);\n    return done;",
+    replace:
+      "    beginHook(heap, object);\n    heap.runPhase = Run.LET_GO;\n    heap.walk.start(heap.visited);\n    return done;",
   }),
   // ── reference counting: weak slots and hooks ──────────────────────────────────────────────────────────────────────
   mutant("refcount.ts", "a weak load shows the dead", {
-    find: "return isDead(target) ? 0 : target;",
-    replace: "return target;",
+    find: "if (!target || isDead(target) || isCondemned(heap, target)) return 0;",
+    replace: "if (!target || isCondemned(heap, target)) return 0;",
   }),
-  mutant("refcount.ts", "what weak slots refer to is freed before they are emptied", {
-    find: "  else if (word & Flag.WEAKLY) keepZombie(heap, object);\n  else free(heap, object);\n}\n\n/** A released",
-    replace: "  else free(heap, object);\n}\n\n/** A released",
+  mutant("release.ts", "what weak slots refer to is freed before they are emptied", {
+    find: "  if (word & Flag.WEAKLY) keepZombie(heap, object);\n  else free(heap, object);",
+    replace: "  free(heap, object);",
   }),
   mutant("refcount.ts", "a weak store is not noted", {
-    find: "    setCount(value, countOf(value) | Flag.WEAKLY);\n",
+    find: "    setWord(value, wordOf(value) | Flag.WEAKLY);\n",
   }),
-  mutant("refcount.ts", "weak slots are not emptied", {
+  mutant("countingWalk.ts", "weak slots are not emptied", {
     find: "if (isDead(load<Address>(slot))) store<Address>(slot, 0);",
     replace: "",
   }),
-  mutant("refcount.ts", "hooks do not run", {
-    find: "if (typeOf(object).isHooked && !(countOf(object) & Flag.HOOKED)) {",
+  mutant("release.ts", "hooks do not run", {
+    find: "if (type.isHooked && !(wordOf(object) & Flag.HOOKED)) {",
     replace: "if (false) {",
   }),
-  mutant("refcount.ts", "an object is not dead while its hook is to run", {
-    find: "(countOf(object) | Flag.DYING)",
-    replace: "(countOf(object))",
+  mutant("release.ts", "an object is not dead while its hook is to run", {
+    find: "(wordOf(object) | Flag.DYING)",
+    replace: "(wordOf(object))",
+  }),
+  mutant("release.ts", "an object is freed before the handles that its hook has had are", {
+    find: "  startRelease(heap, object);\n  continueRelease(heap, object);",
+    replace:
+      "  startRelease(heap, object);\n  if (slotsOf(typeOf(object), object) == 0) finishRelease(heap, object);\n  else continueRelease(heap, object);",
   }),
   mutant("refcount.ts", "what dies can be stored in what lives", {
     find: "    if (!isInDead(slot)) return <u32>fail(Status.RESURRECTION, <u32>value);\n",
   }),
   // ── out of memory ─────────────────────────────────────────────────────────────────────────────────────────────────
-  mutant("refcount.ts", "an object for which there was no room in a list is not sought", {
-    find: "if (object && countOf(object) & Flag.LOST) findAgain(heap, object);",
+  mutant("countingWalk.ts", "an object for which there was no room in a list is not sought", {
+    find: "if (object && wordOf(object) & Flag.LOST) findAgain(heap, object);",
     replace: "",
   }),
-  mutant("refcount.ts", "without room a reference is not taken off", {
-    find: "  setCount(object, word - COUNT_ONE);\n  lose(heap, object);",
+  mutant("release.ts", "without room a reference is not taken off", {
+    find: "  if (takeOff(heap, object) != UNCOUNTED) lose(heap, object);",
     replace: "  lose(heap, object);",
   }),
   mutant("heapCalls.ts", "an object is made without room for its handle", {

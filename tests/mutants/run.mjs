@@ -30,7 +30,8 @@ const { values: options } = parseArgs({
 /** Which strategy's tests can tell: both, unless the file belongs to one. */
 function kindsFor(file) {
   if (["markSweep.ts", "marker.ts"].includes(file)) return "debug,mark-sweep";
-  return ["refcount.ts", "cycleCollection.ts"].includes(file) ? "debug,refcount" : "debug,mark-sweep,refcount";
+  const counting = ["refcount.ts", "cycleCollection.ts", "release.ts", "countWord.ts", "countingWalk.ts"];
+  return counting.includes(file) ? "debug,refcount" : "debug,mark-sweep,refcount";
 }
 
 /** Compiles the debug module with `source` in the place of `file`. Throws what the compiler says. */

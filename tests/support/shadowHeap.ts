@@ -308,8 +308,6 @@ export class ShadowHeap {
     const hooksBefore = this.hooksRun;
     const hook = (object: number) => this.#hook(object);
     this.heap.collect({ hook, units });
-    // A run of cycle collection looks at no more than its step allows.
-    if (this.heap.strategy === "refcount" && units < LARGE_STEP) this.heap.collect({ hook, units: LARGE_STEP });
     // What hooks have stored, opened or dropped may have made garbage again.
     if (this.#inHook !== undefined && this.hooksRun > hooksBefore) {
       for (let hooks = -1; hooks !== this.hooksRun; ) {

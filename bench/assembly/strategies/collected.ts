@@ -89,5 +89,5 @@ export function createMarkSweep(isStop: bool, tuning: HeapTuning): Address {
 }
 
 export function createRefcount(tuning: HeapTuning): Address {
-  return changetype<Address>(RefcountHeap.create(tuning.stepUnits));
+  return changetype<Address>(RefcountHeap.create(tuning.minimumBytes, tuning.stepUnits));
 }
