@@ -27,7 +27,7 @@ import {
   storeMarked,
 } from "./markSweep";
 import {
-  beginDueRun,
+  accountForMade,
   endScopeCounted,
   forceCounting,
   loadWeakCounted,
@@ -142,7 +142,7 @@ export function heapOwed(heap: Heap): u32 {
 
 /** To be called before a step that is asked for: has work begin where enough has been allocated. */
 export function heapBeginDue(heap: Heap): void {
-  if (isCounted(heap)) beginDueRun(heap);
+  if (isCounted(heap)) accountForMade(heap);
   else beginDueCycle(heap);
 }
 

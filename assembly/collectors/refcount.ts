@@ -10,14 +10,14 @@
 // large object.
 //
 // What is not freed by its count is paced as in markSweep.ts, by the growth G of all objects since the last run of cycle collection
-// ended: bytes made less bytes freed. Call L what that run had looked at and kept, and A = L ÷ 3, but at
-// least `minimumBytes`. A run begins when G = A; or sooner, when G has as many bytes as the last one had units for what lives, so
-// that rings are found soon where candidates do not reach much else. Its work W is known then, but for what is made while it runs,
-// whose share is a unit a byte at most. When a byte is allocated meanwhile, W ÷ (7/8 A) units and that one become due as well. So
-// the run is over before A more has been allocated, if eight events do not allocate an eighth of it; when G has grown by A more and
-// it is not, then it is finished at once, and counted as an overrun. The last run may have left A that was made while it ran; A
-// more began this one; A more comes until it ends: there are never more than L + 3A = 2L bytes, or L + 3 × `minimumBytes`, and what
-// one event allocates.
+// ended: bytes made less bytes freed. Call L what that run had looked at and kept, and A = L ÷ 3, but at least `minimumBytes`. A run
+// begins, as soon as nothing waits to be drained, when G = A; or sooner, when G has as many bytes as the last one had units for what
+// lives, so that rings are found soon where candidates do not reach much else. Its work W is known then, but for what is made while
+// it runs, which costs, with its freeing, 3/2 units a byte at most. When a byte is allocated meanwhile, W ÷ (7/8 A) units and a half
+// become due beside that one. So the run is over before A more has been allocated, if eight events do not allocate an eighth of it;
+// when G has grown by A more and it is not, then it is finished at once, and counted as an overrun. The last run may have left A that
+// was made while it ran; A more began this one; A more comes until it ends: there are never more than L + 3A = 2L bytes, or L and
+// three times `minimumBytes`, beside what waits to be drained, and what one event allocates.
 // Had the growth been compared with all that was left, garbage and all, or the candidates with their number, as it once was,
 // garbage would have made room for more: a loop that kept some rings and dropped others came to 7.6 times what lived.
 
@@ -140,7 +140,7 @@ export function endScopeCounted(scope: Scope): void {
 
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function owedToCounting(heap: Heap): u32 {
-  beginDueRun(heap);
+  accountForMade(heap);
   if (!isBusy(heap)) {
     heap.debt = 0;
     return 0;
@@ -152,8 +152,8 @@ export function owedToCounting(heap: Heap): u32 {
   return heap.stepUnits + heap.debt / HASTE;
 }
 
-/** Takes account of what has been allocated, and begins a run where that is enough. O(classes) */
-export function beginDueRun(heap: Heap): void {
+/** Takes account of what has been allocated. O(classes) */
+export function accountForMade(heap: Heap): void {
   const unused = unusedBytes(heap);
   const made = heap.allocated - unused;
   heap.allocated = unused;
@@ -165,7 +165,12 @@ export function beginDueRun(heap: Heap): void {
   }
   heap.debt = <u32>min<u64>(due + heap.debt, u32.MAX_VALUE);
   heap.growth = sum(heap.growth, made);
-  if (!heap.runPhase && hasGrown(heap, heap.trigger)) startRun(heap);
+}
+
+/** True if a run should begin: all candidates are to be looked at if it is asked for, or if the objects have grown by enough. */
+function isTimeToRun(heap: Heap): bool {
+  if (heap.runPhase || heap.starved || !hasCandidates(heap)) return false;
+  return heap.forced != 0 || hasGrown(heap, heap.trigger);
 }
 
 /** True if the objects have grown by `bytes` since the last run. What has been freed meanwhile is looked at only where that matters. */
@@ -192,7 +197,6 @@ function sum(one: u32, other: u32): u32 {
 }
 
 function startRun(heap: Heap): void {
-  if (!hasCandidates(heap) || heap.runPhase) return;
   heap.cycleBound = workOfRun(heap);
   heap.runGrowth = heap.growth;
   heap.runMade = 0;
@@ -235,6 +239,7 @@ function isBusy(heap: Heap): bool {
     !heap.releasing.isEmpty ||
     !heap.hooked.isEmpty ||
     isStale(heap) ||
+    isTimeToRun(heap) ||
     heap.zombies.count >= ZOMBIE_LIMIT ||
     !heap.clearing.isEmpty ||
     heap.lost == Lost.SOUGHT ||
@@ -285,8 +290,8 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done++;
     } else if (isStale(heap)) {
       heap.purgeLeft = heap.candidates.count;
-    } else if (heap.forced && hasCandidates(heap) && !heap.starved) {
-      startRun(heap);
+    } else if (isTimeToRun(heap)) {
+      startRun(heap); // now that all is drained, and what it has grown by is not only what waits to be freed
     } else {
       heap.forced = 0;
       heap.debt = 0; // all that it was for is done
