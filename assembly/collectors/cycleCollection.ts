@@ -227,9 +227,9 @@ function checkAll(heap: Heap, budget: u32): u32 {
   return done;
 }
 
-/** True if the run has seen all references to an object. */
+/** True if the run has seen all references to an object. One that has come to its end meanwhile has lost some, and is held. */
 function isInner(visit: Visit): bool {
-  return (visit.word & ~FLAGS) == visit.inner && !(visit.word & GONE) && visit.word < SATURATED;
+  return (visit.word & ~FLAGS) == visit.inner && visit.word < SATURATED;
 }
 
 /** What a held object refers to is held too. */

@@ -59,8 +59,8 @@ const HASTE: u32 = 8;
 /** Released candidates from which on they are looked for. */
 const STALE_LIMIT: u32 = 1024;
 
-/** What is held is looked at in as many phases of a run. */
-const HELD_UNITS: u32 = 3;
+/** The units of a run for each of those in which it looks through what is held: to be entered, looked into, compared, held, settled. */
+const HELD_UNITS: u32 = 6;
 
 /** In idle time a run begins with half the growth, or with as many candidates. */
 const IDLE_CANDIDATES: u32 = 256;
@@ -223,7 +223,11 @@ function endRun(heap: Heap): void {
   heap.headroom = max(heap.minimumBytes, kept / 3);
   const spent = <u32>min<u64>(<u64>heap.runHeld * HELD_UNITS, heap.headroom);
   heap.trigger = max(heap.minimumBytes, spent);
-  if (heap.starved) heap.trigger = max<u32>(heap.trigger >> 3, 1); // it was short of memory, and there may be some sooner
+  if (heap.starved) {
+    // It was short of memory, and has found nothing: another is to wait until there may be some.
+    heap.forced = 0;
+    heap.trigger = max<u32>(heap.trigger >> 3, 1);
+  }
   heap.base = bytes;
   heap.growth = 0;
   heap.floatingBytes = heap.runMade;

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { Graph, scenarios } from "../support/cycleScenarios.js";
 import { RandomNumbers } from "../support/randomNumbers.js";
-import { heapKinds, strategies, withCollectorRuntime } from "../support/rawHeap.js";
+import { heapKinds, RawHeap, strategies, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE, PAGE } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
 import { ShadowHeap, type ShadowObject, tryShadowHeap } from "../support/shadowHeap.js";
@@ -190,6 +190,44 @@ describe.each(strategies)(
         heap.collect();
         expect(heap.objects).toBe(0);
         model.destroy();
+      });
+    });
+
+    test("looks later at dropped rings that there was no memory to look at", async () => {
+      await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
+        const heap = new RawHeap(runtime, { strategy, shapes: ["node", "leaf"].map(heapShape) });
+        const node = heapShape("node");
+        for (const isOne of [true, false]) {
+          const scope = heap.openScope();
+          const first = heap.allocate(node, 0, scope);
+          let last = first;
+          for (let count = 1; count < 3_000; count++) {
+            const next = heap.allocate(node, 0, scope);
+            heap.store(last, isOne ? next : last);
+            last = next;
+          }
+          heap.store(last, isOne ? first : last);
+          heap.exports.endScope(scope);
+          heap.finish(1000);
+          // All the room that lists could have without asking for a page.
+          const taken: number[] = [];
+          for (let block = 1; block !== 0; ) {
+            refuse(runtime, 1);
+            block = heap.exports.allocateFindings() >>> 0;
+            if (block !== 0) taken.push(block);
+          }
+          heap.beginCycle();
+          for (let step = 0; step < 100_000; step++) {
+            refuse(runtime, 1);
+            if (heap.step(1) === 0) break;
+          }
+          heap.validate();
+          refuse(runtime, 0);
+          for (const block of taken) heap.exports.freeFindings(block);
+          heap.collect();
+          expect(heap.objects).toBe(0);
+        }
+        heap.destroy();
       });
     });
 

@@ -241,14 +241,6 @@ export const mutants = [
     find: "if (!next.isHeld && !isInner(next)) hold(heap, next);",
     replace: "",
   }),
-  mutant(
-    "cycleCollection.ts",
-    "an object that has lost all but what was seen counts as garbage, though it is about to end",
-    {
-      find: " && !(visit.word & GONE) && visit.word < SATURATED;",
-      replace: " && visit.word < SATURATED;",
-    },
-  ),
   mutant("cycleCollection.ts", "what a held object reaches is not held", {
     find: "if (changetype<Address>(reached)) hold(heap, reached);",
     replace: "",

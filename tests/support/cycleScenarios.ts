@@ -473,6 +473,27 @@ export const scenarios: readonly Scenario[] = [
       };
     },
   ),
+  scenario("a dropped ring is found by weak slots while it is looked at", "watcher node leaf", (graph, model) => {
+    const watchers = Array.from({ length: 4 }, () => graph.rooted("watcher"));
+    const holder = graph.rooted();
+    const ring = graph.ring(holder, 0, 6);
+    watchers.forEach((watcher, index) => {
+      model.storeWeak(watcher, 0, ring[index]!);
+    });
+    model.store(holder, 0, undefined);
+    return watchers.map((watcher) => () => {
+      const found = model.loadWeak(watcher, 0);
+      if (found !== undefined) model.push(found, graph.roots);
+    });
+  }),
+  scenario("what is looked at comes to its end meanwhile", NODES, (graph, model) => {
+    const holder = graph.rooted();
+    const chain = graph.chain(holder, 0, 6);
+    const other = graph.rooted();
+    model.store(other, 0, chain[0]!);
+    model.store(other, 0, undefined); // so that it may be part of a dropped ring
+    return () => model.store(holder, 0, undefined);
+  }),
   scenario("what hooks are to run for is looked at by weak slots, and held", "hooked node leaf", (graph, model) => {
     const live = graph.rooted("hooked");
     const holder = graph.rooted("hooked");
