@@ -25,8 +25,9 @@ import { isThenable } from "./thenable.js";
 const CLOCK_BATCH = 256;
 
 /** What a loop needs of its runtime. */
-export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool"> &
-  Partial<Pick<Runtime, "$onDispose">> & { readonly $memory: CollectedMemory };
+export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool" | "$onDispose"> & {
+  readonly $memory: CollectedMemory;
+};
 
 /** Whoever runs the loop, and until when. */
 interface Runner {
@@ -63,7 +64,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #dispatcher: Dispatcher;
   readonly #idleTime: IdleTime;
 
-  readonly #forgetRuntime: (() => void) | undefined;
+  readonly #forgetRuntime: () => void;
   #phase: "open" | "closing" | "closed" = "open";
   #runner: Runner | undefined;
   #closing: Closing | undefined;
@@ -73,6 +74,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #room: Deferred<void> | undefined;
   /** Whether the loop runs, and has gone to rest for want of events: the next post wakes it. */
   #resting = false;
+  /** Whether a post has nothing to do but to queue: the loop is open, and not at rest. */
+  #isPlain = true;
   /** Whether a hop is under way: a turn will come. At most one is. */
   #hopping = false;
   /** Whether a turn is under way: what follows a turn must wait for its end. */
@@ -87,16 +90,21 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#leases = new Leases(runtime.regionPool());
     this.#dispatcher = new Dispatcher(runtime, this.#queue, this.#leases, settings.inFlight, this);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
-    this.#forgetRuntime = runtime.$onDispose?.(() => {
-      this.#stop(new DisposedError("the loop's runtime has been disposed"));
+    this.#forgetRuntime = runtime.$onDispose(() => {
+      this.#stop(new DisposedError("the loop's runtime has been disposed"), true);
       if (!this.#turning) this.#advance();
     });
   }
 
   accept(kind: EventKind, payload: unknown): PostResult {
-    if (this.#phase !== "open" || this.#runtime.disposed) this.#refuse(kind);
+    if (!this.#isPlain) return this.#acceptSlow(kind, payload);
+    return this.#queue.push(kind, payload, kind.maySpill);
+  }
+
+  #acceptSlow(kind: EventKind, payload: unknown): PostResult {
+    if (this.#phase !== "open") this.#refuse(kind);
     const result = this.#queue.push(kind, payload, kind.maySpill);
-    if (this.#resting) this.#wake();
+    this.#wake();
     return result;
   }
 
@@ -133,6 +141,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     if (this.#queue.length === 0 && this.#dispatcher.inFlight === 0) this.#endIdle();
     this.#wake();
     this.#resting = this.#isRunning && this.#queue.length === 0;
+    this.#isPlain = this.#phase === "open" && !this.#resting;
   }
 
   /** Gives one heap one step. Like an event that fails, a step that fails is reported, and stops the loop if it must. */
@@ -147,6 +156,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Hops to the next turn, if there is something to do in it and no hop under way. */
   #wake(): void {
     this.#resting = false;
+    this.#isPlain = this.#phase === "open";
     if (this.#hopping || this.#turning || !(this.#hasEvents || this.#hasIdleTime)) return;
     this.#hopping = true;
     this.#settings.host.hop(this.#turn);
@@ -313,6 +323,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #beginClosing(discard: boolean): Closing {
     if (this.#closing !== undefined) return this.#closing;
     this.#phase = "closing";
+    this.#isPlain = false;
     this.#room?.reject(this.#closedError("will have no room again"));
     this.#room = undefined;
     this.#closing = { done: new Deferred(), discard, requested: false, cancelDeadline: undefined };
@@ -333,7 +344,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Settles everything that has been promised. */
   #finish(closing: Closing): void {
     this.#phase = "closed";
-    this.#forgetRuntime?.();
+    this.#forgetRuntime();
     this.#releaseMemory();
     closing.cancelDeadline?.();
     const { processed, abandoned } = this.#dispatcher;
@@ -362,11 +373,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   #refuse(kind: EventKind): never {
-    if (this.#phase !== "open") throw this.#closedError(`takes no event of kind "${kind.name}"`);
-    const error = new DisposedError(`the runtime has been disposed: no event of kind "${kind.name}" can be handled`);
-    this.#stop(error, true);
-    if (!this.#turning) this.#advance();
-    throw error;
+    if (!this.#runtime.disposed) throw this.#closedError(`takes no event of kind "${kind.name}"`);
+    throw new DisposedError(`the runtime has been disposed: no event of kind "${kind.name}" can be handled`);
   }
 
   #closedError(consequence: string): LoopClosedError {

@@ -62,18 +62,18 @@ export class EventKind implements Kind {
   readonly policy: QueuePolicy;
   readonly maySpill: boolean;
   readonly handler: Handler<unknown>;
-  readonly #inbox: Inbox;
+  private readonly inbox: Inbox;
 
   constructor(inbox: Inbox, name: string, handler: Handler<unknown>, policy: QueuePolicy) {
     this.name = name;
     this.policy = policy;
     this.maySpill = policy === "spill";
     this.handler = handler;
-    this.#inbox = inbox;
+    this.inbox = inbox;
   }
 
   post(payload: unknown): PostResult {
-    return this.#inbox.accept(this, payload);
+    return this.inbox.accept(this, payload);
   }
 
   /**

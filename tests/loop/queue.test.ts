@@ -10,8 +10,7 @@ const tag: Tag = { name: "tag" };
 function drain(queue: EventQueue<Tag>): unknown[] {
   const payloads: unknown[] = [];
   while (queue.length > 0) {
-    payloads.push(queue.payload);
-    queue.shift();
+    payloads.push(queue.shift());
   }
   return payloads;
 }
@@ -61,9 +60,9 @@ describe("a queue", () => {
     for (let round = 0; round < 5; round++) {
       for (let index = 0; index < 5000; index++) queue.push(tag, next++, true);
       for (let index = 0; index < (round === 4 ? next - expected : 4000); index++) {
-        if (queue.payload !== expected) expect(queue.payload).toBe(expected);
+        const payload = queue.shift();
+        if (payload !== expected) expect(payload).toBe(expected);
         expected++;
-        queue.shift();
       }
     }
     expect(queue.length).toBe(next - expected);
@@ -141,8 +140,7 @@ describe("a queue", () => {
           for (let index = 0; index < operation.count && model.length > 0; index++) {
             const { kind, payload } = model.shift()!;
             expect(queue.kind).toBe(kind);
-            expect(queue.payload).toBe(payload);
-            queue.shift();
+            expect(queue.shift()).toBe(payload);
           }
         }
         expect(queue.length).toBe(model.length);
