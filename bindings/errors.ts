@@ -29,6 +29,8 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_LOOP_CLOSED"
   | "ERR_TIDEMARK_LOOP_STATE"
   | "ERR_TIDEMARK_DUPLICATE_KIND"
+  | "ERR_TIDEMARK_DEADLINE"
+  | "ERR_TIDEMARK_EVENT_ABANDONED"
   | "ERR_TIDEMARK_BATON_BUSY"
   | "ERR_TIDEMARK_FIBER_STATE"
   | "ERR_TIDEMARK_FIBER_CANCELLED"
@@ -164,6 +166,19 @@ export class LoopStateError extends TidemarkError {
 /** A kind of this name has a handler already. */
 export class DuplicateKindError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_DUPLICATE_KIND";
+}
+
+/** An event has been in flight for longer than its kind's deadline: what its signal is aborted with. */
+export class DeadlineError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_DEADLINE";
+}
+
+/**
+ * The loop has stopped waiting for an event that was in flight for too long. Its region is kept for it, and used for nothing else,
+ * until it settles after all.
+ */
+export class EventAbandonedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_EVENT_ABANDONED";
 }
 
 /** Somebody waits for this baton already; he goes on waiting. A baton has one waiter at a time. */

@@ -1,7 +1,7 @@
 import { destroyRecords } from "../allocators/destroyRecords.js";
 import { type Region, SMALL_EVENT } from "../allocators/region.js";
 import { Scope } from "../collectors/scope.js";
-import { RegionEndedError, ScopeEndedError } from "../errors.js";
+import { LoopStateError, RegionEndedError, ScopeEndedError } from "../errors.js";
 import type { EventKind, Kind } from "./kind.js";
 import type { Leases } from "./leases.js";
 
@@ -30,6 +30,15 @@ export interface EventContext<Payload = unknown> {
    * @throws {ScopeEndedError} if the event has ended
    */
   readonly scope: Scope;
+  /**
+   * Aborted when nobody wants the event's result any more: its kind's deadline has passed (reason {@link DeadlineError}), the loop
+   * has given it up ({@link EventAbandonedError}), or is closing without waiting for the queue, or has been stopped
+   * ({@link LoopClosedError}). The region and the scope end when the handler has settled all the same, and not before. Made when
+   * first read, as that costs microseconds.
+   *
+   * @throws {LoopStateError} if the event has ended, and had not read it
+   */
+  readonly signal: AbortSignal;
   readonly kind: Kind<Payload>;
   /** The event's number: 0 for the first that the loop handles, and one more for each that follows. */
   readonly sequence: number;
@@ -43,6 +52,8 @@ const OPEN = 1;
 const LEASED = 2;
 /** It has read its scope. Beside OPEN only. */
 const SCOPED = 4;
+/** It has read its signal, or is to be aborted. Beside OPEN only. */
+const SIGNALLED = 16;
 /** The region is leased whether the event has read it or not: the one before has left it behind, empty. */
 const READY = 8;
 
@@ -66,8 +77,12 @@ export class Context implements EventContext {
   private ownRegion: Region | undefined;
   /** The scope object of this context's events, likewise. */
   private ownScope: Scope | undefined;
-  private eventKind: EventKind | undefined;
+  /** Of the event that has it, or had it last. */
+  eventKind: EventKind | undefined;
   private eventSequence = 0;
+  /** The signal's, once it has been read; and why it is aborted, if it is. Until the next event begins. */
+  private controller: AbortController | undefined;
+  private abortReason: unknown;
   /** ENDED, or OPEN and what the event has read; and READY beside either. */
   private state = ENDED;
   /** While READY, the count of regions that had ended when the first of these events ended. */
@@ -95,6 +110,17 @@ export class Context implements EventContext {
 
   get scope(): Scope {
     return (this.state & SCOPED) !== 0 ? this.ownScope! : this.openScope();
+  }
+
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      if (this.hasEnded)
+        throw new LoopStateError(`the event ${this.eventSequence} has ended, and has no signal any more`);
+      this.controller = new AbortController();
+      if ((this.state & SIGNALLED) !== 0) this.controller.abort(this.abortReason);
+      this.state |= SIGNALLED;
+    }
+    return this.controller.signal;
   }
 
   get kind(): Kind {
@@ -125,7 +151,7 @@ export class Context implements EventContext {
     const { state } = this;
     if (state === OPEN || state === (OPEN | READY)) {
       this.state = state & READY;
-    } else if ((state & SCOPED) !== 0) {
+    } else if ((state & (SCOPED | SIGNALLED)) !== 0) {
       this.end();
     } else {
       const { leases, eventKind } = this;
@@ -156,6 +182,7 @@ export class Context implements EventContext {
   end(): void {
     const { state } = this;
     this.state = state & READY; // first: whatever happens below, what was read is given back once
+    if ((state & SIGNALLED) !== 0) this.forgetSignal();
     if ((state & (LEASED | SCOPED)) === 0) {
       if (state !== ENDED) this.rest();
     } else if ((state & SCOPED) === 0) {
@@ -165,8 +192,23 @@ export class Context implements EventContext {
     }
   }
 
+  /** Tells the event that nobody wants its result any more, by its signal if it has read that, or reads it later. */
+  abort(reason: unknown): void {
+    if (this.hasEnded || this.abortReason !== undefined) return;
+    this.abortReason = reason;
+    this.state |= SIGNALLED;
+    this.controller?.abort(reason);
+  }
+
+  /** The event goes on by itself: what it has from those before it is its own, or is given back, from here on. */
+  depart(): void {
+    if ((this.state & READY) === 0) return;
+    if ((this.state & LEASED) !== 0) this.state &= ~READY;
+    else this.giveBack();
+  }
+
   /**
-   * The context of the next event, when this one's event goes on; takes those objects along that it has not read, of region
+   * The context of the next event, when this one's event has departed; takes those objects along that it has not read, of region
    * and scope.
    */
   successor(): Context {
@@ -174,11 +216,8 @@ export class Context implements EventContext {
     let region: Region | undefined;
     let scope: Scope | undefined;
     if ((state & LEASED) === 0) {
-      if ((state & READY) !== 0) this.giveBack();
       region = this.ownRegion;
       this.ownRegion = undefined;
-    } else {
-      this.state = state & ~READY;
     }
     if ((state & SCOPED) === 0) {
       scope = this.ownScope;
@@ -209,6 +248,11 @@ export class Context implements EventContext {
       this.leases.scopesEnded++;
       this.ownScope!.end();
     }
+  }
+
+  private forgetSignal(): void {
+    this.controller = undefined;
+    this.abortReason = undefined;
   }
 
   private leaseRegion(): Region {

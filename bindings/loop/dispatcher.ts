@@ -1,13 +1,16 @@
-import { DestroyHookError } from "../errors.js";
+import { DeadlineError, DestroyHookError, EventAbandonedError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Context, type EventContext } from "./context.js";
+import type { Fibers } from "./fibers.js";
 import { Flight, type Tower } from "./flight.js";
-import type { EventKind, FailedEvent, Handler } from "./kind.js";
+import { type EventKind, type FailedEvent, type Handler, NO_EVENT } from "./kind.js";
 import type { Leases } from "./leases.js";
+import type { LoopSettings } from "./options.js";
 import type { EventQueue } from "./queue.js";
 import { isThenable, whenSettled } from "./thenable.js";
+import type { Timers } from "./timers.js";
 
 /** What the loop's parts need of the memory: who collects between events, and whom to tell that a handler runs. */
 export type CollectedMemory = Pick<LinearMemory, "collectors" | "handlersRunning">;
@@ -18,6 +21,12 @@ export interface DispatchObserver {
   failed(error: unknown, event: FailedEvent): void;
   /** An asynchronous event has settled, whichever way, and heaps have been collected. Comes after `failed`. */
   landed(): void;
+}
+
+/** What the dispatcher has of its loop besides: made when it is first read. */
+export interface DispatchTools {
+  readonly fibers: Fibers;
+  readonly timers: Timers;
 }
 
 /** Calls a handler. */
@@ -45,23 +54,26 @@ function keepHandlersApart(): void {
  * collected after each and never inside one.
  *
  * A synchronous event is begun, run and ended here, on one context object that serves all of them. A handler that
- * returns a promise takes its context with it: the event becomes a flight, and ends when the promise settles. Nothing
- * else ends it: not a close, not a deadline, not another event's failure.
+ * returns a promise takes its context with it, as one that is a fiber does at its first wait: the event becomes a flight, and
+ * ends when the promise settles or the fiber has ended. Nothing else ends it: not a close, not a deadline, not another event's
+ * failure. What is private here is so to the compiler only: see {@link Context}.
  */
 export class Dispatcher implements Tower {
   /** Events whose handler threw or rejected. */
   failures = 0;
-  /** Asynchronous events that have not settled. */
+  /** Asynchronous events that have not settled, and are waited for. */
   inFlight = 0;
   inFlightHighWater = 0;
-  /** Events that were in flight when the loop stopped waiting for them. */
+  /** Events that the loop has stopped waiting for, and those of them that have not settled. */
   abandoned = 0;
+  quarantined = 0;
 
   private readonly runtime: Pick<Runtime, "disposed">;
   private readonly memory: CollectedMemory;
-  private readonly queue: EventQueue<EventKind>;
   private readonly leases: Leases;
   private readonly observer: DispatchObserver;
+  private readonly tools: DispatchTools;
+  private readonly abandonAfter: number | undefined;
   /** How many more events may be in flight. None or less once dispatch is halted. */
   private openings: number;
   /** Whether each event gets a context and a region object of its own, synchronous ones too. */
@@ -70,23 +82,28 @@ export class Dispatcher implements Tower {
   private context: Context;
   /** The next event's number, which is how many have begun. */
   private sequence = 0;
-  private abandoning = false;
+  private halted = false;
+  /** Those in flight, of which as many are waited for. */
+  private readonly flights: Flight[] = [];
   /** Flights that have landed and wait for another; at most the bound of those in flight. */
   private readonly hangar: Flight[] = [];
+  /** The contexts of fibers that have ended, for the next. */
+  private readonly spares: Context[] = [];
 
   constructor(
     runtime: Pick<Runtime, "disposed" | "debug"> & { readonly $memory: CollectedMemory },
-    queue: EventQueue<EventKind>,
     leases: Leases,
-    inFlightBound: number,
+    settings: Pick<LoopSettings, "inFlight" | "abandonAfter">,
     observer: DispatchObserver,
+    tools: DispatchTools,
   ) {
     this.runtime = runtime;
     this.memory = runtime.$memory;
-    this.queue = queue;
     this.leases = leases;
     this.observer = observer;
-    this.openings = inFlightBound;
+    this.tools = tools;
+    this.openings = settings.inFlight;
+    this.abandonAfter = settings.abandonAfter;
     this.isDebug = runtime.debug;
     this.context = new Context(leases);
     keepHandlersApart();
@@ -94,7 +111,7 @@ export class Dispatcher implements Tower {
 
   /** Events whose handler has returned, thrown or settled, the one that is running now counted in. */
   get processed(): number {
-    return this.sequence - (this.abandoning ? this.abandoned : this.inFlight);
+    return this.sequence - this.inFlight - this.abandoned;
   }
 
   /** Whether another event may begin: nothing has stopped dispatch, and not too many are in flight. */
@@ -102,23 +119,26 @@ export class Dispatcher implements Tower {
     return this.openings > 0;
   }
 
+  /** The number of the event that has begun last; −1 if none has. */
+  get lastSequence(): number {
+    return this.sequence - 1;
+  }
+
   /**
-   * Handles up to `limit` of the events in the queue, which holds at least as many. Returns how many it was.
+   * Handles up to `limit` of the events in a queue, which holds at least as many. Returns how many it was.
    *
    * One function, as a call per event would cost a tenth of it; the context is a local, as a store of a young object
    * into an old one is what an asynchronous event would feel most. For the collectors' sake a handler counts as running from
    * the first event to the last, but for what is not as usual between two of them.
    */
-  dispatch(limit: number): number {
-    const queue = this.queue;
-    const memory = this.memory;
-    const collectors = memory.collectors;
-    const running = memory.handlersRunning;
-    let context = this.context;
+  dispatch(queue: EventQueue<EventKind>, limit: number): number {
+    const { memory } = this;
+    const { collectors, handlersRunning: running } = memory;
+    let { context } = this;
     let count = 0;
     memory.handlersRunning = running + 1;
     for (; count < limit && this.openings > 0; count++) {
-      const kind = queue.kind;
+      const { kind } = queue;
       const payload = queue.shift();
       context.begin(kind, this.sequence++);
       let result: unknown;
@@ -130,12 +150,12 @@ export class Dispatcher implements Tower {
         }
       } catch (error) {
         memory.handlersRunning = running;
-        context = this.failedEvent(error, context, payload);
+        context = this.endFailed(error, context, payload);
         memory.handlersRunning = running + 1;
         continue;
       }
       memory.handlersRunning = running;
-      context = this.unusual(result, context, payload);
+      context = this.endUnusual(result, context, payload);
       memory.handlersRunning = running + 1;
     }
     memory.handlersRunning = running;
@@ -145,14 +165,12 @@ export class Dispatcher implements Tower {
   }
 
   /** The event's handler has returned something, or there is more to do at its end. Returns the next event's context. */
-  private unusual(result: unknown, context: Context, payload: unknown): Context {
+  private endUnusual(result: unknown, context: Context, payload: unknown): Context {
     try {
-      if (isThenable(result)) {
-        this.depart(result, context, payload);
-        return context.successor();
-      }
+      if (context.eventKind!.isFiber) return this.departFiber(result, context, payload);
+      if (isThenable(result)) return this.departPromise(result, context, payload);
     } catch (error) {
-      return this.failedEvent(error, context, payload);
+      return this.endFailed(error, context, payload);
     }
     const fault = this.end(context);
     if (fault !== undefined) this.report(fault, context, payload);
@@ -164,7 +182,7 @@ export class Dispatcher implements Tower {
    * The event's handler has thrown, or its region could not be ended, and then it has ended all the same. Returns the next
    * event's context.
    */
-  private failedEvent(error: unknown, context: Context, payload: unknown): Context {
+  private endFailed(error: unknown, context: Context, payload: unknown): Context {
     if (context.hasEnded) {
       if (!this.runtime.disposed) this.report(error, context, payload);
     } else {
@@ -175,16 +193,26 @@ export class Dispatcher implements Tower {
     return new Context(this.leases);
   }
 
-  /** No event begins from here on. Those in flight still land. */
-  halt(): void {
+  /** No event begins from here on. Those in flight still land; they are told by their signals that nobody wants what they do. */
+  halt(reason: unknown): void {
+    if (this.halted) return;
+    this.halted = true;
     this.openings = -this.inFlight;
+    this.abort(reason);
+  }
+
+  /** Aborts the signals of those in flight; fibers are cancelled. */
+  abort(reason: unknown): void {
+    for (const { context, task } of [...this.flights]) {
+      context?.abort(reason);
+      task?.cancel();
+    }
   }
 
   /** Stops waiting for those in flight: they still land, and end their regions, but count as abandoned. */
-  abandon(): void {
-    this.halt();
-    this.abandoning = true;
-    this.abandoned = this.inFlight;
+  abandon(reason: unknown): void {
+    this.halt(reason);
+    while (this.flights.length > 0) this.leave(this.flights[0]!);
   }
 
   land(flight: Flight): void {
@@ -203,25 +231,115 @@ export class Dispatcher implements Tower {
     this.observer.landed();
   }
 
-  /** The event goes on without us, and keeps its context. */
-  private depart(promise: PromiseLike<unknown>, context: Context, payload: unknown): void {
+  overdue(flight: Flight): void {
+    flight.deadline = undefined;
+    const { eventKind: kind, sequence } = flight.context!;
+    const message = `the event ${sequence} of kind "${kind!.name}" has been in flight for ${kind!.deadline} ms, its deadline`;
+    flight.context!.abort(new DeadlineError(message));
+    flight.task?.cancel();
+  }
+
+  giveUp(flight: Flight): void {
+    flight.limit = undefined;
+    const { context, payload } = flight;
+    const message = `the event ${context!.sequence} of kind "${context!.kind.name}" has been in flight for ${this.abandonAfter} ms, and is not waited for any more`;
+    const error = new EventAbandonedError(message);
+    this.leave(flight);
+    context!.abort(error);
+    flight.task?.cancel();
+    this.report(error, context!, payload);
+    this.observer.landed();
+  }
+
+  /** The event goes on without us, and keeps its context. Returns the next event's. */
+  private departPromise(promise: PromiseLike<unknown>, context: Context, payload: unknown): Context {
     const flight = this.hangar.pop() ?? new Flight(this);
+    whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
+    this.takeOff(flight, context, payload);
+    return context.successor();
+  }
+
+  /** The event's fiber runs, up to its first wait. Returns the next event's context. */
+  private departFiber(generator: unknown, context: Context, payload: unknown): Context {
+    const flight = this.hangar.pop() ?? new Flight(this);
+    this.takeOff(flight, context, payload);
+    const { memory } = this;
+    memory.handlersRunning++;
+    try {
+      const task = this.tools.fibers.$adopt(generator as Generator, flight.landed, flight.crashed);
+      if (flight.context === context) flight.task = task; // else it has landed already
+    } catch (error) {
+      this.crash(flight, error);
+    } finally {
+      memory.handlersRunning--;
+    }
+    return this.spares.pop() ?? context.successor();
+  }
+
+  private takeOff(flight: Flight, context: Context, payload: unknown): void {
+    context.depart();
     flight.context = context;
     flight.payload = payload;
-    whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
+    flight.index = this.flights.push(flight) - 1;
     this.inFlight++;
     this.openings--;
     if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
+    const { deadline } = context.eventKind!;
+    if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
+    if (this.abandonAfter !== undefined) flight.limit = this.tools.timers.arm(this.abandonAfter, flight.givenUp);
+  }
+
+  /** Takes a flight from those that are waited for, but not its region. */
+  private leave(flight: Flight): void {
+    this.remove(flight);
+    flight.abandoned = true;
+    this.abandoned++;
+    this.quarantined++;
+  }
+
+  private remove(flight: Flight): void {
+    const last = this.flights.pop()!;
+    if (last !== flight) {
+      this.flights[flight.index] = last;
+      last.index = flight.index;
+    }
+    this.inFlight--;
+    this.openings++;
+    if (flight.deadline !== undefined || flight.limit !== undefined) this.disarm(flight);
+  }
+
+  private disarm(flight: Flight): void {
+    const { deadline, limit } = flight;
+    flight.deadline = undefined;
+    flight.limit = undefined;
+    if (this.runtime.disposed) return;
+    if (deadline !== undefined) this.tools.timers.cancel(deadline);
+    if (limit !== undefined) this.tools.timers.cancel(limit);
   }
 
   private endFlight(flight: Flight): unknown {
-    const fault = this.end(flight.context!);
+    const context = flight.context!;
+    if (flight.abandoned) this.quarantined--;
+    else this.remove(flight);
+    const fault = this.end(context);
+    if (context.eventKind!.isFiber && fault === undefined && !this.isDebug) this.spares.push(context);
+    flight.abandoned = false;
     flight.context = undefined;
     flight.payload = undefined;
+    flight.task = undefined;
     this.hangar.push(flight);
-    this.inFlight--;
-    this.openings++;
     return fault;
+  }
+
+  /** Has heaps pay what they owe for what was neither an event's nor inside a handler: what timers and fibers have done. */
+  settleHeaps(): void {
+    for (const collector of this.memory.collectors) {
+      try {
+        collector.$settle();
+      } catch (error) {
+        this.observer.failed(error, NO_EVENT);
+      }
+    }
   }
 
   /**
@@ -262,6 +380,7 @@ export class Dispatcher implements Tower {
   }
 
   private report(error: unknown, context: Context, payload: unknown): void {
-    this.observer.failed(error, { kind: context.kind.name, sequence: context.sequence, payload });
+    const kind = context.eventKind!;
+    this.observer.failed(error, { kind: kind.name, sequence: context.sequence, payload: kind.payloadOf(payload) });
   }
 }

@@ -16,6 +16,7 @@ import {
   TURN,
   WAITING,
 } from "./fiber.js";
+import { isGeneratorFunction } from "./generatorFunction.js";
 import { type Host, platformHost } from "./host.js";
 import { assertFunction, assertObject } from "./options.js";
 import { isThenable } from "./thenable.js";
@@ -509,17 +510,6 @@ export class Fibers implements FiberScheduler {
  */
 export function createFibers(options: FibersOptions = {}): Fibers {
   return new Fibers(options);
-}
-
-const generatorFunction = Object.getPrototypeOf(function* () {});
-
-/** Quick for functions of this realm, and right for others. */
-function isGeneratorFunction(body: unknown): boolean {
-  return typeof body === "function" && (Object.getPrototypeOf(body) === generatorFunction || isForeign(body));
-}
-
-function isForeign(body: unknown): boolean {
-  return Object.prototype.toString.call(body) === "[object GeneratorFunction]";
 }
 
 function refuseBody(body: unknown): never {

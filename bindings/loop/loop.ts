@@ -1,9 +1,14 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { EventLoop, type LoopRuntime } from "./eventLoop.js";
+import type { Fiber, FiberBody } from "./fiber.js";
+import type { SpawnOptions } from "./fibers.js";
 import type { Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
 import type { LoopStatistics } from "./statistics.js";
+import type { Timer, TimerTarget } from "./timer.js";
+import type { PeriodicOptions, Timers } from "./timers.js";
+import type { Waiting } from "./waiting.js";
 
 /** What a loop has done, once it has closed. Each event that it accepted is in exactly one of the three counts. */
 export interface CloseReport {
@@ -13,6 +18,12 @@ export interface CloseReport {
   readonly dropped: number;
   /** Events that were in flight when the deadline passed. Their regions and scopes end when they settle, and not before. */
   readonly abandoned: number;
+}
+
+/** The options of `loop.run()` and `loop.runUntilIdle()`. */
+export interface RunOptions {
+  /** Aborting it stops the loop. It has one listener of ours, until the run has settled. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -36,7 +47,7 @@ export interface Loop {
    * Declares a kind of event.
    *
    * @param name unique in this loop, not empty; what `onError` and statistics call the kind
-   * @param handler a synchronous or async function; its payload type is that of the kind
+   * @param handler a synchronous, async or generator function; its payload type is that of the kind
    * @returns the kind, to post through
    * @throws {DuplicateKindError} if the name is taken
    * @throws {InvalidArgumentError} if name, handler or policy is none
@@ -48,15 +59,54 @@ export interface Loop {
    * });
    * socket.on("message", (bytes) => depth.post(bytes));
    */
-  on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions): Kind<Payload>;
+  on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
+
+  /**
+   * Makes a fiber that runs in this loop's turns, beside its events. As {@link Fibers.spawn}, whose errors it throws; a frame is
+   * taken from the loop's frames. An error that nobody has joined for is reported as an event's failure is. The loop does not wait
+   * for fibers that wait for something, nor for timers, before it comes to rest or closes: a close cancels them.
+   *
+   * @throws {LoopClosedError} if the loop is closing or closed
+   *
+   * @example
+   * loop.spawn(function* () {
+   *   for (;;) {
+   *     yield loop.sleep(1000);
+   *     heartbeat.post(undefined);
+   *   }
+   * });
+   */
+  spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
+  spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
+
+  /**
+   * Arms a timer that fires in a turn of this loop: it calls a function, or posts to a kind or a baton. As {@link Timers.after}.
+   *
+   * @throws {LoopClosedError} if the loop is closing or closed
+   */
+  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer;
+
+  /** As {@link after}, again and again. As {@link Timers.every}. */
+  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer;
+
+  /**
+   * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock.
+   *
+   * @throws {LoopClosedError} if the loop is closing or closed
+   */
+  sleep(milliseconds: number): Waiting<boolean>;
+
+  /** The loop's timers, made when first read. They end with the loop. @throws {LoopClosedError} if it is closed */
+  readonly timers: Timers;
 
   /**
    * Handles events until the loop is closed.
    *
    * Rejects with the error that stopped the loop, with {@link LoopStateError} if the loop is running already (a handler
-   * cannot run its own loop), and with {@link LoopClosedError} if it is closing or closed.
+   * cannot run its own loop), and with {@link LoopClosedError} if it is closing or closed. If `signal` is aborted, the loop
+   * stops with its reason, as by an error.
    */
-  run(): Promise<void>;
+  run(options?: RunOptions): Promise<void>;
 
   /**
    * Handles events until the queue is empty and nothing is in flight; at once if that is so. May be called again.
@@ -65,13 +115,15 @@ export interface Loop {
    *
    * Rejects as {@link Loop.run} does, and with {@link LoopClosedError} if a close dropped or abandoned an event.
    */
-  runUntilIdle(): Promise<void>;
+  runUntilIdle(options?: RunOptions): Promise<void>;
 
   /**
    * Resolves when the ring has room for another event, which may be at once. Of several who wait, the first to post may
    * take all the room, so look at what `post` returns. Rejects with {@link LoopClosedError} once no more posts are taken.
+   *
+   * @param kind whose ring, as each priority has one; that of normal priority if not given
    */
-  ready(): Promise<void>;
+  ready(kind?: Kind<never>): Promise<void>;
 
   /**
    * Closes the loop. From the call on, no posts are taken; the queue is handled (`"drain"`, also if the loop was not

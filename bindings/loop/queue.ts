@@ -8,10 +8,14 @@
 // ring is replaced at once by the oldest of the overflow, so a post that finds room in the ring has nothing before it in
 // the overflow, and a post that finds none can only go behind it or be refused.
 
+import type { QueuePolicy } from "./options.js";
 import { Overflow } from "./overflow.js";
 
-/** What became of a post: in the ring, in the overflow behind it, or refused because both are full or spilling is off. */
-export type PostResult = "queued" | "spilled" | "rejected";
+/**
+ * What became of a post: in the ring; in the overflow behind it; in the ring, for which the oldest of its kind was dropped; in
+ * the place of one with the same key; or refused.
+ */
+export type PostResult = "queued" | "spilled" | "displaced" | "coalesced" | "rejected";
 
 /** Numbers of events stay near this: a ring's worth above it at the most, and small integers. */
 const REBASE = 2 ** 29;
@@ -31,6 +35,8 @@ export class EventQueue<Kind extends object> {
   spilled = 0;
   /** Events that were refused. */
   rejected = 0;
+  /** Events that were dropped for newer ones of their kind. */
+  displaced = 0;
 
   private readonly capacity: number;
   private readonly overflowCapacity: number;
@@ -91,11 +97,11 @@ export class EventQueue<Kind extends object> {
   /**
    * Queues an event behind all others.
    *
-   * @param maySpill whether it may go into the overflow when the ring is full
+   * @param policy what to do when the ring is full
    */
-  push(kind: Kind, payload: unknown, maySpill: boolean): PostResult {
+  push(kind: Kind, payload: unknown, policy: QueuePolicy | "coalesce"): PostResult {
     const tail = this.tail;
-    if (tail - this.head >= this.mark) return this.pushSlow(kind, payload, maySpill);
+    if (tail - this.head >= this.mark) return this.pushSlow(kind, payload, policy);
     const slot = tail & this.mask;
     this.kinds[slot] = kind;
     this.payloads[slot] = payload;
@@ -126,22 +132,50 @@ export class EventQueue<Kind extends object> {
     return length;
   }
 
-  private pushSlow(kind: Kind, payload: unknown, maySpill: boolean): PostResult {
+  private pushSlow(kind: Kind, payload: unknown, policy: QueuePolicy | "coalesce"): PostResult {
     const length = this.tail - this.head;
     if (length < this.capacity) {
       this.mark = length + 1;
-      return this.push(kind, payload, maySpill);
+      return this.push(kind, payload, policy);
     }
-    const { overflow } = this;
-    if (!maySpill || overflow.length >= this.overflowCapacity) {
+    if (policy === "drop-oldest") return this.displace(kind, payload);
+    if (policy !== "spill" || this.overflow.length >= this.overflowCapacity) {
       this.rejected++;
       return "rejected";
     }
+    this.spill(kind, payload);
+    this.spilled++;
+    return "spilled";
+  }
+
+  private spill(kind: Kind, payload: unknown): void {
+    const { overflow } = this;
     overflow.push(kind, payload);
     this.rebaseAt = 0;
-    this.spilled++;
     if (overflow.length > this.overflowHighWater) this.overflowHighWater = overflow.length;
-    return "spilled";
+  }
+
+  /**
+   * Drops the oldest event of this kind in the full ring and queues the new one behind all others; refuses it if there is none.
+   * Older events of other kinds move up by a slot each: O(1 + their number).
+   */
+  private displace(kind: Kind, payload: unknown): PostResult {
+    const { kinds, payloads, mask, head, tail } = this;
+    let at = head;
+    while (at < tail && kinds[at & mask] !== kind) at++;
+    if (at === tail) {
+      this.rejected++;
+      return "rejected";
+    }
+    for (; at > head; at--) {
+      kinds[at & mask] = kinds[(at - 1) & mask];
+      payloads[at & mask] = payloads[(at - 1) & mask];
+    }
+    this.shift();
+    this.displaced++;
+    if (this.overflow.length > 0 || !this.hasRoom) this.spill(kind, payload);
+    else this.push(kind, payload, "reject");
+    return "displaced";
   }
 
   /** Gives the slot that has just become free to the oldest of the overflow, and keeps the numbers small. */

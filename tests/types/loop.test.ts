@@ -61,7 +61,7 @@ describe("a kind", () => {
   test("tells what happened to a post", () => {
     compiled(() => {
       const kind = loop.on("kind", (_payload: number) => {});
-      expectTypeOf(kind.post(1)).toEqualTypeOf<"queued" | "spilled" | "rejected">();
+      expectTypeOf(kind.post(1)).toEqualTypeOf<"queued" | "spilled" | "displaced" | "coalesced" | "rejected">();
     });
   });
 });

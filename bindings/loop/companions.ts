@@ -1,0 +1,108 @@
+import type { FramePool } from "../allocators/framePool.js";
+import type { Runtime } from "../runtime.js";
+import { Fibers } from "./fibers.js";
+import type { Host } from "./host.js";
+import { createTimers, type Timers } from "./timers.js";
+import type { WaitTimers } from "./waiting.js";
+
+/** Timers that fire, and fibers that are resumed, between two readings of the clock. */
+const PIECE = 64;
+
+/** What a loop needs of its runtime for these; only read when they are first made. */
+export type CompanionRuntime = Partial<Pick<Runtime, "framePool">> & { readonly $memory: unknown };
+
+export interface CompanionOptions {
+  readonly host: Host;
+  readonly frames: FramePool | undefined;
+  readonly debug: boolean;
+  /** Called when there is something to do and there was not. */
+  readonly onWake: () => void;
+  /** Told of what a timer's function or a fiber that nobody joins throws. */
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * What a loop has beside its events: timers, which fire in its turns, and fibers, which are resumed there. Each is made when it is
+ * first needed, so a loop that has neither pays for neither.
+ */
+export class Companions {
+  readonly #runtime: CompanionRuntime;
+  readonly #options: CompanionOptions;
+  #timers: Timers | undefined;
+  #timersAreDue = false;
+  #fibers: Fibers | undefined;
+  /** The frame pool that is the loop's own. */
+  #frames: FramePool | undefined;
+
+  constructor(runtime: CompanionRuntime, options: CompanionOptions) {
+    this.#runtime = runtime;
+    this.#options = options;
+  }
+
+  /** @throws {OutOfMemoryError}, {SealedError} or {DisposedError} when they are first made */
+  get timers(): Timers {
+    this.#timers ??= createTimers(this.#runtime as Pick<Runtime, "$memory">, {
+      host: this.#options.host,
+      onError: this.#options.onError,
+      onDue: () => {
+        this.#timersAreDue = true;
+        this.#options.onWake();
+      },
+    });
+    return this.#timers;
+  }
+
+  /** @throws as {@link timers} */
+  get fibers(): Fibers {
+    this.#fibers ??= this.#createFibers();
+    return this.#fibers;
+  }
+
+  get madeTimers(): Timers | undefined {
+    return this.#timers;
+  }
+
+  get madeFibers(): Fibers | undefined {
+    return this.#fibers;
+  }
+
+  /** Whether a turn has something to do for them. */
+  get wanted(): boolean {
+    return this.#timersAreDue || this.#fibers?.hasReady === true;
+  }
+
+  #createFibers(): Fibers {
+    const { host, debug, onWake, onError } = this.#options;
+    const { timers } = this;
+    const waits: WaitTimers = {
+      after: (milliseconds, callback) => timers.arm(milliseconds, callback),
+      cancel: (id) => void timers.cancel(id as number),
+    };
+    let { frames } = this.#options;
+    if (frames === undefined && this.#runtime.framePool !== undefined) {
+      this.#frames = this.#runtime.framePool();
+      frames = this.#frames;
+    }
+    return new Fibers({ ...(frames && { frames }), host, timers: waits, debug, wake: onWake, onError });
+  }
+
+  /**
+   * Fires what is due and resumes what is ready, in pieces, one of each at least, until neither has more to do or the clock has
+   * come to `end`.
+   */
+  run(end: number): void {
+    const { host } = this.#options;
+    do {
+      if (this.#timersAreDue) this.#timersAreDue = this.#timers!.run(host.now(), PIECE);
+      if (this.#fibers?.hasReady) this.#fibers.run(PIECE);
+    } while (this.wanted && host.now() < end);
+  }
+
+  /** Cancels all timers and fibers, and gives back what memory they had. */
+  close(): void {
+    this.#fibers?.close();
+    this.#timers?.dispose();
+    this.#timersAreDue = false;
+    this.#frames?.destroy();
+  }
+}
