@@ -7,6 +7,7 @@ export { createFibers, Fibers, type FibersOptions, type FibersStats, type SpawnO
 export { type Host, platformHost } from "./host.js";
 export type { FailedEvent, Handler, Kind, KindOptions } from "./kind.js";
 export { type CloseReport, createLoop, type Loop } from "./loop.js";
+export type { LagSummary } from "./lagHistogram.js";
 export { Mutex } from "./mutex.js";
 export type { CloseOptions, LoopOptions, QueuePolicy } from "./options.js";
 export type { PostResult } from "./queue.js";
