@@ -6,13 +6,14 @@ export { Fiber, type FiberBody, type FiberContext, type FiberState } from "./fib
 export { createFibers, Fibers, type FibersOptions, type FibersStats, type SpawnOptions } from "./fibers.js";
 export { type Host, platformHost } from "./host.js";
 export type { FailedEvent, Handler, Kind, KindOptions } from "./kind.js";
-export { type CloseReport, createLoop, type Loop } from "./loop.js";
 export type { LagSummary } from "./lagHistogram.js";
+export { type CloseReport, createLoop, type Loop } from "./loop.js";
 export { Mutex } from "./mutex.js";
 export type { CloseOptions, LoopOptions, QueuePolicy } from "./options.js";
 export type { PostResult } from "./queue.js";
 export { type Selected, type SelectedOf, select } from "./select.js";
 export { Semaphore, type SemaphoreOptions } from "./semaphore.js";
+export type { BlockedReport } from "./sentinel.js";
 export type { LoopStatistics } from "./statistics.js";
 export { type Drift, Timer, type TimerTarget } from "./timer.js";
 export {
@@ -33,3 +34,5 @@ export {
   type WaitOptions,
   type WaitTimers,
 } from "./waiting.js";
+export type { SlowOptions, SlowReport } from "./watchdog.js";
+export type { WatchdogState } from "./watchdogThread.js";

@@ -72,6 +72,8 @@ describe("the package", () => {
       "build/bindings/index.node.js",
       "build/bindings/inlineModules.js",
       "build/bindings/loop/hdrHistogram.js",
+      "build/bindings/loop/watchdogWorker.js",
+      "build/bindings/loop/watchdogWorker.node.js",
       "build/tidemark.debug.wasm",
       "build/tidemark.wasm",
       "package.json",
