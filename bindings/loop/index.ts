@@ -9,6 +9,13 @@ export type { FailedEvent, Handler, Kind, KindOptions } from "./kind.js";
 export type { LagSummary } from "./lagHistogram.js";
 export { type CloseReport, createLoop, type Loop } from "./loop.js";
 export { Mutex } from "./mutex.js";
+export type {
+  CollectionObservation,
+  EventObservation,
+  ObservationOptions,
+  SlowObservation,
+  TurnObservation,
+} from "./observation.js";
 export type { CloseOptions, LoopOptions, QueuePolicy } from "./options.js";
 export type { PostResult } from "./queue.js";
 export { type Selected, type SelectedOf, select } from "./select.js";
