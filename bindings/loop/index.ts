@@ -8,6 +8,7 @@ export { type Host, platformHost } from "./host.js";
 export type { FailedEvent, Handler, Kind, KindOptions } from "./kind.js";
 export type { LagSummary } from "./lagHistogram.js";
 export { type CloseReport, createLoop, type Loop } from "./loop.js";
+export type { WatchOptions } from "./loopWatch.js";
 export { Mutex } from "./mutex.js";
 export type {
   CollectionObservation,

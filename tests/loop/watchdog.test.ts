@@ -11,11 +11,11 @@ interface Bench {
   turn(costs: readonly number[], kinds?: readonly string[]): number[];
 }
 
-function bench(options: SlowOptions = {}, names?: (index: number) => string): Bench {
+function bench(options: { [Name in keyof SlowOptions]?: unknown } = {}, names?: (index: number) => string): Bench {
   const reports: SlowReport[] = [];
   const failures: unknown[] = [];
   const onSlow = (report: SlowReport) => void reports.push(report);
-  const settings = slowSettingsOf({ onSlow, ...options });
+  const settings = slowSettingsOf({ onSlow, ...options } as SlowOptions);
   const watchdog = new Watchdog(settings, (error) => failures.push(error), undefined, names);
   let now = 0;
   let sequence = 0;
@@ -55,6 +55,13 @@ describe("the watchdog's stretches", () => {
   test("fall at once to what an event's cost allows when events become slower", () => {
     const costs = [...events(127, 0.000_01), ...events(300, 0.01)];
     expect(bench().turn(costs).slice(0, 9)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 1]);
+  });
+
+  test("are longer while nobody is to be told, and as short as ever when somebody comes to listen", () => {
+    const { turn, watchdog } = bench({ onSlow: undefined });
+    expect(turn(events(28, 0.002))).toEqual([1, 2, 4, 8, 8, 5]);
+    watchdog.isHeard = true;
+    expect(turn(events(3, 0.002))).toEqual([1, 1, 1]);
   });
 });
 
@@ -141,7 +148,8 @@ describe("a slow handler", () => {
   test("is counted where nobody listens", () => {
     const watchdog = new Watchdog(slowSettingsOf({ slowAfter: 1 }), () => {});
     watchdog.handled("depth", 0, 1, 0, 2);
-    expect(watchdog).toMatchObject({ slow: 1, longest: 2, hasListener: false });
+    expect(watchdog).toMatchObject({ slow: 1, longest: 2, isHeard: false });
+    expect(watchdog.handled("depth", 1, 1, 2, 2.000_001)).toBe(2); // nobody needs its successors' names
   });
 });
 
@@ -160,6 +168,7 @@ describe("reports", () => {
     const seen: unknown[] = [];
     const observer = { slow: (...values: unknown[]) => void seen.push(values) };
     const watchdog = new Watchdog(slowSettingsOf({}), () => {}, observer);
+    watchdog.isHeard = true;
     for (let event = 0; event < 3; event++) watchdog.handled("depth", event, 1, event * 30, event * 30 + 30);
     expect(seen).toEqual([
       ["depth", 0, 1, 0, 30],
