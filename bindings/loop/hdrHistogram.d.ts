@@ -6,7 +6,6 @@ export class Histogram {
   /** Every value that is recorded counts once. @throws {Error} if it is below 0, or beyond the highest */
   recordValue(value: number): void;
   getValueAtPercentile(percentile: number): number;
-  reset(): void;
   readonly totalCount: number;
   readonly maxValue: number;
   readonly mean: number;

@@ -43,12 +43,6 @@ export class LagHistogram {
     this.#histogram.recordValue(microseconds);
   }
 
-  /** Begins anew. */
-  reset(): void {
-    this.#histogram.reset();
-    this.#least = LONGEST;
-  }
-
   /** The figures of now: percentiles and mean to 1 per cent, the others to the microsecond. */
   summary(): LagSummary {
     const histogram = this.#histogram;

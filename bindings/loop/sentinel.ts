@@ -48,7 +48,7 @@ export class Sentinel {
   #sequence = NO_EVENT;
   #since = 0;
   /** Milliseconds after which it is reported. */
-  #due = 0;
+  #due: number;
   #quietUntil = Number.NEGATIVE_INFINITY;
   #suppressed = 0;
 
@@ -56,6 +56,7 @@ export class Sentinel {
     this.#sequences = new Float64Array(orders.buffer, 0, 2);
     this.#kinds = new Int32Array(orders.buffer);
     this.#slowAfter = orders.slowAfter;
+    this.#due = orders.slowAfter;
     this.#reportsEvery = orders.reportsEvery;
     this.#tell = tell;
   }

@@ -5,13 +5,9 @@ import { describe, expect, test } from "vitest";
 import { LagHistogram } from "../../build/bindings/loop/lagHistogram.js";
 
 describe("the lag's histogram", () => {
-  test("is all zero before anything is recorded, and again after a reset", () => {
+  test("is all zero before anything is recorded", () => {
     const zero = { count: 0, min: 0, mean: 0, p50: 0, p90: 0, p99: 0, p999: 0, max: 0 };
-    const lag = new LagHistogram();
-    expect(lag.summary()).toEqual(zero);
-    lag.record(3);
-    lag.reset();
-    expect(lag.summary()).toEqual(zero);
+    expect(new LagHistogram().summary()).toEqual(zero);
   });
 
   test("knows percentiles and mean to one per cent, and the rest to the microsecond", () => {

@@ -51,14 +51,19 @@ describe("a loop's watch", () => {
     expect(observed.handled("depth", 0, 1, 0, 0.001)).toBe(1);
     expect(observed.handled("trade", 1, 1, 0.001, 0.003)).toBe(1);
     observed.ends(7, 0.003);
+    observed.begins(1);
+    observed.handled("depth", 2, 1, 1, 2);
+    observed.ends(8, 2);
     for (const name of ["tidemark:event", "tidemark:turn"]) unsubscribe(name, listener);
     expect(messages).toEqual([
       { kind: "depth", sequence: 0, startedAt: 0, milliseconds: 0.001 },
       { kind: "trade", sequence: 1, startedAt: 0.001, milliseconds: 0.002 },
       { turn: 7, events: 2, startedAt: 0, milliseconds: 0.003 },
+      { kind: "depth", sequence: 2, startedAt: 1, milliseconds: 1 },
+      { turn: 8, events: 1, startedAt: 1, milliseconds: 1 },
     ]);
     observed.look();
-    expect(observed.handled("depth", 2, 1, 1, 1.001)).toBe(2);
+    expect(observed.handled("depth", 3, 1, 2, 2.001)).toBe(2);
   });
 
   test("counts slow handlers, and names them to a subscriber who comes later", () => {
