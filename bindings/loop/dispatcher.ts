@@ -5,6 +5,7 @@ import { causedBy } from "./cause.js";
 import { Context, type EventContext } from "./context.js";
 import type { Fibers } from "./fibers.js";
 import { Flight, type Tower } from "./flight.js";
+import type { Heartbeat } from "./heartbeat.js";
 import { type EventKind, type FailedEvent, type Handler, NO_EVENT } from "./kind.js";
 import type { Leases } from "./leases.js";
 import type { LoopSettings } from "./options.js";
@@ -67,12 +68,15 @@ export class Dispatcher implements Tower {
   /** Events that the loop has stopped waiting for, and those of them that have not settled. */
   abandoned = 0;
   quarantined = 0;
+  /** The name of the kind of those that were dispatched last; empty if they were of several. */
+  lastKind = "";
 
   private readonly runtime: Pick<Runtime, "disposed">;
   private readonly memory: CollectedMemory;
   private readonly leases: Leases;
   private readonly observer: DispatchObserver;
   private readonly tools: DispatchTools;
+  private readonly heartbeat: Heartbeat | undefined;
   private readonly abandonAfter: number | undefined;
   /** How many more events may be in flight. None or less once dispatch is halted. */
   private openings: number;
@@ -96,7 +100,9 @@ export class Dispatcher implements Tower {
     settings: Pick<LoopSettings, "inFlight" | "abandonAfter">,
     observer: DispatchObserver,
     tools: DispatchTools,
+    heartbeat: Heartbeat | undefined,
   ) {
+    this.heartbeat = heartbeat;
     this.runtime = runtime;
     this.memory = runtime.$memory;
     this.leases = leases;
@@ -119,9 +125,9 @@ export class Dispatcher implements Tower {
     return this.openings > 0;
   }
 
-  /** The number of the event that has begun last; −1 if none has. */
-  get lastSequence(): number {
-    return this.sequence - 1;
+  /** The number of the next event. */
+  get next(): number {
+    return this.sequence;
   }
 
   /**
@@ -132,14 +138,18 @@ export class Dispatcher implements Tower {
    * the first event to the last, but for what is not as usual between two of them.
    */
   dispatch(queue: EventQueue<EventKind>, limit: number): number {
-    const { memory } = this;
+    const { memory, heartbeat } = this;
     const { collectors, handlersRunning: running } = memory;
+    const first = queue.kind;
     let { context } = this;
+    let isUniform = true;
     let count = 0;
     memory.handlersRunning = running + 1;
     for (; count < limit && this.openings > 0; count++) {
       const { kind } = queue;
       const payload = queue.shift();
+      if (kind !== first) isUniform = false;
+      if (heartbeat !== undefined) heartbeat.beat(this.sequence, kind.index);
       context.begin(kind, this.sequence++);
       let result: unknown;
       try {
@@ -161,6 +171,7 @@ export class Dispatcher implements Tower {
     memory.handlersRunning = running;
     context.rest();
     this.context = context;
+    this.lastKind = isUniform && count > 0 ? first.name : "";
     return count;
   }
 

@@ -24,6 +24,7 @@ import {
 import { isPriority, Lanes } from "./lanes.js";
 import { Leases } from "./leases.js";
 import type { CloseReport, Loop, RunOptions } from "./loop.js";
+import { LoopWatch } from "./loopWatch.js";
 import {
   assertFunction,
   assertObject,
@@ -40,11 +41,9 @@ import type { Timer, TimerTarget } from "./timer.js";
 import type { PeriodicOptions, Timers } from "./timers.js";
 import type { Waiting } from "./waiting.js";
 
-/** The most events between two readings of the clock, which costs as much as one or two events. */
-const CLOCK_BATCH = 256;
-
 /** What a loop needs of its runtime. */
 export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool" | "$onDispose"> &
+  Partial<Pick<Runtime, "$platform">> &
   CompanionRuntime & { readonly $memory: CollectedMemory };
 
 /** Whoever runs the loop, and until when. */
@@ -84,6 +83,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
   readonly #idleTime: IdleTime;
+  readonly #watch: LoopWatch;
 
   readonly #forgetRuntime: () => void;
   #phase: "open" | "closing" | "closed" = "open";
@@ -116,9 +116,17 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       frames: settings.frames,
       debug: runtime.debug,
       onWake: () => this.#wake(),
-      onError: (error) => this.failed(error, NO_EVENT),
+      onError: (error) => this.#failedAside(error),
     });
-    this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions);
+    const kinds = this.#kinds;
+    this.#watch = new LoopWatch(
+      settings.watch,
+      runtime.$platform,
+      (error) => this.#failedAside(error),
+      (index) => [...kinds.keys()][index] ?? "",
+    );
+    const { heartbeat } = this.#watch;
+    this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions, heartbeat);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
     this.#forgetRuntime = runtime.$onDispose(() => {
       this.#stop(new DisposedError("the loop's runtime has been disposed"), true);
@@ -171,13 +179,29 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     let remaining = Math.min(this.#lanes.length, turnEvents);
     this.#turns++;
     this.#idleTime.renew();
-    const end = remaining > 1 ? host.now() + turnMilliseconds : 0; // a turn of one event needs no clock
-    for (let batch = 1; remaining > 0; batch = Math.min(2 * batch, CLOCK_BATCH)) {
-      const wanted = Math.min(batch, remaining);
-      remaining -= wanted;
-      if (this.#lanes.serve(wanted, this.#dispatch) < wanted) return;
-      if (remaining > 0 && host.now() >= end) return;
+    const watch = this.#watch;
+    const dispatcher = this.#dispatcher;
+    if (!watch.look() && remaining === 1) {
+      this.#lanes.serve(1, this.#dispatch); // nobody needs the clock
+      watch.heartbeat?.rest();
+      return;
     }
+    let before = host.now();
+    const end = before + turnMilliseconds;
+    watch.begins(before);
+    for (let stretch = 1; remaining > 0; ) {
+      const wanted = Math.min(stretch, remaining);
+      remaining -= wanted;
+      const first = dispatcher.next;
+      const events = this.#lanes.serve(wanted, this.#dispatch);
+      const now = host.now();
+      const kind = events === 1 || this.#lanes.isOne ? dispatcher.lastKind : "";
+      if (events > 0) stretch = watch.handled(kind, first, events, before, now);
+      before = now;
+      if (events < wanted || now >= end) break;
+    }
+    watch.heartbeat?.rest();
+    watch.ends(this.#turns, before);
   }
 
   readonly #dispatch = (queue: EventQueue<EventKind>, limit: number) => this.#dispatcher.dispatch(queue, limit);
@@ -197,9 +221,20 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Gives one heap one step. Like an event that fails, a step that fails is reported, and stops the loop if it must. */
   #idleTurn(): void {
     try {
-      this.#idleTime.step();
+      if (this.#watch.wantsCollections) this.#idleStepTimed();
+      else this.#idleTime.step();
     } catch (error) {
       this.failed(error, NO_EVENT);
+    }
+  }
+
+  #idleStepTimed(): void {
+    const { host } = this.#settings;
+    const before = host.now();
+    try {
+      this.#idleTime.step();
+    } finally {
+      this.#watch.collected(this.#idleTime.turns, before, host.now());
     }
   }
 
@@ -209,7 +244,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#isPlain = this.#phase === "open";
     if (this.#hopping || this.#turning || !this.#hasWork) return;
     this.#hopping = true;
-    this.#settings.host.hop(this.#turn);
+    const { host } = this.#settings;
+    if (this.#watch.wantsHops) this.#watch.hopAsked(host.now());
+    host.hop(this.#turn);
   }
 
   /** Whether a turn would have something to do. */
@@ -272,6 +309,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       throw new InvalidArgumentError(`priority must be "high", "normal" or "low", but is ${describe(priority)}`);
     }
     const settings = {
+      index: this.#kinds.size,
       name,
       handler: handler as Handler<unknown>,
       policy: key === undefined ? policyOf("policy", policy as LoopSettings["policy"]) : ("coalesce" as const),
@@ -288,6 +326,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
         ? new EventKind(this, queue, settings)
         : new CoalescingKind(this, queue, settings, key as (payload: unknown) => unknown);
     this.#kinds.set(name, kind);
+    this.#watch.declare(kind.index, name);
     return kind;
   }
 
@@ -390,6 +429,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       inFlightHighWater: dispatcher.inFlightHighWater,
       quarantined: dispatcher.quarantined,
       turns: this.#turns,
+      slow: this.#watch.slow,
+      longestSlow: this.#watch.longestSlow,
+      lag: this.#watch.lag,
+      watchdog: this.#watch.workerState,
       regionsLive: this.#leases.begun - this.#leases.ended,
       regionsLeased: this.#leases.begun,
       bytesReset: this.#leases.bytesReset,
@@ -430,6 +473,12 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     } catch (fault) {
       stop(fault);
     }
+  }
+
+  /** Something has failed that is no event: maybe outside any turn, which would see to what follows. */
+  #failedAside(error: unknown): void {
+    this.failed(error, NO_EVENT);
+    if (!this.#turning) this.#advance();
   }
 
   #start(until: Runner["until"], options: RunOptions): Promise<void> {
@@ -511,6 +560,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #finish(closing: Closing): void {
     this.#phase = "closed";
     this.#forgetRuntime();
+    this.#watch.close();
     this.#releaseMemory();
     closing.cancelDeadline?.();
     this.#closeCompanions();

@@ -96,6 +96,8 @@ export interface Inbox {
 
 /** What a kind is made of, checked. */
 export interface KindSettings {
+  /** Its number in the loop, from 0. */
+  readonly index: number;
   readonly name: string;
   readonly handler: Handler<unknown>;
   readonly policy: QueuePolicy | "coalesce";
@@ -107,6 +109,8 @@ export interface KindSettings {
 export class EventKind implements Kind {
   /** Bytes that the next region for this kind is made ready for. */
   sizeHint = 0;
+  /** Its number in the loop, from 0. */
+  readonly index: number;
 
   readonly name: string;
   readonly policy: QueuePolicy | "coalesce";
@@ -124,6 +128,7 @@ export class EventKind implements Kind {
     settings: KindSettings,
     isFiber = isGeneratorFunction(settings.handler),
   ) {
+    this.index = settings.index;
     this.name = settings.name;
     this.policy = settings.policy;
     this.priority = settings.priority;

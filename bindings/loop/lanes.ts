@@ -44,6 +44,11 @@ export class Lanes<Kind extends object> {
     return this.#lanes.map(({ queue }) => queue);
   }
 
+  /** Whether all kinds have the normal priority. */
+  get isOne(): boolean {
+    return this.#lanes.length === 1;
+  }
+
   /** The queue of a priority, made when the first kind has it. */
   of(priority: Priority): EventQueue<Kind> {
     const share = SHARES[priority];
@@ -74,7 +79,7 @@ export class Lanes<Kind extends object> {
    * @returns how many were handled
    */
   serve(limit: number, dispatch: (queue: EventQueue<Kind>, limit: number) => number): number {
-    if (this.#lanes.length === 1) return dispatch(this.normal, Math.min(limit, this.normal.length));
+    if (this.isOne) return dispatch(this.normal, Math.min(limit, this.normal.length));
     let handled = 0;
     while (handled < limit) {
       const lane = this.#next();

@@ -3,6 +3,7 @@ import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
 import type { FailedEvent } from "./kind.js";
+import { type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
 
 /**
  * What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow, `"drop-oldest"` drops
@@ -14,7 +15,7 @@ export type QueuePolicy = "reject" | "spill" | "drop-oldest";
 export type Priority = "high" | "normal" | "low";
 
 /** The options of {@link createLoop}; all of them may be left out. */
-export interface LoopOptions {
+export interface LoopOptions extends WatchOptions {
   readonly queue?: {
     /** Events that the ring holds, from 1 to 2^24; 4,096 if not given. Its memory is taken at once, 16 bytes a slot. */
     readonly capacity?: number;
@@ -80,6 +81,7 @@ export interface LoopSettings {
   readonly frames: FramePool | undefined;
   readonly host: Host;
   readonly onError: LoopOptions["onError"];
+  readonly watch: WatchSettings;
 }
 
 /** Bound of every count: two arrays of 2^24 references are 256 MiB, and slot numbers stay small integers everywhere. */
@@ -109,6 +111,7 @@ export function settingsOf(options: LoopOptions): LoopSettings {
     frames,
     host: hostOf(options.host),
     onError,
+    watch: watchSettingsOf(options),
   };
 }
 

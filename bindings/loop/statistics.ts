@@ -1,6 +1,8 @@
 import type { Collector, CollectorFigures } from "../memory/collector.js";
 import type { FibersStats } from "./fibers.js";
+import type { LagSummary } from "./lagHistogram.js";
 import type { TimersStatistics } from "./timers.js";
+import type { WatchdogState } from "./watchdogThread.js";
 
 /** What `loop.stats()` returns: a plain object, a snapshot. Counts are of events, since the loop was made. */
 export interface LoopStatistics {
@@ -46,6 +48,14 @@ export interface LoopStatistics {
   readonly scopesLive: number;
   /** Scopes that events have read. */
   readonly scopesOpened: number;
+  /** Handlers that have held the loop for longer than `slowAfter`. */
+  readonly slow: number;
+  /** How long the slowest has held it, in milliseconds. */
+  readonly longestSlow: number;
+  /** How late turns have begun; undefined without `observe: { lag: true }`. */
+  readonly lag: LagSummary | undefined;
+  /** How the watchdog's worker does; undefined without one. */
+  readonly watchdog: WatchdogState | undefined;
   /** Turns in which no event could be handled, and a heap was given one step. */
   readonly idleTurns: number;
   /**
