@@ -15,5 +15,6 @@ export default defineConfig({
     include: ["tests/**/*.test.ts"],
     exclude: ["tests/browser/**"],
     testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
