@@ -273,7 +273,7 @@ export class Dispatcher implements Tower {
     } finally {
       memory.handlersRunning--;
     }
-    return this.spares.pop() ?? context.successor();
+    return this.spares.pop() ?? (context.hasEnded ? new Context(this.leases) : context.successor());
   }
 
   private takeOff(flight: Flight, context: Context, payload: unknown): void {
