@@ -284,9 +284,20 @@ export class Dispatcher implements Tower {
     this.inFlight++;
     this.openings--;
     if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
+    if (this.abandonAfter !== undefined || context.eventKind!.deadline !== undefined) this.watch(flight, payload);
+  }
+
+  /** Arms what limits the event's time. Its handler has been called: if there is no memory for that, it goes on without. */
+  private watch(flight: Flight, payload: unknown): void {
+    const context = flight.context!;
     const { deadline } = context.eventKind!;
-    if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
-    if (this.abandonAfter !== undefined) flight.limit = this.tools.timers.arm(this.abandonAfter, flight.givenUp);
+    try {
+      const { timers } = this.tools;
+      if (deadline !== undefined) flight.deadline = timers.arm(deadline, flight.overdue);
+      if (this.abandonAfter !== undefined) flight.limit = timers.arm(this.abandonAfter, flight.givenUp);
+    } catch (error) {
+      this.report(error, context, payload);
+    }
   }
 
   /** Takes a flight from those that are waited for, but not its region. */

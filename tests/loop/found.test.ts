@@ -1,10 +1,10 @@
-// What the simulation has found, each in as few steps as it takes.
+// What the simulation of tests/simulation has found, each in as few steps as it takes.
 
 import type { Region } from "tidemark";
-import { createLoop, RegionEndedError } from "tidemark";
+import { createLoop, OutOfMemoryError, RegionEndedError } from "tidemark";
 import { describe, expect, test } from "vitest";
-import { withRuntime } from "../support/runtimes.js";
-import { SimulatedHost } from "./simulation.js";
+import { PAGE, withRuntime } from "../support/runtimes.js";
+import { Gate, SimulatedHost, settled } from "./simulation.js";
 
 describe("in the debug runtime, a fiber's region", () => {
   test("is no other event's, also if the fiber has ended before it waited", () =>
@@ -21,4 +21,49 @@ describe("in the debug runtime, a fiber's region", () => {
       expect(regions[0]).not.toBe(regions[1]);
       expect(() => regions[0]!.bytes(1)).toThrow(RegionEndedError);
     }));
+});
+
+describe("without memory for the timer of its deadline", () => {
+  test.each(["async", "fiber"] as const)("an event (%s) keeps its region, ends once, and onError is told", (form) =>
+    withRuntime({ initialBytes: 8 * PAGE, maximumBytes: 8 * PAGE }, async (runtime) => {
+      const host = new SimulatedHost();
+      const told: unknown[] = [];
+      const loop = createLoop(runtime, { host, onError: (error) => told.push(error) });
+      const gate = new Gate();
+      let text: string | undefined;
+      const asynchronous = async (_: undefined, { region }: { region: Region }) => {
+        const bytes = region.text("kept");
+        await gate.promise;
+        text = bytes.toString();
+      };
+      const fiber = function* (_: undefined, { region }: { region: Region }) {
+        const bytes = region.text("kept");
+        yield gate.promise;
+        text = bytes.toString();
+      };
+      const kind = loop.on("kind", form === "async" ? asynchronous : fiber, { deadline: 5 });
+      loop.on("first", (_: undefined, { region }) => region.text("")).post(undefined);
+      loop.spawn(function* () {}); // while there is memory for fibers, and for a region
+      loop.runUntilIdle();
+      await host.rest();
+      const { timers } = loop;
+      for (;;) {
+        try {
+          timers.arm(1e9, () => {});
+        } catch {
+          break;
+        }
+      }
+      kind.post(undefined);
+      loop.runUntilIdle();
+      await host.rest();
+      expect(told).toEqual([expect.any(OutOfMemoryError)]);
+      expect(loop.stats()).toMatchObject({ inFlight: 1, regionsLive: 1, failed: 0 });
+      gate.open();
+      await settled();
+      await host.rest();
+      expect(text).toBe("kept");
+      expect(loop.stats()).toMatchObject({ inFlight: 0, regionsLive: 0, failed: 0, processed: 2 });
+    }),
+  );
 });
