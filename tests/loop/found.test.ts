@@ -4,7 +4,7 @@ import type { Region } from "tidemark";
 import { createLoop, OutOfMemoryError, RegionEndedError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { PAGE, withRuntime } from "../support/runtimes.js";
-import { Gate, SimulatedHost, settled } from "./simulation.js";
+import { Gate, Outcome, SimulatedHost, settled } from "./simulation.js";
 
 describe("in the debug runtime, a fiber's region", () => {
   test("is no other event's, also if the fiber has ended before it waited", () =>
@@ -65,5 +65,26 @@ describe("without memory for the timer of its deadline", () => {
       expect(text).toBe("kept");
       expect(loop.stats()).toMatchObject({ inFlight: 0, regionsLive: 0, failed: 0, processed: 2 });
     }),
+  );
+});
+
+describe("a loop that closes without waiting", () => {
+  test.each(["in its own first step", "in an event before it"] as const)(
+    "ends a fiber that begins to wait %s",
+    (where) =>
+      withRuntime({}, async (runtime) => {
+        const host = new SimulatedHost();
+        const loop = createLoop(runtime, { host });
+        let close: Outcome<unknown> | undefined;
+        const kind = loop.on("kind", function* (closes: boolean) {
+          if (closes) close = new Outcome(loop.close({ mode: "discard" }));
+          if (!closes || where === "in its own first step") yield new Gate().promise;
+        });
+        kind.post(true);
+        if (where === "in an event before it") kind.post(false);
+        loop.run();
+        await host.rest();
+        expect(close?.state).toBe("resolved");
+      }),
   );
 });
