@@ -91,6 +91,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #closing: Closing | undefined;
   /** The error that stopped the loop, and whether somebody has been told: a run, or whoever posted. */
   #failure: { readonly error: unknown; readonly told: boolean } | undefined;
+  /**
+   * What this loop has thrown because it closes. A timer or a fiber that goes on posting until it is cancelled has not failed by
+   * that: it would stop a loop that only drains.
+   */
+  readonly #refusals = new WeakSet<object>();
   /** All who wait for room in a ring. */
   readonly #rooms = new Map<EventQueue<EventKind>, Deferred<void>>();
   /** Posts that had found no room when the queue was last empty. */
@@ -116,7 +121,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       frames: settings.frames,
       debug: runtime.debug,
       onWake: () => this.#wake(),
-      onError: (error) => this.failed(error, NO_EVENT),
+      onError: (error) => {
+        if (!this.#refusals.has(error as object)) this.failed(error, NO_EVENT);
+      },
     });
     this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
@@ -558,6 +565,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
 
   #closedError(consequence: string): LoopClosedError {
     const state = this.#failure === undefined ? `is ${this.#phase}` : "has been stopped by an error";
-    return new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
+    const error = new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
+    this.#refusals.add(error);
+    return error;
   }
 }

@@ -1,7 +1,7 @@
 // What the simulation of tests/simulation has found, each in as few steps as it takes.
 
 import type { Region } from "tidemark";
-import { createLoop, OutOfMemoryError, RegionEndedError } from "tidemark";
+import { createLoop, LoopClosedError, OutOfMemoryError, RegionEndedError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { PAGE, withRuntime } from "../support/runtimes.js";
 import { Gate, Outcome, SimulatedHost, settled } from "./simulation.js";
@@ -87,4 +87,58 @@ describe("a loop that closes without waiting", () => {
         expect(close?.state).toBe("resolved");
       }),
   );
+});
+
+describe("while a loop drains", () => {
+  test.each(["a timer", "a fiber"] as const)("%s that goes on posting does not stop it", (poster) =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      const gate = new Gate();
+      const slow = loop.on("slow", () => gate.promise);
+      const beat = loop.on("beat", () => {});
+      if (poster === "a timer") {
+        loop.every(10, beat);
+      } else {
+        loop.spawn(function* () {
+          const naps = [loop.sleep(10)];
+          for (const nap of naps) yield nap;
+          beat.post(undefined);
+        });
+      }
+      const run = new Outcome(loop.run());
+      slow.post(undefined);
+      await host.rest();
+      const close = new Outcome(loop.close());
+      await host.advance(15);
+      await host.rest();
+      expect([run.state, close.state]).toEqual(["pending", "pending"]);
+      gate.open();
+      await settled();
+      await host.rest();
+      expect([run.state, close.state]).toEqual(["resolved", "resolved"]);
+      expect(close.value).toEqual({ processed: 1, dropped: 0, abandoned: 0 });
+    }),
+  );
+
+  test("the failure of a timer that is none of its refusals stops it", () =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      const gate = new Gate();
+      const slow = loop.on("slow", () => gate.promise);
+      const foreign = new LoopClosedError("of another loop");
+      loop.after(10, () => {
+        throw foreign;
+      });
+      const run = new Outcome(loop.run());
+      slow.post(undefined);
+      await host.rest();
+      loop.close();
+      await host.advance(15);
+      await host.rest();
+      expect(run.error).toBe(foreign);
+      gate.open();
+      await settled();
+    }));
 });
