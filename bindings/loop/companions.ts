@@ -2,7 +2,7 @@ import type { FramePool } from "../allocators/framePool.js";
 import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
 import type { Host } from "./host.js";
-import { createTimers, type Timers } from "./timers.js";
+import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
 import type { WaitTimers } from "./waiting.js";
 
 /** Timers that fire, and fibers that are resumed, between two readings of the clock. */
@@ -58,8 +58,9 @@ export class Companions {
     return this.#fibers;
   }
 
-  get madeTimers(): Timers | undefined {
-    return this.#timers;
+  /** The figures of the timers; undefined if there are none, or none any more. */
+  timersStats(): TimersStatistics | undefined {
+    return this.#timers === undefined || this.#timers.disposed ? undefined : this.#timers.stats();
   }
 
   get madeFibers(): Fibers | undefined {
@@ -93,7 +94,7 @@ export class Companions {
   run(end: number): void {
     const { host } = this.#options;
     do {
-      if (this.#timersAreDue) this.#timersAreDue = this.#timers!.run(host.now(), PIECE);
+      if (this.#timersAreDue) this.#timersAreDue = !this.#timers!.disposed && this.#timers!.run(host.now(), PIECE);
       if (this.#fibers?.hasReady) this.#fibers.run(PIECE);
     } while (this.wanted && host.now() < end);
   }

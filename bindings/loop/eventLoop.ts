@@ -404,7 +404,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       scopesOpened: this.#leases.scopesBegun,
       idleTurns: this.#idleTime.turns,
       collections: collectionsOf(this.#runtime.$memory.collectors),
-      timers: this.#phase === "closed" ? undefined : this.#companions.madeTimers?.stats(),
+      timers: this.#companions.timersStats(),
       fibers: this.#companions.madeFibers?.stats(),
     };
   }

@@ -1,7 +1,7 @@
 // What the simulation of tests/simulation has found, each in as few steps as it takes.
 
 import type { Region } from "tidemark";
-import { createLoop, LoopClosedError, OutOfMemoryError, RegionEndedError } from "tidemark";
+import { createLoop, DisposedError, LoopClosedError, OutOfMemoryError, RegionEndedError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { PAGE, withRuntime } from "../support/runtimes.js";
 import { Gate, Outcome, SimulatedHost, settled } from "./simulation.js";
@@ -140,5 +140,36 @@ describe("while a loop drains", () => {
       expect(run.error).toBe(foreign);
       gate.open();
       await settled();
+    }));
+});
+
+describe("a loop whose runtime is disposed of", () => {
+  test("still has its figures", () =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      const gate = new Gate();
+      loop.on("kind", () => gate.promise).post(undefined);
+      loop.after(10, () => {});
+      loop.run().catch(() => {});
+      await host.rest();
+      runtime.dispose();
+      expect(loop.stats()).toMatchObject({ inFlight: 1, timers: undefined });
+      gate.open();
+      await loop.close();
+    }));
+
+  test("closes, though timers were due", () =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      loop.after(10, () => {});
+      const run = new Outcome(loop.run());
+      await settled();
+      await host.advance(20); // it is due, and the turn has not come
+      runtime.dispose();
+      await host.rest();
+      expect(run.error).toBeInstanceOf(DisposedError);
+      expect(await loop.close()).toEqual({ processed: 0, dropped: 0, abandoned: 0 });
     }));
 });
