@@ -2,6 +2,7 @@ import type { FramePool } from "../allocators/framePool.js";
 import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
 import type { Host } from "./host.js";
+import { Sleepers } from "./sleepers.js";
 import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
 import type { WaitTimers } from "./waiting.js";
 
@@ -28,6 +29,8 @@ export interface CompanionOptions {
 export class Companions {
   readonly #runtime: CompanionRuntime;
   readonly #options: CompanionOptions;
+  /** Those who sleep on the loop's clock. */
+  readonly sleepers = new Sleepers(() => this.timers);
   #timers: Timers | undefined;
   #timersAreDue = false;
   #fibers: Fibers | undefined;
@@ -99,10 +102,11 @@ export class Companions {
     } while (this.wanted && host.now() < end);
   }
 
-  /** Cancels all timers and fibers, and gives back what memory they had. */
-  close(): void {
+  /** Cancels all timers and fibers, and gives back what memory they had. Async functions that sleep get the error. */
+  close(error: unknown): void {
     this.#fibers?.close();
     this.#timers?.dispose();
+    this.sleepers.fail(error);
     this.#timersAreDue = false;
     this.#frames?.destroy();
   }

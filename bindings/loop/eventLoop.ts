@@ -1,7 +1,6 @@
 import { describe } from "../arguments.js";
 import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
 import type { Runtime } from "../runtime.js";
-import { Baton } from "./baton.js";
 import { causedBy } from "./cause.js";
 import { type CompanionRuntime, Companions } from "./companions.js";
 import { Deferred } from "./deferred.js";
@@ -128,7 +127,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
     this.#forgetRuntime = runtime.$onDispose(() => {
-      this.#stop(new DisposedError("the loop's runtime has been disposed"), true);
+      const error = new DisposedError("the loop's runtime has been disposed");
+      this.#stop(error, true);
+      this.#companions.sleepers.fail(error);
       if (!this.#turning) this.#advance();
     });
   }
@@ -322,10 +323,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
 
   sleep(delay: number): Waiting<boolean> {
     this.#assertOpen("lets nobody sleep");
-    const { timers } = this.#companions;
-    return new Baton({
-      timers: { after: (wait, wake) => timers.arm(wait, wake), cancel: (id) => void timers.cancel(id as number) },
-    }).wait(delay);
+    return this.#companions.sleepers.sleep(delay);
   }
 
   run(options: RunOptions = {}): Promise<void> {
@@ -545,7 +543,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #closeCompanions(): void {
     const { $memory } = this.#runtime;
     $memory.handlersRunning++;
-    this.#companions.close();
+    this.#companions.close(this.#closedError("wakes nobody any more"));
     $memory.handlersRunning--;
   }
 

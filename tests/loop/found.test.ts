@@ -143,6 +143,54 @@ describe("while a loop drains", () => {
     }));
 });
 
+describe("an async function that sleeps on a loop's clock", () => {
+  test("is woken with an error when the loop closes before its time", () =>
+    withRuntime({}, async (runtime) => {
+      const loop = createLoop(runtime, { host: new SimulatedHost() });
+      const sleeps = [loop.sleep(10), loop.sleep(20)].map((sleep) => new Outcome(Promise.resolve(sleep)));
+      await settled();
+      await loop.close();
+      await settled();
+      expect(sleeps.map(({ error }) => error)).toEqual([expect.any(LoopClosedError), expect.any(LoopClosedError)]);
+    }));
+
+  test("is woken when the runtime is disposed of, so that the loop can close", () =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      const kind = loop.on("kind", async () => {
+        await loop.sleep(10);
+      });
+      kind.post(undefined);
+      const run = new Outcome(loop.run());
+      await host.rest();
+      runtime.dispose();
+      await settled();
+      expect(run.error).toBeInstanceOf(DisposedError);
+      expect(await loop.close()).toEqual({ processed: 1, dropped: 0, abandoned: 0 });
+    }));
+
+  test("and another at once, on the same wait, are woken when each has slept as long", () =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      loop.run();
+      const sleep = loop.sleep(10);
+      const first = new Outcome(Promise.resolve(sleep));
+      await settled();
+      await host.advance(5);
+      const second = new Outcome(Promise.resolve(sleep));
+      await settled();
+      await host.advance(6);
+      await host.rest();
+      expect([first.state, second.state]).toEqual(["resolved", "pending"]);
+      await host.advance(6);
+      await host.rest();
+      expect(second.state).toBe("resolved");
+      await loop.close();
+    }));
+});
+
 describe("a loop whose runtime is disposed of", () => {
   test("still has its figures", () =>
     withRuntime({}, async (runtime) => {
