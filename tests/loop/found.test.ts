@@ -1,6 +1,6 @@
 // What the simulation of tests/simulation has found, each in as few steps as it takes.
 
-import type { Region } from "tidemark";
+import type { Fiber, Region } from "tidemark";
 import { createLoop, DisposedError, LoopClosedError, OutOfMemoryError, RegionEndedError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { PAGE, withRuntime } from "../support/runtimes.js";
@@ -219,5 +219,32 @@ describe("a loop whose runtime is disposed of", () => {
       await host.rest();
       expect(run.error).toBeInstanceOf(DisposedError);
       expect(await loop.close()).toEqual({ processed: 0, dropped: 0, abandoned: 0 });
+    }));
+});
+
+describe("a fiber that was cancelled", () => {
+  test("leaves no rejection to the platform of a promise that it would have waited for", () =>
+    withRuntime({}, async (runtime) => {
+      const strays: unknown[] = [];
+      const listener = (reason: unknown) => void strays.push(reason);
+      process.on("unhandledRejection", listener);
+      try {
+        const host = new SimulatedHost();
+        const loop = createLoop(runtime, { host });
+        const gate = new Gate();
+        const fiber: Fiber = loop.spawn(function* () {
+          fiber.cancel();
+          yield gate.promise;
+        });
+        loop.run();
+        await host.rest();
+        expect(fiber.state).toBe("cancelled");
+        gate.fail(new Error("sabotage"));
+        await settled();
+        expect(strays).toEqual([]);
+        await loop.close();
+      } finally {
+        process.off("unhandledRejection", listener);
+      }
     }));
 });
