@@ -2,7 +2,8 @@ import type { FramePool } from "../allocators/framePool.js";
 import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
 import type { Host } from "./host.js";
-import { createTimers, type Timers } from "./timers.js";
+import { Sleepers } from "./sleepers.js";
+import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
 import type { WaitTimers } from "./waiting.js";
 
 /** Timers that fire, and fibers that are resumed, between two readings of the clock. */
@@ -28,6 +29,8 @@ export interface CompanionOptions {
 export class Companions {
   readonly #runtime: CompanionRuntime;
   readonly #options: CompanionOptions;
+  /** Those who sleep on the loop's clock. */
+  readonly sleepers = new Sleepers(() => this.timers);
   #timers: Timers | undefined;
   #timersAreDue = false;
   #fibers: Fibers | undefined;
@@ -58,8 +61,9 @@ export class Companions {
     return this.#fibers;
   }
 
-  get madeTimers(): Timers | undefined {
-    return this.#timers;
+  /** The figures of the timers; undefined if there are none, or none any more. */
+  timersStats(): TimersStatistics | undefined {
+    return this.#timers === undefined || this.#timers.disposed ? undefined : this.#timers.stats();
   }
 
   get madeFibers(): Fibers | undefined {
@@ -93,15 +97,16 @@ export class Companions {
   run(end: number): void {
     const { host } = this.#options;
     do {
-      if (this.#timersAreDue) this.#timersAreDue = this.#timers!.run(host.now(), PIECE);
+      if (this.#timersAreDue) this.#timersAreDue = !this.#timers!.disposed && this.#timers!.run(host.now(), PIECE);
       if (this.#fibers?.hasReady) this.#fibers.run(PIECE);
     } while (this.wanted && host.now() < end);
   }
 
-  /** Cancels all timers and fibers, and gives back what memory they had. */
-  close(): void {
+  /** Cancels all timers and fibers, and gives back what memory they had. Async functions that sleep get the error. */
+  close(error: unknown): void {
     this.#fibers?.close();
     this.#timers?.dispose();
+    this.sleepers.fail(error);
     this.#timersAreDue = false;
     this.#frames?.destroy();
   }

@@ -136,6 +136,11 @@ export class Context implements EventContext {
     return (this.state & OPEN) === 0;
   }
 
+  /** Whether it has been told that nobody wants its result any more. */
+  get isAborted(): boolean {
+    return this.abortReason !== undefined;
+  }
+
   begin(kind: EventKind, sequence: number): void {
     if (this.eventKind !== kind) this.eventKind = kind;
     this.eventSequence = sequence;

@@ -3,6 +3,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Context, type EventContext } from "./context.js";
+import type { FiberTask } from "./fiber.js";
 import type { Fibers } from "./fibers.js";
 import { Flight, type Tower } from "./flight.js";
 import type { Heartbeat } from "./heartbeat.js";
@@ -87,6 +88,8 @@ export class Dispatcher implements Tower {
   /** The next event's number, which is how many have begun. */
   private sequence = 0;
   private halted = false;
+  /** Why nobody wants what those in flight do, once that is so. */
+  private abortReason: unknown;
   /** Those in flight, of which as many are waited for. */
   private readonly flights: Flight[] = [];
   /** Flights that have landed and wait for another; at most the bound of those in flight. */
@@ -212,8 +215,9 @@ export class Dispatcher implements Tower {
     this.abort(reason);
   }
 
-  /** Aborts the signals of those in flight; fibers are cancelled. */
+  /** Aborts the signals of those in flight, and of whatever takes off from here on; fibers are cancelled. */
   abort(reason: unknown): void {
+    this.abortReason ??= reason;
     for (const { context, task } of [...this.flights]) {
       context?.abort(reason);
       task?.cancel();
@@ -278,13 +282,19 @@ export class Dispatcher implements Tower {
     memory.handlersRunning++;
     try {
       const task = this.tools.fibers.$adopt(generator as Generator, flight.landed, flight.crashed);
-      if (flight.context === context) flight.task = task; // else it has landed already
+      if (flight.context === context) this.pilot(flight, task); // else it has landed already
     } catch (error) {
       this.crash(flight, error);
     } finally {
       memory.handlersRunning--;
     }
-    return this.spares.pop() ?? context.successor();
+    return this.spares.pop() ?? (context.hasEnded ? new Context(this.leases) : context.successor());
+  }
+
+  /** The fiber of a flight has come to its first wait. If it has been told on its way there that nobody wants it, it ends. */
+  private pilot(flight: Flight, task: FiberTask): void {
+    flight.task = task;
+    if (flight.context!.isAborted) task.cancel();
   }
 
   private takeOff(flight: Flight, context: Context, payload: unknown): void {
@@ -295,9 +305,21 @@ export class Dispatcher implements Tower {
     this.inFlight++;
     this.openings--;
     if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
+    if (this.abortReason !== undefined) context.abort(this.abortReason);
+    if (this.abandonAfter !== undefined || context.eventKind!.deadline !== undefined) this.watch(flight, payload);
+  }
+
+  /** Arms what limits the event's time. Its handler has been called: if there is no memory for that, it goes on without. */
+  private watch(flight: Flight, payload: unknown): void {
+    const context = flight.context!;
     const { deadline } = context.eventKind!;
-    if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
-    if (this.abandonAfter !== undefined) flight.limit = this.tools.timers.arm(this.abandonAfter, flight.givenUp);
+    try {
+      const { timers } = this.tools;
+      if (deadline !== undefined) flight.deadline = timers.arm(deadline, flight.overdue);
+      if (this.abandonAfter !== undefined) flight.limit = timers.arm(this.abandonAfter, flight.givenUp);
+    } catch (error) {
+      this.report(error, context, payload);
+    }
   }
 
   /** Takes a flight from those that are waited for, but not its region. */

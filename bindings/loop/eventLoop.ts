@@ -1,7 +1,6 @@
 import { describe } from "../arguments.js";
 import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
 import type { Runtime } from "../runtime.js";
-import { Baton } from "./baton.js";
 import { causedBy } from "./cause.js";
 import { type CompanionRuntime, Companions } from "./companions.js";
 import { Deferred } from "./deferred.js";
@@ -91,6 +90,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #closing: Closing | undefined;
   /** The error that stopped the loop, and whether somebody has been told: a run, or whoever posted. */
   #failure: { readonly error: unknown; readonly told: boolean } | undefined;
+  /**
+   * What this loop has thrown because it closes. A timer or a fiber that goes on posting until it is cancelled has not failed by
+   * that: it would stop a loop that only drains.
+   */
+  readonly #refusals = new WeakSet<object>();
   /** All who wait for room in a ring. */
   readonly #rooms = new Map<EventQueue<EventKind>, Deferred<void>>();
   /** Posts that had found no room when the queue was last empty. */
@@ -116,7 +120,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       frames: settings.frames,
       debug: runtime.debug,
       onWake: () => this.#wake(),
-      onError: (error) => this.#failedAside(error),
+      onError: (error) => {
+        if (!this.#refusals.has(error as object)) this.#failedAside(error);
+      },
     });
     const kinds = this.#kinds;
     this.#watch = new LoopWatch(
@@ -129,7 +135,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions, heartbeat);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
     this.#forgetRuntime = runtime.$onDispose(() => {
-      this.#stop(new DisposedError("the loop's runtime has been disposed"), true);
+      const error = new DisposedError("the loop's runtime has been disposed");
+      this.#stop(error, true);
+      this.#companions.sleepers.fail(error);
       if (!this.#turning) this.#advance();
     });
   }
@@ -354,10 +362,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
 
   sleep(delay: number): Waiting<boolean> {
     this.#assertOpen("lets nobody sleep");
-    const { timers } = this.#companions;
-    return new Baton({
-      timers: { after: (wait, wake) => timers.arm(wait, wake), cancel: (id) => void timers.cancel(id as number) },
-    }).wait(delay);
+    return this.#companions.sleepers.sleep(delay);
   }
 
   run(options: RunOptions = {}): Promise<void> {
@@ -440,7 +445,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       scopesOpened: this.#leases.scopesBegun,
       idleTurns: this.#idleTime.turns,
       collections: collectionsOf(this.#runtime.$memory.collectors),
-      timers: this.#phase === "closed" ? undefined : this.#companions.madeTimers?.stats(),
+      timers: this.#companions.timersStats(),
       fibers: this.#companions.madeFibers?.stats(),
     };
   }
@@ -588,7 +593,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #closeCompanions(): void {
     const { $memory } = this.#runtime;
     $memory.handlersRunning++;
-    this.#companions.close();
+    this.#companions.close(this.#closedError("wakes nobody any more"));
     $memory.handlersRunning--;
   }
 
@@ -608,6 +613,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
 
   #closedError(consequence: string): LoopClosedError {
     const state = this.#failure === undefined ? `is ${this.#phase}` : "has been stopped by an error";
-    return new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
+    const error = new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
+    this.#refusals.add(error);
+    return error;
   }
 }

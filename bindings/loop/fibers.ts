@@ -19,7 +19,7 @@ import {
 import { isGeneratorFunction } from "./generatorFunction.js";
 import { type Host, platformHost } from "./host.js";
 import { assertFunction, assertObject } from "./options.js";
-import { isThenable } from "./thenable.js";
+import { isThenable, whenSettled } from "./thenable.js";
 import { checkTimers, timersOf, type Waitable, type WaitTimers } from "./waiting.js";
 
 // Constants of this module's own: an imported one is read, and checked, through the other module each time.
@@ -258,6 +258,7 @@ export class Fibers implements FiberScheduler {
     }
     const awaited = step.value as Waitable | undefined;
     if (task.doomed) {
+      disown(awaited);
       this.#kill(task);
     } else if (awaited === undefined) {
       task.state = turn;
@@ -335,6 +336,7 @@ export class Fibers implements FiberScheduler {
         refusal = new FiberStateError(
           "a fiber that has been cancelled must not wait: it has only its finally blocks to run",
         );
+        disown(step.value);
         if (refusals === REFUSALS) throw refusal;
         step = generator.throw(refusal);
       }
@@ -519,6 +521,13 @@ function refuseBody(body: unknown): never {
     }`,
   );
 }
+
+/** A fiber that has been cancelled does not wait any more: if it was for a promise, nobody else may know of its rejection. */
+function disown(awaited: unknown): void {
+  if (awaited instanceof Promise) whenSettled(awaited, nothing, nothing);
+}
+
+function nothing(): void {}
 
 /** Leaves an error to the platform, as one that nobody has handled; never throws here. */
 function stray(error: unknown): void {

@@ -24,7 +24,8 @@ export interface KindOptions<Payload = never> {
   readonly priority?: Priority;
   /**
    * Milliseconds, fractions included, after which an async handler's or a fiber's `signal` is aborted with a {@link DeadlineError};
-   * a fiber is cancelled, too. Counted from the handler's begin. None if not given.
+   * a fiber is cancelled, too. Counted from the handler's begin. None if not given. If there is no memory for its timer, `onError`
+   * is told, and the event goes on without one; likewise with `abandonAfter`.
    */
   readonly deadline?: number;
 }

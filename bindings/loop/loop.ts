@@ -90,9 +90,11 @@ export interface Loop {
   every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer;
 
   /**
-   * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock.
+   * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock. An `await` throws
+   * {@link LoopClosedError} if the loop has closed before that.
    *
    * @throws {LoopClosedError} if the loop is closing or closed
+   * @throws {InvalidArgumentError} if `milliseconds` is not from 0 to 2^31 − 1
    */
   sleep(milliseconds: number): Waiting<boolean>;
 
