@@ -83,6 +83,8 @@ export class Dispatcher implements Tower {
   /** The next event's number, which is how many have begun. */
   private sequence = 0;
   private halted = false;
+  /** Why nobody wants what is in flight any more, if that is so: those that take off now are to know as well. */
+  private unwanted: unknown;
   /** Those in flight, of which as many are waited for. */
   private readonly flights: Flight[] = [];
   /** Flights that have landed and wait for another; at most the bound of those in flight. */
@@ -159,9 +161,18 @@ export class Dispatcher implements Tower {
       memory.handlersRunning = running + 1;
     }
     memory.handlersRunning = running;
-    context.rest();
     this.context = context;
+    this.rest(context);
     return count;
+  }
+
+  /** Gives back the region that the last event has left behind. Whoever has kept that may have given it hooks to run. */
+  private rest(context: Context): void {
+    try {
+      context.rest();
+    } catch (error) {
+      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT);
+    }
   }
 
   /** The event's handler has returned something, or there is more to do at its end. Returns the next event's context. */
@@ -203,6 +214,7 @@ export class Dispatcher implements Tower {
 
   /** Aborts the signals of those in flight; fibers are cancelled. */
   abort(reason: unknown): void {
+    this.unwanted ??= reason;
     for (const { context, task } of [...this.flights]) {
       context?.abort(reason);
       task?.cancel();
@@ -215,8 +227,12 @@ export class Dispatcher implements Tower {
     while (this.flights.length > 0) this.leave(this.flights[0]!);
   }
 
-  land(flight: Flight): void {
+  land(flight: Flight, cancelled: boolean): void {
     const { context, payload } = flight;
+    if (cancelled && context!.aborted instanceof DeadlineError) {
+      this.crash(flight, context!.aborted); // otherwise whoever has cancelled it knows
+      return;
+    }
     const fault = this.endFlight(flight);
     if (fault !== undefined) this.report(fault, context!, payload);
     if (this.memory.collectors.size > 0) this.settle(context!, payload);
@@ -256,6 +272,8 @@ export class Dispatcher implements Tower {
     const flight = this.hangar.pop() ?? new Flight(this);
     whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
     this.takeOff(flight, context, payload);
+    const fault = this.limit(flight, context);
+    if (fault !== undefined) this.report(fault, context, payload); // its handler goes on, and so has its region
     return context.successor();
   }
 
@@ -263,30 +281,56 @@ export class Dispatcher implements Tower {
   private departFiber(generator: unknown, context: Context, payload: unknown): Context {
     const flight = this.hangar.pop() ?? new Flight(this);
     this.takeOff(flight, context, payload);
+    const fault = this.limit(flight, context);
+    if (fault === undefined) this.board(flight, generator as Generator, context);
+    else this.crash(flight, fault);
+    if (flight.context === undefined) this.settle(context, payload);
+    return this.spares.pop() ?? context.successor();
+  }
+
+  /** Runs a fiber up to its first wait, or its end. */
+  private board(flight: Flight, generator: Generator, context: Context): void {
     const { memory } = this;
     memory.handlersRunning++;
     try {
-      const task = this.tools.fibers.$adopt(generator as Generator, flight.landed, flight.crashed);
-      if (flight.context === context) flight.task = task; // else it has landed already
+      const task = this.tools.fibers.$adopt(generator, flight.landed, flight.crashed);
+      if (flight.context !== context) return; // it has landed already
+      flight.task = task;
+      if (context.aborted !== undefined) task.cancel();
     } catch (error) {
       this.crash(flight, error);
     } finally {
       memory.handlersRunning--;
     }
-    return this.spares.pop() ?? context.successor();
   }
 
   private takeOff(flight: Flight, context: Context, payload: unknown): void {
-    context.depart();
+    try {
+      context.depart();
+    } catch (error) {
+      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT); // as in `rest`
+    }
     flight.context = context;
     flight.payload = payload;
     flight.index = this.flights.push(flight) - 1;
     this.inFlight++;
     this.openings--;
     if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
+    if (this.unwanted !== undefined) context.abort(this.unwanted);
+  }
+
+  /** Arms the flight's timers. Returns what went wrong: want of memory. */
+  private limit(flight: Flight, context: Context): unknown {
+    const { abandonAfter } = this;
     const { deadline } = context.eventKind!;
-    if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
-    if (this.abandonAfter !== undefined) flight.limit = this.tools.timers.arm(this.abandonAfter, flight.givenUp);
+    if (deadline === undefined && abandonAfter === undefined) return undefined;
+    try {
+      if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
+      if (abandonAfter !== undefined) flight.limit = this.tools.timers.arm(abandonAfter, flight.givenUp);
+    } catch (error) {
+      return error;
+    }
+    return undefined;
   }
 
   /** Takes a flight from those that are waited for, but not its region. */
@@ -333,6 +377,7 @@ export class Dispatcher implements Tower {
 
   /** Has heaps pay what they owe for what was neither an event's nor inside a handler: what timers and fibers have done. */
   settleHeaps(): void {
+    if (this.memory.handlersRunning > 0) return;
     for (const collector of this.memory.collectors) {
       try {
         collector.$settle();
@@ -344,9 +389,11 @@ export class Dispatcher implements Tower {
 
   /**
    * Has each heap pay what it owes, now that an event has ended. What one throws is reported with the event, as its own
-   * failure, and keeps no other from its turn.
+   * failure, and keeps no other from its turn. Where a handler may be running, as fibers end among others, whoever has called it
+   * sees to that later.
    */
   private settle(context: Context, payload: unknown): void {
+    if (this.memory.handlersRunning > 0) return;
     for (const collector of this.memory.collectors) {
       try {
         collector.$settle();

@@ -24,7 +24,7 @@ export interface KindOptions<Payload = never> {
   readonly priority?: Priority;
   /**
    * Milliseconds, fractions included, after which an async handler's or a fiber's `signal` is aborted with a {@link DeadlineError};
-   * a fiber is cancelled, too. Counted from the handler's begin. None if not given.
+   * a fiber is cancelled, too, and has then failed with that error. Counted from the handler's begin. None if not given.
    */
   readonly deadline?: number;
 }
