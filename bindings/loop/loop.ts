@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { EventLoop, type LoopRuntime } from "./eventLoop.js";
 import type { Fiber, FiberBody } from "./fiber.js";
 import type { SpawnOptions } from "./fibers.js";
-import type { Handler, Kind, KindOptions } from "./kind.js";
+import type { FiberHandler, Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
 import type { LoopStatistics } from "./statistics.js";
 import type { Timer, TimerTarget } from "./timer.js";
@@ -59,6 +59,7 @@ export interface Loop {
    * });
    * socket.on("message", (bytes) => depth.post(bytes));
    */
+  on<Payload>(name: string, handler: FiberHandler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
   on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
 
   /**
