@@ -2,7 +2,7 @@ import type { FramePool } from "../allocators/framePool.js";
 import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
 import type { Host } from "./host.js";
-import { Sleepers } from "./sleepers.js";
+import { Sleepers } from "./sleep.js";
 import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
 import type { WaitTimers } from "./waiting.js";
 
@@ -34,6 +34,7 @@ export class Companions {
   #timers: Timers | undefined;
   #timersAreDue = false;
   #fibers: Fibers | undefined;
+  #closed = false;
   /** The frame pool that is the loop's own. */
   #frames: FramePool | undefined;
 
@@ -72,23 +73,33 @@ export class Companions {
 
   /** Whether a turn has something to do for them. */
   get wanted(): boolean {
-    return this.#timersAreDue || this.#fibers?.hasReady === true;
+    return this.#hasDue || this.#fibers?.hasReady === true;
+  }
+
+  /** Whether timers are due; those that have been disposed, by whomever, alone or with the runtime, are never. */
+  get #hasDue(): boolean {
+    return this.#timersAreDue && !this.#timers!.disposed;
   }
 
   #createFibers(): Fibers {
-    const { host, debug, onWake, onError } = this.#options;
-    const { timers } = this;
+    const { host, debug, onError } = this.#options;
     const waits: WaitTimers = {
-      after: (milliseconds, callback) => timers.arm(milliseconds, callback),
-      cancel: (id) => void timers.cancel(id as number),
+      after: (milliseconds, callback) => this.timers.arm(milliseconds, callback),
+      cancel: (id) => void this.timers.cancel(id as number),
     };
     let { frames } = this.#options;
     if (frames === undefined && this.#runtime.framePool !== undefined) {
       this.#frames = this.#runtime.framePool();
       frames = this.#frames;
     }
-    return new Fibers({ ...(frames && { frames }), host, timers: waits, debug, wake: onWake, onError });
+    return new Fibers({ ...(frames && { frames }), host, timers: waits, debug, wake: this.#wake, onError });
   }
+
+  /** A fiber that a close could not end at once, as it was owed a mutex, is ended as soon as it has got it. */
+  readonly #wake = (): void => {
+    if (this.#closed) this.#options.host.hop(() => void this.#fibers!.run());
+    else this.#options.onWake();
+  };
 
   /**
    * Fires what is due and resumes what is ready, in pieces, one of each at least, until neither has more to do or the clock has
@@ -97,16 +108,17 @@ export class Companions {
   run(end: number): void {
     const { host } = this.#options;
     do {
-      if (this.#timersAreDue) this.#timersAreDue = !this.#timers!.disposed && this.#timers!.run(host.now(), PIECE);
+      if (this.#hasDue) this.#timersAreDue = this.#timers!.run(host.now(), PIECE);
       if (this.#fibers?.hasReady) this.#fibers.run(PIECE);
     } while (this.wanted && host.now() < end);
   }
 
-  /** Cancels all timers and fibers, and gives back what memory they had. Async functions that sleep get the error. */
-  close(error: unknown): void {
+  /** Cancels all timers and fibers, wakes who sleeps with an error each, and gives back what memory they had. */
+  close(refusal: () => unknown): void {
+    this.#closed = true;
     this.#fibers?.close();
+    this.sleepers.refuse(refusal);
     this.#timers?.dispose();
-    this.sleepers.fail(error);
     this.#timersAreDue = false;
     this.#frames?.destroy();
   }

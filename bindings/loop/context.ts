@@ -8,9 +8,10 @@ import type { Leases } from "./leases.js";
 /**
  * What a handler is given beside the payload. It is passed, never ambient, and serves its one event only.
  *
- * Synchronous events share one context object, so a handler must not keep it, its region or its scope for later. A handler
- * that returns a promise has them for itself until that promise has settled; they are never given to another event. With
- * `createRuntime({ debug: true })` that holds for every event, so that a context that was kept is always found out.
+ * Synchronous events share one context object, so a handler must not keep it, its region or its scope for later. Those of a
+ * fiber are its own until it has ended, and then another fiber's. A handler that returns a promise has them for itself until that
+ * promise has settled; they are never given to another event. With `createRuntime({ debug: true })` that holds for every event,
+ * so that a context that was kept is always found out.
  */
 export interface EventContext<Payload = unknown> {
   /**
@@ -36,7 +37,7 @@ export interface EventContext<Payload = unknown> {
    * ({@link LoopClosedError}). The region and the scope end when the handler has settled all the same, and not before. Made when
    * first read, as that costs microseconds.
    *
-   * @throws {LoopStateError} if the event has ended, and had not read it
+   * @throws {LoopStateError} if the event has ended
    */
   readonly signal: AbortSignal;
   readonly kind: Kind<Payload>;
@@ -131,14 +132,14 @@ export class Context implements EventContext {
     return this.eventSequence;
   }
 
+  /** Why nobody wants the event's result any more; undefined if that is not so. */
+  get aborted(): unknown {
+    return this.abortReason;
+  }
+
   /** Whether the event has ended, and none has begun since. */
   get hasEnded(): boolean {
     return (this.state & OPEN) === 0;
-  }
-
-  /** Whether it has been told that nobody wants its result any more. */
-  get isAborted(): boolean {
-    return this.abortReason !== undefined;
   }
 
   begin(kind: EventKind, sequence: number): void {

@@ -3,7 +3,6 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Context, type EventContext } from "./context.js";
-import type { FiberTask } from "./fiber.js";
 import type { Fibers } from "./fibers.js";
 import { Flight, type Tower } from "./flight.js";
 import type { Heartbeat } from "./heartbeat.js";
@@ -88,8 +87,8 @@ export class Dispatcher implements Tower {
   /** The next event's number, which is how many have begun. */
   private sequence = 0;
   private halted = false;
-  /** Why nobody wants what those in flight do, once that is so. */
-  private abortReason: unknown;
+  /** Why nobody wants what is in flight any more, if that is so: those that take off now are to know as well. */
+  private unwanted: unknown;
   /** Those in flight, of which as many are waited for. */
   private readonly flights: Flight[] = [];
   /** Flights that have landed and wait for another; at most the bound of those in flight. */
@@ -172,10 +171,19 @@ export class Dispatcher implements Tower {
       memory.handlersRunning = running + 1;
     }
     memory.handlersRunning = running;
-    context.rest();
     this.context = context;
     this.lastKind = isUniform && count > 0 ? first.name : "";
+    this.rest(context);
     return count;
+  }
+
+  /** Gives back the region that the last event has left behind. Whoever has kept that may have given it hooks to run. */
+  private rest(context: Context): void {
+    try {
+      context.rest();
+    } catch (error) {
+      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT);
+    }
   }
 
   /** The event's handler has returned something, or there is more to do at its end. Returns the next event's context. */
@@ -217,7 +225,7 @@ export class Dispatcher implements Tower {
 
   /** Aborts the signals of those in flight, and of whatever takes off from here on; fibers are cancelled. */
   abort(reason: unknown): void {
-    this.abortReason ??= reason;
+    this.unwanted ??= reason;
     for (const { context, task } of [...this.flights]) {
       context?.abort(reason);
       task?.cancel();
@@ -230,8 +238,12 @@ export class Dispatcher implements Tower {
     while (this.flights.length > 0) this.leave(this.flights[0]!);
   }
 
-  land(flight: Flight): void {
+  land(flight: Flight, cancelled: boolean): void {
     const { context, payload } = flight;
+    if (cancelled && context!.aborted instanceof DeadlineError) {
+      this.crash(flight, context!.aborted); // otherwise whoever has cancelled it knows
+      return;
+    }
     const fault = this.endFlight(flight);
     if (fault !== undefined) this.report(fault, context!, payload);
     if (this.memory.collectors.size > 0) this.settle(context!, payload);
@@ -271,6 +283,7 @@ export class Dispatcher implements Tower {
     const flight = this.hangar.pop() ?? new Flight(this);
     whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
     this.takeOff(flight, context, payload);
+    this.limit(flight, context, payload);
     return context.successor();
   }
 
@@ -278,45 +291,51 @@ export class Dispatcher implements Tower {
   private departFiber(generator: unknown, context: Context, payload: unknown): Context {
     const flight = this.hangar.pop() ?? new Flight(this);
     this.takeOff(flight, context, payload);
+    this.limit(flight, context, payload);
+    this.board(flight, generator as Generator, context);
+    if (flight.context === undefined) this.settle(context, payload);
+    return this.spares.pop() ?? (context.hasEnded ? new Context(this.leases) : context.successor());
+  }
+
+  /** Runs a fiber up to its first wait, or its end. */
+  private board(flight: Flight, generator: Generator, context: Context): void {
     const { memory } = this;
     memory.handlersRunning++;
     try {
-      const task = this.tools.fibers.$adopt(generator as Generator, flight.landed, flight.crashed);
-      if (flight.context === context) this.pilot(flight, task); // else it has landed already
+      const task = this.tools.fibers.$adopt(generator, flight.landed, flight.crashed);
+      if (flight.context !== context) return; // it has landed already
+      flight.task = task;
+      if (context.aborted !== undefined) task.cancel();
     } catch (error) {
       this.crash(flight, error);
     } finally {
       memory.handlersRunning--;
     }
-    return this.spares.pop() ?? (context.hasEnded ? new Context(this.leases) : context.successor());
-  }
-
-  /** The fiber of a flight has come to its first wait. If it has been told on its way there that nobody wants it, it ends. */
-  private pilot(flight: Flight, task: FiberTask): void {
-    flight.task = task;
-    if (flight.context!.isAborted) task.cancel();
   }
 
   private takeOff(flight: Flight, context: Context, payload: unknown): void {
-    context.depart();
+    try {
+      context.depart();
+    } catch (error) {
+      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT); // as in `rest`
+    }
     flight.context = context;
     flight.payload = payload;
     flight.index = this.flights.push(flight) - 1;
     this.inFlight++;
     this.openings--;
     if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
-    if (this.abortReason !== undefined) context.abort(this.abortReason);
-    if (this.abandonAfter !== undefined || context.eventKind!.deadline !== undefined) this.watch(flight, payload);
+    if (this.unwanted !== undefined) context.abort(this.unwanted);
   }
 
   /** Arms what limits the event's time. Its handler has been called: if there is no memory for that, it goes on without. */
-  private watch(flight: Flight, payload: unknown): void {
-    const context = flight.context!;
+  private limit(flight: Flight, context: Context, payload: unknown): void {
+    const { abandonAfter } = this;
     const { deadline } = context.eventKind!;
+    if (deadline === undefined && abandonAfter === undefined) return;
     try {
-      const { timers } = this.tools;
-      if (deadline !== undefined) flight.deadline = timers.arm(deadline, flight.overdue);
-      if (this.abandonAfter !== undefined) flight.limit = timers.arm(this.abandonAfter, flight.givenUp);
+      if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
+      if (abandonAfter !== undefined) flight.limit = this.tools.timers.arm(abandonAfter, flight.givenUp);
     } catch (error) {
       this.report(error, context, payload);
     }
@@ -366,6 +385,7 @@ export class Dispatcher implements Tower {
 
   /** Has heaps pay what they owe for what was neither an event's nor inside a handler: what timers and fibers have done. */
   settleHeaps(): void {
+    if (this.memory.handlersRunning > 0) return;
     for (const collector of this.memory.collectors) {
       try {
         collector.$settle();
@@ -377,9 +397,11 @@ export class Dispatcher implements Tower {
 
   /**
    * Has each heap pay what it owes, now that an event has ended. What one throws is reported with the event, as its own
-   * failure, and keeps no other from its turn.
+   * failure, and keeps no other from its turn. Where a handler may be running, as fibers end among others, whoever has called it
+   * sees to that later.
    */
   private settle(context: Context, payload: unknown): void {
+    if (this.memory.handlersRunning > 0) return;
     for (const collector of this.memory.collectors) {
       try {
         collector.$settle();

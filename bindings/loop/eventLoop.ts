@@ -61,6 +61,10 @@ interface Closing {
   /** Whether `close()` was called; a stop that nobody has asked for waits without a deadline, and tells nobody. */
   requested: boolean;
   cancelDeadline: (() => void) | undefined;
+  /** Whether those in flight are still to be told that nobody waits for what they do. */
+  abortsFlights: boolean;
+  /** Whether fibers and timers have had a turn since there was no event left. */
+  hadLastTurn: boolean;
 }
 
 /**
@@ -135,9 +139,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions, heartbeat);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
     this.#forgetRuntime = runtime.$onDispose(() => {
-      const error = new DisposedError("the loop's runtime has been disposed");
-      this.#stop(error, true);
-      this.#companions.sleepers.fail(error);
+      const error = () => new DisposedError("the loop's runtime has been disposed");
+      this.#stop(error(), true);
+      this.#companions.sleepers.refuse(error); // those in flight are waited for
       if (!this.#turning) this.#advance();
     });
   }
@@ -164,6 +168,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#turning = true;
     const hadWork = this.#companions.wanted && this.#isRunning;
     if (hadWork) this.#runCompanions();
+    if (this.#closing !== undefined) this.#closing.hadLastTurn = hadWork && !this.#hasEvents;
     if (this.#hasEvents) this.#dispatchTurn();
     else if (!hadWork && this.#hasIdleTime) this.#idleTurn();
     this.#turning = false;
@@ -217,13 +222,27 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** What follows a turn, a landing, a run or a close: drop, make room known, come to an end, or hop to the next turn. */
   #advance(): void {
     if (this.#phase === "closed") return;
-    if (this.#closing?.discard) this.#drop();
+    if (this.#closing?.discard) this.#discard(this.#closing);
     if (this.#rooms.size > 0) this.#announceRoom();
-    if (this.#lanes.length === 0) this.#announceDrain();
-    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#companions.wanted) this.#endIdle();
+    if (this.#lanes.length === 0 && this.#phase === "open") this.#announceDrain();
+    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#isKept) this.#endIdle();
     this.#wake();
     this.#resting = this.#isRunning && this.#lanes.length === 0;
     this.#isPlain = this.#phase === "open" && !this.#resting;
+  }
+
+  /** Whether fibers or timers still have to have a turn. One in which there are no events is enough for a close. */
+  get #isKept(): boolean {
+    return this.#companions.wanted && !this.#closing?.hadLastTurn;
+  }
+
+  #discard(closing: Closing): void {
+    this.#drop();
+    if (!closing.abortsFlights) return;
+    closing.abortsFlights = false;
+    this.#turning = true; // what the listeners of signals ask for is seen to below
+    this.#dispatcher.abort(this.#closedError("waits for nothing but what is in flight"));
+    this.#turning = false;
   }
 
   /** Gives one heap one step. Like an event that fails, a step that fails is reported, and stops the loop if it must. */
@@ -290,11 +309,13 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     for (const queue of this.#lanes.queues) pressure += queue.rejected + queue.spilled + queue.displaced;
     if (pressure === this.#pressure) return;
     this.#pressure = pressure;
+    this.#turning = true; // what it asks for is seen to below
     try {
       this.#settings.onDrain?.();
     } catch (error) {
       this.failed(error, NO_EVENT);
     }
+    this.#turning = false;
   }
 
   #endIdle(): void {
@@ -346,22 +367,22 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   get timers(): Timers {
-    if (this.#phase === "closed") throw this.#closedError("has no timers");
+    this.#assertAlive("has no timers");
     return this.#companions.timers;
   }
 
   after<Payload>(delay: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
-    this.#assertOpen("takes no timer");
+    this.#assertAlive("takes no timer");
     return this.#companions.timers.after(delay, target, payload);
   }
 
   every<Payload>(period: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer {
-    this.#assertOpen("takes no timer");
+    this.#assertAlive("takes no timer");
     return this.#companions.timers.every(period, target, options);
   }
 
-  sleep(delay: number): Waiting<boolean> {
-    this.#assertOpen("lets nobody sleep");
+  sleep(delay: number): Waiting<void> {
+    this.#assertAlive("lets nobody sleep");
     return this.#companions.sleepers.sleep(delay);
   }
 
@@ -374,7 +395,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   ready(kind?: Kind<never>): Promise<void> {
-    const queue = kind === undefined ? this.#lanes.normal : (kind as unknown as EventKind).queue;
+    const queue = kind === undefined ? this.#lanes.normal : (kind as unknown as EventKind | null)?.queue;
     if (queue === undefined || this.#kinds.get(kind?.name ?? "") !== (kind as unknown as EventKind | undefined)) {
       return Promise.reject(
         new InvalidArgumentError(`ready takes a kind of this loop, but was given ${describe(kind)}`),
@@ -395,7 +416,6 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       const { mode, deadline } = closingOf(options);
       if (this.#closing?.requested) return this.#closing.done.promise;
       const closing = this.#beginClosing(mode === "discard");
-      if (mode === "discard") this.#dispatcher.abort(this.#closedError("waits for nothing but what is in flight"));
       closing.requested = true;
       if (deadline !== undefined && this.#phase !== "closed") {
         closing.cancelDeadline = this.#settings.host.after(deadline, () => this.#expire(closing));
@@ -500,7 +520,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       signal?.throwIfAborted();
       const done = new Deferred<void>();
       this.#runner = { until, done, forgetSignal: this.#listen(signal) };
-      this.#advance();
+      if (!this.#turning) this.#advance();
       return done.promise;
     } catch (error) {
       return Promise.reject(error);
@@ -543,7 +563,14 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#isPlain = false;
     for (const room of this.#rooms.values()) room.reject(this.#closedError("will have no room again"));
     this.#rooms.clear();
-    this.#closing = { done: new Deferred(), discard, requested: false, cancelDeadline: undefined };
+    this.#closing = {
+      done: new Deferred(),
+      discard,
+      requested: false,
+      cancelDeadline: undefined,
+      abortsFlights: discard,
+      hadLastTurn: false,
+    };
     return this.#closing;
   }
 
@@ -557,12 +584,13 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #expire(closing: Closing): void {
     if (this.#phase === "closed") return;
     this.#drop();
+    const abandoned = this.#dispatcher.inFlight;
     this.#dispatcher.abandon(this.#closedError("does not wait any longer"));
-    this.#finish(closing);
+    this.#finish(closing, abandoned);
   }
 
   /** Settles everything that has been promised. */
-  #finish(closing: Closing): void {
+  #finish(closing: Closing, abandonedNow = 0): void {
     this.#phase = "closed";
     this.#forgetRuntime();
     this.#watch.close();
@@ -573,10 +601,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     const { dropped } = this.stats();
     const report: CloseReport = { processed, dropped, abandoned };
 
-    const lost = report.dropped + report.abandoned;
     const runner = this.#takeRunner();
-    if (runner?.until === "idle" && lost > 0) {
-      runner.done.reject(this.#closedError(`dropped ${report.dropped} events and abandoned ${report.abandoned}`));
+    if (runner?.until === "idle" && this.#dropped + abandonedNow > 0) {
+      runner.done.reject(this.#closedError(`dropped ${this.#dropped} events and abandoned ${abandonedNow}`));
     } else {
       runner?.done.resolve();
     }
@@ -593,7 +620,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #closeCompanions(): void {
     const { $memory } = this.#runtime;
     $memory.handlersRunning++;
-    this.#companions.close(this.#closedError("wakes nobody any more"));
+    this.#companions.close(() => this.#closedError("wakes nobody any more"));
     $memory.handlersRunning--;
   }
 
@@ -605,6 +632,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #refuse(kind: EventKind): never {
     if (!this.#runtime.disposed) throw this.#closedError(`takes no event of kind "${kind.name}"`);
     throw new DisposedError(`the runtime has been disposed: no event of kind "${kind.name}" can be handled`);
+  }
+
+  /** What events in flight need is there until the last of them has settled. */
+  #assertAlive(consequence: string): void {
+    if (this.#phase === "closed") throw this.#closedError(consequence);
   }
 
   #assertOpen(consequence: string): void {

@@ -192,7 +192,7 @@ export class Fibers implements FiberScheduler {
    */
   $adopt(
     generator: Generator<unknown, unknown, unknown>,
-    landed: (value: unknown) => void,
+    landed: (value: unknown, cancelled: boolean) => void,
     crashed: (error: unknown) => void,
   ): FiberTask {
     if (this.#closed) throw new LoopClosedError("the fibers' scheduler is closed, and takes no fiber");
@@ -203,6 +203,7 @@ export class Fibers implements FiberScheduler {
     task.crashed = crashed;
     task.state = ready;
     this.#running = true;
+    this.#resumptions++;
     this.#step(task);
     this.#running = false;
     return task;
@@ -365,7 +366,7 @@ export class Fibers implements FiberScheduler {
 
     if (landed !== undefined) {
       if (state === "failed") crashed!(outcome);
-      else landed(outcome);
+      else landed(outcome, state === "cancelled");
       fiber?.$end(state, outcome);
     } else if (fiber !== undefined) {
       if (!fiber.$end(state, outcome) && state === "failed") this.#report(outcome, fiber);

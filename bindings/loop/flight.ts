@@ -4,7 +4,8 @@ import type { TimerId } from "./timers.js";
 
 /** Whom a flight tells that its promise has settled, or its fiber has ended, and that it takes too long. */
 export interface Tower {
-  land(flight: Flight): void;
+  /** @param cancelled whether it is a fiber that has been cancelled */
+  land(flight: Flight, cancelled: boolean): void;
   crash(flight: Flight, error: unknown): void;
   /** The deadline of its kind has passed. */
   overdue(flight: Flight): void;
@@ -33,13 +34,13 @@ export class Flight {
   deadline: TimerId | undefined;
   limit: TimerId | undefined;
 
-  readonly landed: () => void;
+  readonly landed: (value?: unknown, cancelled?: boolean) => void;
   readonly crashed: (error: unknown) => void;
   readonly overdue: () => void;
   readonly givenUp: () => void;
 
   constructor(tower: Tower) {
-    this.landed = () => tower.land(this);
+    this.landed = (_value, cancelled) => tower.land(this, cancelled === true);
     this.crashed = (error) => tower.crash(this, error);
     this.overdue = () => tower.overdue(this);
     this.givenUp = () => tower.giveUp(this);

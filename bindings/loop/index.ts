@@ -5,7 +5,15 @@ export type { EventContext } from "./context.js";
 export { Fiber, type FiberBody, type FiberContext, type FiberState } from "./fiber.js";
 export { createFibers, Fibers, type FibersOptions, type FibersStats, type SpawnOptions } from "./fibers.js";
 export { type Host, platformHost } from "./host.js";
-export { type CoalescePolicy, coalesce, type FailedEvent, type Handler, type Kind, type KindOptions } from "./kind.js";
+export {
+  type CoalescePolicy,
+  coalesce,
+  type FailedEvent,
+  type FiberHandler,
+  type Handler,
+  type Kind,
+  type KindOptions,
+} from "./kind.js";
 export type { LagSummary } from "./lagHistogram.js";
 export { type CloseReport, createLoop, type Loop, type RunOptions } from "./loop.js";
 export type { WatchOptions } from "./loopWatch.js";

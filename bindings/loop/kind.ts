@@ -12,6 +12,13 @@ import type { EventQueue, PostResult } from "./queue.js";
  */
 export type Handler<Payload> = (payload: Payload, context: EventContext<Payload>) => unknown;
 
+/** A {@link Handler} that is a generator function: what a `yield` in it gives is of any type, as in a fiber's body. */
+export type FiberHandler<Payload> = (
+  payload: Payload,
+  context: EventContext<Payload>,
+  // biome-ignore lint/suspicious/noExplicitAny: it depends on what is yielded, which a generator's type cannot say
+) => Generator<unknown, unknown, any>;
+
 /** The options of `loop.on()`. */
 export interface KindOptions<Payload = never> {
   /** What a post of this kind does when the ring is full; the loop's policy if not given. */
@@ -24,8 +31,8 @@ export interface KindOptions<Payload = never> {
   readonly priority?: Priority;
   /**
    * Milliseconds, fractions included, after which an async handler's or a fiber's `signal` is aborted with a {@link DeadlineError};
-   * a fiber is cancelled, too. Counted from the handler's begin. None if not given. If there is no memory for its timer, `onError`
-   * is told, and the event goes on without one; likewise with `abandonAfter`.
+   * a fiber is cancelled, too, and has then failed with that error. Counted from the handler's begin. None if not given. If there is
+   * no memory for its timer, `onError` is told, and the event goes on without one; likewise with `abandonAfter`.
    */
   readonly deadline?: number;
 }

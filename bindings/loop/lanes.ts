@@ -94,11 +94,17 @@ export class Lanes<Kind extends object> {
   }
 
   #next(): Lane<Kind> | undefined {
-    const waiting = this.#lanes.filter(({ queue }) => queue.length > 0);
-    const next = waiting.find(({ credit }) => credit > 0);
-    if (next !== undefined || waiting.length === 0) return next;
-    for (const lane of this.#lanes) lane.credit = lane.share;
-    return waiting[0];
+    const lanes = this.#lanes;
+    let first: Lane<Kind> | undefined;
+    for (let index = 0; index < lanes.length; index++) {
+      const lane = lanes[index]!;
+      if (lane.queue.length === 0) continue;
+      if (lane.credit > 0) return lane;
+      first ??= lane;
+    }
+    if (first !== undefined)
+      for (let index = 0; index < lanes.length; index++) lanes[index]!.credit = lanes[index]!.share;
+    return first;
   }
 
   /** Drops everything. Returns how many events that were. */

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { EventLoop, type LoopRuntime } from "./eventLoop.js";
 import type { Fiber, FiberBody } from "./fiber.js";
 import type { SpawnOptions } from "./fibers.js";
-import type { Handler, Kind, KindOptions } from "./kind.js";
+import type { FiberHandler, Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
 import type { LoopStatistics } from "./statistics.js";
 import type { Timer, TimerTarget } from "./timer.js";
@@ -59,12 +59,14 @@ export interface Loop {
    * });
    * socket.on("message", (bytes) => depth.post(bytes));
    */
+  on<Payload>(name: string, handler: FiberHandler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
   on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
 
   /**
    * Makes a fiber that runs in this loop's turns, beside its events. As {@link Fibers.spawn}, whose errors it throws; a frame is
    * taken from the loop's frames. An error that nobody has joined for is reported as an event's failure is. The loop does not wait
-   * for fibers that wait for something, nor for timers, before it comes to rest or closes: a close cancels them.
+   * for fibers that wait for something, nor for timers, before it comes to rest or closes: a close cancels them. Those that are
+   * ready have one more turn when it closes.
    *
    * @throws {LoopClosedError} if the loop is closing or closed
    *
@@ -81,8 +83,9 @@ export interface Loop {
 
   /**
    * Arms a timer that fires in a turn of this loop: it calls a function, or posts to a kind or a baton. As {@link Timers.after}.
+   * What comes due while nobody runs the loop waits for the next run. Armed timers keep the process alive.
    *
-   * @throws {LoopClosedError} if the loop is closing or closed
+   * @throws {LoopClosedError} if the loop is closed; while it is closing, those in flight may need one
    */
   after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer;
 
@@ -90,13 +93,13 @@ export interface Loop {
   every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer;
 
   /**
-   * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock. An `await` throws
-   * {@link LoopClosedError} if the loop has closed before that.
+   * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock, from then on. Whoever is asleep when
+   * the loop closes is woken with a {@link LoopClosedError}; the loop's own fibers are cancelled.
    *
-   * @throws {LoopClosedError} if the loop is closing or closed
-   * @throws {InvalidArgumentError} if `milliseconds` is not from 0 to 2^31 − 1
+   * @throws {LoopClosedError} if the loop is closed
+   * @throws {InvalidArgumentError} if that is no delay of a timer
    */
-  sleep(milliseconds: number): Waiting<boolean>;
+  sleep(milliseconds: number): Waiting<void>;
 
   /** The loop's timers, made when first read. They end with the loop. @throws {LoopClosedError} if it is closed */
   readonly timers: Timers;

@@ -24,7 +24,7 @@ export interface LoopOptions extends WatchOptions {
     /** For kinds that name no policy of their own; `"reject"` if not given. */
     readonly policy?: QueuePolicy;
     /**
-     * Called when the queue has become empty after it had no room for a post, or a spill: sources that have stopped may go on.
+     * Called when the queue of an open loop has become empty after its ring had no room for a post: sources that have stopped may go on.
      * What it throws is reported as an event's failure is.
      */
     readonly onDrain?: () => void;

@@ -1,4 +1,18 @@
-import { createLoop, type EventContext, f64, type Kind, type Loop, type Region, type Runtime, struct } from "tidemark";
+import {
+  Baton,
+  coalesce,
+  createLoop,
+  type EventContext,
+  type Fiber,
+  f64,
+  type Kind,
+  type Loop,
+  type Region,
+  type Runtime,
+  struct,
+  type Timer,
+  type Timers,
+} from "tidemark";
 import { describe, expectTypeOf, test } from "vitest";
 
 const Level = struct("Level", { price: f64 });
@@ -66,6 +80,36 @@ describe("a kind", () => {
   });
 });
 
+describe("a handler", () => {
+  test("that is a generator function yields what it likes, and may name what a yield gives", () => {
+    compiled(() => {
+      const kind = loop.on("kind", function* (payload: string, { region, signal }) {
+        expectTypeOf(payload).toEqualTypeOf<string>();
+        expectTypeOf(region).toEqualTypeOf<Region>();
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+        const posted: boolean = yield new Baton().wait(5);
+        if (!posted) yield loop.sleep(1);
+        return 7;
+      });
+      expectTypeOf(kind).toEqualTypeOf<Kind<string>>();
+      // @ts-expect-error: a string is wanted
+      kind.post(1);
+    });
+  });
+
+  test("has options for its kind, whose key takes the kind's payload", () => {
+    compiled(() => {
+      const quote = (_: { symbol: string }) => {};
+      loop.on("quote", quote, { policy: coalesce(({ symbol }) => symbol), priority: "low", deadline: 5 });
+      loop.on("quote", quote, { policy: "drop-oldest" });
+      // @ts-expect-error: the payload is no number
+      loop.on("quote", quote, { policy: coalesce((price: number) => price) });
+      // @ts-expect-error: no such priority
+      loop.on("quote", quote, { priority: "urgent" });
+    });
+  });
+});
+
 describe("a loop", () => {
   test("refuses options of another type", () => {
     compiled(() => {
@@ -76,6 +120,25 @@ describe("a loop", () => {
       createLoop(runtime, { queue: { capacity: "8" } });
       // @ts-expect-error: no such option
       createLoop(runtime, { ring: 8 });
+    });
+  });
+  test("has fibers whose results have types, timers whose payloads fit their targets, and sleeps", () => {
+    compiled(() => {
+      const fiber = loop.spawn(function* () {
+        yield;
+        return 7;
+      });
+      expectTypeOf(fiber).toEqualTypeOf<Fiber<number>>();
+      expectTypeOf(loop.spawn(function* () {}, { detached: true })).toEqualTypeOf<undefined>();
+      const kind = loop.on("kind", (_: string) => {});
+      expectTypeOf(loop.after(5, kind, "text")).toEqualTypeOf<Timer>();
+      // @ts-expect-error: the kind takes a string
+      loop.after<string>(5, kind, 5);
+      expectTypeOf(loop.timers).toEqualTypeOf<Timers>();
+      loop.sleep(5).then((nothing) => expectTypeOf(nothing).toEqualTypeOf<void>());
+      loop.run({ signal: AbortSignal.timeout(5) });
+      // @ts-expect-error: a signal is wanted
+      loop.run({ signal: new AbortController() });
     });
   });
 });
