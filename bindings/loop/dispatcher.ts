@@ -89,12 +89,8 @@ export class Dispatcher implements Tower {
   private halted = false;
   /** Why nobody wants what is in flight any more, if that is so: those that take off now are to know as well. */
   private unwanted: unknown;
-  /** Those in flight, of which as many are waited for. */
+  /** Those in flight that are waited for, and behind them such as have landed, for the next: an array that shrinks makes garbage. */
   private readonly flights: Flight[] = [];
-  /** Flights that have landed and wait for another; at most the bound of those in flight. */
-  private readonly hangar: Flight[] = [];
-  /** The contexts of fibers that have ended, for the next. */
-  private readonly spares: Context[] = [];
 
   constructor(
     runtime: Pick<Runtime, "disposed" | "debug"> & { readonly $memory: CollectedMemory },
@@ -226,7 +222,7 @@ export class Dispatcher implements Tower {
   /** Aborts the signals of those in flight, and of whatever takes off from here on; fibers are cancelled. */
   abort(reason: unknown): void {
     this.unwanted ??= reason;
-    for (const { context, task } of [...this.flights]) {
+    for (const { context, task } of this.flights.slice(0, this.inFlight)) {
       context?.abort(reason);
       task?.cancel();
     }
@@ -235,7 +231,7 @@ export class Dispatcher implements Tower {
   /** Stops waiting for those in flight: they still land, and end their regions, but count as abandoned. */
   abandon(reason: unknown): void {
     this.halt(reason);
-    while (this.flights.length > 0) this.leave(this.flights[0]!);
+    while (this.inFlight > 0) this.leave(this.flights[0]!);
   }
 
   land(flight: Flight, cancelled: boolean): void {
@@ -280,7 +276,7 @@ export class Dispatcher implements Tower {
 
   /** The event goes on without us, and keeps its context. Returns the next event's. */
   private departPromise(promise: PromiseLike<unknown>, context: Context, payload: unknown): Context {
-    const flight = this.hangar.pop() ?? new Flight(this);
+    const flight = this.nextFlight();
     whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
     this.takeOff(flight, context, payload);
     this.limit(flight, context, payload);
@@ -289,12 +285,14 @@ export class Dispatcher implements Tower {
 
   /** The event's fiber runs, up to its first wait. Returns the next event's context. */
   private departFiber(generator: unknown, context: Context, payload: unknown): Context {
-    const flight = this.hangar.pop() ?? new Flight(this);
+    const flight = this.nextFlight();
+    const next = flight.spare;
+    flight.spare = undefined;
     this.takeOff(flight, context, payload);
     this.limit(flight, context, payload);
     this.board(flight, generator as Generator, context);
     if (flight.context === undefined) this.settle(context, payload);
-    return this.spares.pop() ?? (context.hasEnded ? new Context(this.leases) : context.successor());
+    return next ?? (context.hasEnded ? new Context(this.leases) : context.successor());
   }
 
   /** Runs a fiber up to its first wait, or its end. */
@@ -313,6 +311,16 @@ export class Dispatcher implements Tower {
     }
   }
 
+  /** One that has landed, or a new one; it is taken by {@link takeOff}. */
+  private nextFlight(): Flight {
+    const { flights, inFlight } = this;
+    if (inFlight < flights.length) return flights[inFlight]!;
+    const flight = new Flight(this);
+    flight.index = inFlight;
+    flights.push(flight);
+    return flight;
+  }
+
   private takeOff(flight: Flight, context: Context, payload: unknown): void {
     try {
       context.depart();
@@ -321,7 +329,6 @@ export class Dispatcher implements Tower {
     }
     flight.context = context;
     flight.payload = payload;
-    flight.index = this.flights.push(flight) - 1;
     this.inFlight++;
     this.openings--;
     if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
@@ -341,22 +348,31 @@ export class Dispatcher implements Tower {
     }
   }
 
-  /** Takes a flight from those that are waited for, but not its region. */
+  /** Takes a flight from those that are waited for, but not its region. It is not used again. */
   private leave(flight: Flight): void {
     this.remove(flight);
+    const last = this.flights.pop()!;
+    if (last !== flight) {
+      this.flights[flight.index] = last;
+      last.index = flight.index;
+    }
     flight.abandoned = true;
     this.abandoned++;
     this.quarantined++;
   }
 
   private remove(flight: Flight): void {
-    const last = this.flights.pop()!;
-    if (last !== flight) {
-      this.flights[flight.index] = last;
-      last.index = flight.index;
-    }
-    this.inFlight--;
+    const { flights } = this;
+    const { index } = flight;
+    const behind = --this.inFlight;
     this.openings++;
+    if (index !== behind) {
+      const last = flights[behind]!;
+      flights[index] = last;
+      last.index = index;
+      flights[behind] = flight;
+      flight.index = behind;
+    }
     if (flight.deadline !== undefined || flight.limit !== undefined) this.disarm(flight);
   }
 
@@ -374,12 +390,11 @@ export class Dispatcher implements Tower {
     if (flight.abandoned) this.quarantined--;
     else this.remove(flight);
     const fault = this.end(context);
-    if (context.eventKind!.isFiber && fault === undefined && !this.isDebug) this.spares.push(context);
+    if (context.eventKind!.isFiber && fault === undefined && !this.isDebug) flight.spare = context;
     flight.abandoned = false;
     flight.context = undefined;
     flight.payload = undefined;
     flight.task = undefined;
-    this.hangar.push(flight);
     return fault;
   }
 

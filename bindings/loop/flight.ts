@@ -27,8 +27,10 @@ export class Flight {
   payload: unknown;
   /** The fiber, if it is one, until it ends. */
   task: FiberTask | undefined;
-  /** Its place among those in flight. */
-  index = -1;
+  /** Its place among the dispatcher's flights. */
+  index = 0;
+  /** The context of the last fiber, when it has landed: for another to come. */
+  spare: Context | undefined;
   /** Whether nobody waits for it any more: it still has its region, and nobody else gets that. */
   abandoned = false;
   deadline: TimerId | undefined;

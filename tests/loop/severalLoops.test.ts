@@ -135,16 +135,16 @@ describe.each(["event", "fiber", "timer"])("a loop that gives itself another %s 
     await Promise.all([...closing, run, ran]);
 
     expect(turns).toBeGreaterThan(what === "timer" ? 10 : 10_000);
-    // An echo takes a few turns of the platform's loop, of each of which the busy loop has a slice. On a loaded machine a gap can
-    // be many times that; a loop that starved them would show no more than one or two in all.
-    const most = 600 / (SLICE * 12);
+    // An echo takes a few turns of the platform's loop, of each of which the busy loop has a slice, and on a loaded machine many
+    // times that. Whoever is starved sees none, or one.
+    const most = 3;
     for (const moments of [echoed, fired, handled]) expect(moments.length).toBeGreaterThan(most);
     const median = (moments: readonly number[]) =>
       moments
         .slice(1)
         .map((moment, index) => moment - moments[index]!)
         .sort((left, right) => left - right)[moments.length >> 1]!;
-    for (const moments of [fired, handled]) expect(median(moments)).toBeLessThan(4 * SLICE);
-    expect(Math.max(longestGap(fired), longestGap(handled))).toBeLessThan(300);
+    for (const moments of [fired, handled]) expect(median(moments)).toBeLessThan(20 * SLICE);
+    expect(Math.max(longestGap(fired), longestGap(handled))).toBeLessThan(500);
   });
 });
