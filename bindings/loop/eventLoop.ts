@@ -196,7 +196,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     if (this.#closing?.discard) this.#drop();
     if (this.#rooms.size > 0) this.#announceRoom();
     if (this.#lanes.length === 0) this.#announceDrain();
-    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#companions.wanted) this.#endIdle();
+    const isWanted = this.#companions.wanted && !this.#closing?.discard;
+    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !isWanted) this.#endIdle();
     this.#wake();
     this.#resting = this.#isRunning && this.#lanes.length === 0;
     this.#isPlain = this.#phase === "open" && !this.#resting;
