@@ -248,3 +248,28 @@ describe("a fiber that was cancelled", () => {
       }
     }));
 });
+
+describe("a fiber that never waits, but lets others run,", () => {
+  test.each(["a close that discards", "an error"] as const)("does not outlive %s", (end) =>
+    withRuntime({}, async (runtime) => {
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host, turn: { milliseconds: 1 } });
+      const fiber: Fiber = loop.spawn(function* () {
+        for (;;) {
+          host.time++;
+          yield;
+        }
+      });
+      const fragile = loop.on("fragile", () => {
+        throw new Error("sabotage");
+      });
+      const run = new Outcome(loop.run());
+      for (let turn = 0; turn < 3; turn++) await host.step();
+      if (end === "an error") fragile.post(undefined);
+      else loop.close({ mode: "discard" });
+      for (let turn = 0; turn < 3; turn++) await host.step();
+      expect(run.state).not.toBe("pending");
+      expect(fiber.state).toBe("cancelled");
+    }),
+  );
+});

@@ -1,4 +1,4 @@
-import { EventAbandonedError, LoopClosedError, LoopStateError } from "tidemark";
+import { EventAbandonedError, LoopClosedError, LoopStateError, type LoopStatistics } from "tidemark";
 import { isExpected } from "./failures.js";
 import type { EventRecord } from "./ledger.js";
 import type { Scenario } from "./scenario.js";
@@ -19,12 +19,13 @@ export class Audit {
   }
 
   check(): void {
-    const { ledger } = this.scenario;
+    const { ledger, loop } = this.scenario;
+    const stats = loop.stats();
     for (const event of ledger.live) this.#checkUnseen(event);
-    this.#checkDrops();
-    this.#checkCounts();
+    this.#checkDrops(stats);
+    this.#checkCounts(stats);
     this.#checkEnded();
-    this.#checkWaking();
+    this.#checkWaking(stats);
     this.#checkRuns();
     if (this.isClosed) this.#isClosed = true;
     else ledger.assert(!this.#isClosed, "a loop that was closed is not closed");
@@ -41,9 +42,8 @@ export class Audit {
   }
 
   /** What was queued may go, all of it, when the loop closes without waiting or has been stopped. */
-  #checkDrops(): void {
-    const { ledger, loop } = this.scenario;
-    const { dropped, displaced, queued } = loop.stats();
+  #checkDrops({ dropped, displaced, queued }: LoopStatistics): void {
+    const { ledger } = this.scenario;
     const lost = dropped - displaced - this.#dropped;
     if (lost === 0) return;
     this.#dropped += lost;
@@ -56,10 +56,9 @@ export class Audit {
     ledger.refused = true;
   }
 
-  #checkCounts(): void {
-    const { ledger, loop, plan, runtime } = this.scenario;
+  #checkCounts(stats: LoopStatistics): void {
+    const { ledger, plan, runtime } = this.scenario;
     const { counts, live } = ledger;
-    const stats = loop.stats();
     const waitedFor = stats.inFlight - stats.quarantined;
     this.#same("queued", stats.queued, ledger.queued);
     this.#same("overflow", stats.overflow, ledger.overflow);
@@ -111,11 +110,10 @@ export class Audit {
   }
 
   /** Nothing that could be done is left lying with nobody on the way to do it. */
-  #checkWaking(): void {
-    const { host, ledger, loop, plan, timers, runtime } = this.scenario;
+  #checkWaking({ queued, inFlight, quarantined }: LoopStatistics): void {
+    const { host, ledger, plan, timers, runtime } = this.scenario;
     ledger.assert(host.hops.length <= 1, `${host.hops.length} hops are under way`);
     if (!this.#isRunning || host.hops.length > 0 || runtime.disposed) return;
-    const { queued, inFlight, quarantined } = loop.stats();
     const mayBegin = inFlight - quarantined < plan.inFlight;
     ledger.assert(queued === 0 || !mayBegin, `${queued} events are queued, and nobody comes for them`);
     if (host.nextAt <= host.time || this.isClosed) return;
@@ -125,6 +123,16 @@ export class Audit {
       ledger.assert(!isLate, `timer ${id} was due at ${latest}, and nobody comes for it`);
     }
     this.#checkSignals();
+    this.#checkCancelled();
+  }
+
+  /** Nobody wants what is in flight: fibers have ended by that. */
+  #checkCancelled(): void {
+    const { discards, ledger } = this.scenario;
+    if (!discards) return;
+    for (const { id, kind } of ledger.live) {
+      ledger.assert(kind.plan.form !== "fiber", `event ${id} is a fiber, and goes on in a loop that does not wait`);
+    }
   }
 
   /** Nothing is due: who is overdue must have been told. */
@@ -180,7 +188,12 @@ export class Audit {
 
   /** Everybody has settled, the abandoned ones as well: nothing is left. */
   checkEmpty(): void {
-    const { ledger, loop, plan, sabotages } = this.scenario;
+    const { frames, ledger, loop, plan, runtime, sabotages, sideTimers } = this.scenario;
+    if (frames !== undefined && !runtime.disposed) {
+      const { small, medium, large } = frames.stats().inUse;
+      ledger.assert(small + medium + large === 0, `${small + medium + large} frames are in use by nobody`);
+    }
+    ledger.assert(sideTimers === 0, `${sideTimers} timers of waits that are over are armed`);
     ledger.assert(ledger.live.size === 0, `${ledger.live.size} events have not ended`);
     const { regionsLive, quarantined } = loop.stats();
     ledger.assert(

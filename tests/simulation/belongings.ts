@@ -26,6 +26,8 @@ export class Belongings {
     if (!event.leased) {
       event.leased = true;
       ledger.counts.leased++;
+      const { used } = region.stats();
+      ledger.assert(used === 0, `event ${event.id} was given a region with ${used} bytes of another's`);
     }
     ledger.assert(this.#region === undefined || this.#region === region, `event ${event.id} was given a second region`);
     this.#region = region;

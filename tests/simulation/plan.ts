@@ -39,6 +39,8 @@ export interface Plan {
   readonly timers: number;
   /** Whether `queue.onDrain` does something. */
   readonly drains: boolean;
+  /** Whether frames come from a pool that is the loop's own. */
+  readonly ownFrames: boolean;
   /** Whether the runtime may be disposed of under the loop. */
   readonly disposes: boolean;
 }
@@ -70,6 +72,7 @@ export function planScenario(chance: Chance): Plan {
     fibers: chance.below(8),
     timers: chance.below(12),
     drains: chance.oneIn(3),
+    ownFrames: chance.oneIn(2),
     disposes: chance.oneIn(40),
   };
 }

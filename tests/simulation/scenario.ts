@@ -6,6 +6,7 @@ import {
   DisposedError,
   type EventContext,
   type FailedEvent,
+  type FramePool,
   type Handler,
   type Heap,
   type Loop,
@@ -31,6 +32,8 @@ export class Scenario {
   readonly ledger: Ledger;
   readonly loop: Loop;
   readonly heap: Heap | undefined;
+  /** Where fibers have their frames from, if it is not the loop's own pool. */
+  readonly frames: FramePool | undefined;
   readonly kinds: KindRecord[] = [];
   readonly batons: BatonRecord[];
   readonly fibers: FiberRecord[] = [];
@@ -44,6 +47,8 @@ export class Scenario {
   /** The runs that are under way or were. */
   readonly runs: Outcome[] = [];
   closeCalled = false;
+  /** Whether it was to drop what is queued. */
+  discards = false;
   closing: Outcome | undefined;
   /** What events had that have ended since this was last looked at. */
   readonly ended: Belongings[] = [];
@@ -70,6 +75,7 @@ export class Scenario {
     this.ledger = new Ledger(this.plan);
     this.note(JSON.stringify({ debug: runtime.debug, ...this.plan }));
     this.heap = this.#createHeap();
+    this.frames = this.plan.ownFrames ? undefined : runtime.framePool();
     this.batons = Array.from({ length: 3 }, (_, id) => ({ id, baton: new Baton({ timers: this.#sideTimers }) }));
     this.loop = this.#createLoop();
     for (const kind of this.plan.kinds) this.addKind(kind);
@@ -120,6 +126,7 @@ export class Scenario {
       },
       turn: { events: plan.turnEvents, milliseconds: plan.turnMilliseconds },
       inFlight: plan.inFlight,
+      ...(this.frames && { frames: this.frames }),
       ...(plan.abandonAfter !== undefined && { abandonAfter: plan.abandonAfter }),
       ...(plan.errors !== "none" && { onError: (error: unknown, event: FailedEvent) => this.#onError(error, event) }),
     });
@@ -372,6 +379,7 @@ export class Scenario {
       ...(chance.oneIn(3) && { deadline: chance.pick([0, 1, 10]) }),
     };
     this.note(`close ${JSON.stringify(options)}`);
+    if (!this.closeCalled) this.discards = options.mode === "discard";
     this.closeCalled = true;
     const outcome = new Outcome("the close", this.loop.close(options));
     this.closing ??= outcome;

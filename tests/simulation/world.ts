@@ -109,9 +109,10 @@ function ownersOf(runtime: Runtime): string {
 }
 
 /** The memory is as sound as it was, and as empty. */
-function assertClean({ heap, runtime }: Scenario, before: string): void {
+function assertClean({ frames, heap, runtime }: Scenario, before: string): void {
   heap?.validate();
   heap?.destroy();
+  frames?.destroy();
   runtime.validate();
   const problems: string[] = [];
   const after = ownersOf(runtime);
