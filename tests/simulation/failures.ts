@@ -1,4 +1,11 @@
-import { DisposedError, EventAbandonedError, type FailedEvent, LimitExceededError, OutOfMemoryError } from "tidemark";
+import {
+  DeadlineError,
+  DisposedError,
+  EventAbandonedError,
+  type FailedEvent,
+  LimitExceededError,
+  OutOfMemoryError,
+} from "tidemark";
 import { Sabotage } from "./companions.js";
 import type { EventRecord } from "./ledger.js";
 import type { Scenario } from "./scenario.js";
@@ -7,6 +14,7 @@ import type { Scenario } from "./scenario.js";
 export function isExpected(scenario: Scenario, error: unknown): boolean {
   if (error instanceof OutOfMemoryError) return true;
   if (error instanceof EventAbandonedError) return scenario.plan.abandonAfter !== undefined;
+  if (error instanceof DeadlineError) return true; // whose it may be is looked at below
   if (error instanceof LimitExceededError) return scenario.timers.length > 0;
   if (error instanceof DisposedError) return scenario.runtime.disposed;
   return error instanceof Sabotage;
@@ -28,6 +36,13 @@ export function assertExpectedFailure(scenario: Scenario, error: unknown, event:
     event.kind === record.kind.plan.name,
     `onError was told of event ${record.id} as one of "${event.kind}"`,
   );
+  if (error instanceof DeadlineError) {
+    const { form, deadline } = record.kind.plan;
+    ledger.assert(
+      form === "fiber" && deadline !== undefined,
+      `event ${record.id} of a ${form} has no deadline to fail by`,
+    );
+  }
   if (error instanceof EventAbandonedError) {
     const age = scenario.host.time - record.begunAt;
     ledger.assert(age >= scenario.plan.abandonAfter! - 0.06, `event ${record.id} was given up after ${age} ms`);
