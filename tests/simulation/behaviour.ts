@@ -1,6 +1,13 @@
 // What handlers, fibers and timers of a scenario do: whatever the seed says, as they come to it.
 
-import { BatonBusyError, type Bytes, type EventContext, LoopClosedError, OutOfMemoryError } from "tidemark";
+import {
+  BatonBusyError,
+  type Bytes,
+  DeadlineError,
+  type EventContext,
+  LoopClosedError,
+  OutOfMemoryError,
+} from "tidemark";
 import { Belongings } from "./belongings.js";
 import type { FiberRecord } from "./companions.js";
 import type { EventRecord } from "./ledger.js";
@@ -20,6 +27,7 @@ export function* handle(
   event.seen = true;
   event.begunAt = scenario.host.time;
   scenario.note(`event ${event.id} (${event.kind.plan.form}) begins as number ${event.sequence}`);
+  let isCancelled = true; // until it comes to an end of its own
   try {
     act(scenario, own);
     for (let left = waits ? chance.below(4) : 0; left > 0; left--) {
@@ -28,11 +36,14 @@ export function* handle(
       act(scenario, own);
     }
     if (chance.oneIn(10)) throw scenario.sabotage(`event ${event.id}`, true);
+    isCancelled = false;
   } catch (error) {
+    isCancelled = false;
     ledger.counts.failed++;
     throw error;
   } finally {
     own.verify();
+    if (isCancelled && context.signal.reason instanceof DeadlineError) ledger.counts.failed++;
     ledger.end(event);
     scenario.ended.push(own);
     scenario.note(`event ${event.id} ends`);
