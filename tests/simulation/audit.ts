@@ -112,7 +112,9 @@ export class Audit {
   /** Nothing that could be done is left lying with nobody on the way to do it. */
   #checkWaking({ queued, inFlight, quarantined }: LoopStatistics): void {
     const { host, ledger, plan, timers, runtime } = this.scenario;
-    ledger.assert(host.hops.length <= 1, `${host.hops.length} hops are under way`);
+    // One is the next turn's; a loop that has ended may have another, to end a fiber that is owed something.
+    const most = this.#isRunning ? 1 : 2;
+    ledger.assert(host.hops.length <= most, `${host.hops.length} hops are under way`);
     if (!this.#isRunning || host.hops.length > 0 || runtime.disposed) return;
     const mayBegin = inFlight - quarantined < plan.inFlight;
     ledger.assert(queued === 0 || !mayBegin, `${queued} events are queued, and nobody comes for them`);
@@ -179,7 +181,7 @@ export class Audit {
     }
     for (const { name, state } of outcomes) ledger.assert(state !== "pending", `${name} is pending after the close`);
     ledger.assert(host.timers === sideTimers, `the host has ${host.timers} timers after the close`);
-    ledger.assert(host.hops.length <= 1, `${host.hops.length} hops are under way after the close`);
+    ledger.assert(host.hops.length <= 2, `${host.hops.length} hops are under way after the close`);
     for (const { id, begun, ends, fiber } of fibers) {
       ledger.assert(ends === (begun ? 1 : 0), `the finally block of fiber ${id} has run ${ends} times`);
       ledger.assert(fiber?.state !== "running", `fiber ${id} has not ended with the loop`);
