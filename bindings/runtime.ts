@@ -92,6 +92,7 @@ const OWNERS = [
   "heapAreas",
   "collected",
   "timers",
+  "messageRings",
 ] as const;
 
 /** Who owns pages. */
