@@ -20,7 +20,7 @@
 // Progress. While messages are held their release makes room. When none is, the open bytes move to the beginning, and they
 // are fewer than the data hold: a message of the maximum, its prefix and its end fit.
 
-import { Address, PAGE_SIZE } from "../memory/alignment";
+import { Address, PAGE_SIZE, pagesFor } from "../memory/alignment";
 import { poison } from "../memory/clear";
 import { allocatePages, freePages, Owner } from "../memory/pageHeap";
 import { fail, IS_DEBUG } from "../memory/root";
@@ -123,18 +123,26 @@ export function createMessageRing(bytes: u32, maximum: u32): Address {
   if (bytes > RING_BYTES_LIMIT || maximum > bytes - FRAMING_BYTES) return fail(Status.INVALID_SIZE, bytes);
   let entries = ENTRIES_AT_LEAST;
   while (entries < ENTRIES_AT_MOST && entries * BYTES_PER_ENTRY < bytes) entries <<= 1;
-  const before = (<u32>offsetof<MessageRing>() + entries * ENTRY_BYTES + 7) & ~7;
-  const pages = (before + bytes + <u32>PAGE_SIZE - 1) / <u32>PAGE_SIZE;
+  const pages = pagesFor(sizeOfHead(entries) + bytes);
+  // What the last page has left is for more data, and for their entries.
+  const most = min(ENTRIES_AT_MOST, pages * (PAGE_SIZE / BYTES_PER_ENTRY));
+  while (entries < most && pagesFor(sizeOfHead(entries << 1) + bytes) == pages) entries <<= 1;
+  const before = sizeOfHead(entries);
   const address = allocatePages(pages, Owner.MESSAGE_RINGS);
   if (!address) return 0;
   memory.fill(address, 0, before);
   const ring = changetype<MessageRing>(address);
   ring.data = address + before;
-  ring.capacity = pages * <u32>PAGE_SIZE - before;
+  ring.capacity = pages * PAGE_SIZE - before;
   ring.entries = entries;
   ring.maximum = maximum;
   ring.pages = pages;
   return address;
+}
+
+/** The bytes of the header and the entries. */
+function sizeOfHead(entries: u32): u32 {
+  return (offsetof<MessageRing>() + entries * ENTRY_BYTES + 7) & ~7;
 }
 
 /** Gives all memory of a ring back. */

@@ -1,4 +1,5 @@
-import { DisposedError, DuplicateKindError, LoopClosedError, LoopStateError } from "../errors.js";
+import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Deferred } from "./deferred.js";
@@ -18,6 +19,11 @@ import { Leases } from "./leases.js";
 import type { CloseReport, Loop } from "./loop.js";
 import { assertObject, type CloseOptions, closingOf, type LoopSettings, policyOf } from "./options.js";
 import { EventQueue, type PostResult } from "./queue.js";
+import type { RingMessage } from "./ringMessage.js";
+import type { SourceStream } from "./sources/detect.js";
+import type { SourceOptions } from "./sources/options.js";
+import type { Source } from "./sources/source.js";
+import { Sources } from "./sources/sources.js";
 import { collectionsOf, type LoopStatistics } from "./statistics.js";
 import { isThenable } from "./thenable.js";
 
@@ -62,6 +68,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
   readonly #idleTime: IdleTime;
+  readonly #sources = new Sources();
 
   readonly #forgetRuntime: (() => void) | undefined;
   #phase: "open" | "closing" | "closed" = "open";
@@ -196,6 +203,14 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     return kind;
   }
 
+  source(kind: Kind<RingMessage>, stream: SourceStream, options: SourceOptions = {}): Source {
+    if (this.#phase !== "open") throw this.#closedError("takes no source");
+    if (!(kind instanceof EventKind) || this.#kinds.get(kind.name) !== kind) {
+      throw new InvalidArgumentError("a source takes a kind of this very loop, as loop.on() has returned it");
+    }
+    return this.#sources.add(this, this.#runtime.$memory as LinearMemory, kind, stream, options);
+  }
+
   run(): Promise<void> {
     return this.#start("closed");
   }
@@ -316,6 +331,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     this.#room?.reject(this.#closedError("will have no room again"));
     this.#room = undefined;
     this.#closing = { done: new Deferred(), discard, requested: false, cancelDeadline: undefined };
+    this.#sources.loopClosing();
     return this.#closing;
   }
 
@@ -333,6 +349,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Settles everything that has been promised. */
   #finish(closing: Closing): void {
     this.#phase = "closed";
+    this.#sources.loopClosed();
     this.#forgetRuntime?.();
     this.#releaseMemory();
     closing.cancelDeadline?.();
