@@ -57,6 +57,18 @@ export interface Observer {
 
   /** In a verify pass only: a depth update has been applied, and these are the best levels; NaN where a side is empty. */
   verify?(updateId: number, bidPrice: number, bidQuantity: number, askPrice: number, askQuantity: number): void;
+
+  /** Where the feed is not known beforehand: a bookTicker has come. The object is used again for the next message. */
+  ticker?(ticker: TickerMessage): void;
+}
+
+/** The feed's own best levels. */
+export interface TickerMessage {
+  readonly updateId: number;
+  readonly bidPrice: number;
+  readonly bidQuantity: number;
+  readonly askPrice: number;
+  readonly askQuantity: number;
 }
 
 /** What a subject knows at the end; both must know the same. */
@@ -104,7 +116,7 @@ export class RefusalLog {
   count = 0;
   readonly first: Refusal[] = [];
 
-  constructor(private readonly recording: Recording) {}
+  constructor(private readonly recording: Pick<Recording, "place" | "excerpt">) {}
 
   refuse(line: number, reason: string): void {
     this.count++;
