@@ -89,6 +89,8 @@ export class MessageRing implements MessageOwner {
   /**
    * Copies of `bytes`, from `from` on, what there is room for. Returns how many bytes that was: 0 if there is too little room
    * to begin with, which is less than all of the rest and less than a quarter of the ring, while messages are held.
+   *
+   * @throws {DisposedError} if the runtime has been disposed, as with all that follow
    */
   fill(bytes: Uint8Array, from: number): number {
     const rest = bytes.length - from;
@@ -112,24 +114,28 @@ export class MessageRing implements MessageOwner {
 
   /** Copies all of `bytes`, no more than the maximum. False if there is no room for them. */
   write(bytes: Uint8Array): boolean {
-    const { exports } = this.$memory;
-    if (exports.ringRoom(this.#ring, bytes.length) >>> 0 < bytes.length) return false;
+    if (this.#room(bytes.length) < bytes.length) return false;
     this.$memory.u8.set(bytes, this.#address);
-    exports.fillRing(this.#ring, bytes.length);
+    this.$memory.exports.fillRing(this.#ring, bytes.length);
     return true;
   }
 
   /** As {@link write}, with a text as UTF-8 of at most `limit` bytes. */
   writeText(text: string, limit: number): boolean {
-    const { exports } = this.$memory;
-    if (exports.ringRoom(this.#ring, limit) >>> 0 < limit) return false;
-    exports.fillRing(this.#ring, encodeText(text, this.#view(limit)).written);
+    if (this.#room(limit) < limit) return false;
+    this.$memory.exports.fillRing(this.#ring, encodeText(text, this.#view(limit)).written);
     return true;
+  }
+
+  /** How many bytes may be written, having moved what is open if that makes more room. */
+  #room(wanted: number): number {
+    this.$memory.assertUsable("a message ring"); // and has views, also where a host has grown memory behind our back
+    return this.$memory.exports.ringRoom(this.#ring, wanted) >>> 0;
   }
 
   /** How many bytes to write now, of `wanted`. */
   #roomFor(wanted: number): number {
-    const room = this.$memory.exports.ringRoom(this.#ring, wanted) >>> 0;
+    const room = this.#room(wanted);
     if (room >= wanted) return wanted;
     // Small pieces cost more than to wait for more room. When nothing is held there will never be more.
     const isLittle = room < this.#word(Ring.CAPACITY) >>> 2;
@@ -155,6 +161,7 @@ export class MessageRing implements MessageOwner {
    * which it finds the same again until {@link skip}
    */
   next(): RingMessage | number {
+    this.$memory.assertUsable("a message ring");
     const slot = this.#frame();
     return slot < 0 ? slot : this.#show(slot);
   }
@@ -222,6 +229,7 @@ export class MessageRing implements MessageOwner {
 
   stats(): MessageRingStats {
     const isGone = this.isDisposed;
+    if (!isGone) this.$memory.recover();
     const word = (offset: number) => (isGone ? 0 : this.#word(offset));
     const isWrapped = word(Ring.WRAPPED) !== 0;
     return {

@@ -94,6 +94,23 @@ describe("messages", () => {
     expect(faults.map((fault) => (fault as Error).message)).toEqual(["thrown", "rejected"]);
   });
 
+  test("come through all the same when memory grows, by the runtime or by a host behind its back", () =>
+    withLoop(async ({ loop, kind, texts, runtime }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing: "line" });
+      faucet.send("one\ntw");
+      runtime.reserve(4 << 20);
+      faucet.send("o\nth");
+      runtime.$memory.raw.grow(1);
+      faucet.send("ree\nfour");
+      runtime.$memory.raw.grow(1);
+      faucet.end();
+      runtime.$memory.raw.grow(1);
+      await loop.runUntilIdle();
+      expect(texts).toEqual(["one", "two", "three", "four"]);
+      await source.done;
+    }));
+
   test("of two sources of one kind each go back to their own ring", () =>
     withLoop(async ({ loop, kind, texts }) => {
       const [one, two] = [new Faucet(), new Faucet()];

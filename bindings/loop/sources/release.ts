@@ -21,7 +21,7 @@ function handle(handler: Handler<unknown>, message: RingMessage, context: EventC
   let isAsync = false;
   try {
     const result = handler(message, context);
-    if (result === undefined || !isThenable(result)) return undefined;
+    if (result === undefined || !isThenable(result)) return result;
     const promise = Promise.resolve(result);
     const end = () => message.$end();
     whenSettled(promise, end, end);

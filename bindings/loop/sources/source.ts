@@ -166,6 +166,7 @@ export class Source implements Basin {
   }
 
   fail(error: unknown): void {
+    if (this.#phase !== "open") return;
     this.#failure = failureOf(error, "the stream has failed");
     this.#finish(false);
   }
