@@ -1,8 +1,9 @@
 import { createLoop, type Kind, type Loop, type Region, type RingMessage, type Source, SourceError } from "tidemark";
 import type { WebSocket } from "ws";
+import { BOOK_TICKER, NOT_TAKEN } from "./feedStructs.js";
 import { decodeMessage, FeedMessage } from "./message.js";
 import { PlainBook } from "./plainBook.js";
-import { type BookSummary, type Observer, RefusalLog, type SubjectName } from "./subject.js";
+import { type BookSummary, type Observer, RefusalLog, type SubjectName, type TickerMessage } from "./subject.js";
 import { TidemarkBook } from "./tidemarkBook.js";
 
 /** The connection has ended before the feed. */
@@ -14,6 +15,8 @@ export class ConnectionLost extends Error {
 export interface LiveObserver extends Observer {
   /** A message of so many bytes has arrived. */
   arrive(bytes: number): void;
+  /** Where it verifies: the feed's own best levels have come. The object is used again for the next message. */
+  ticker?(ticker: TickerMessage): void;
 }
 
 /** One program that follows a feed over a WebSocket and keeps the book; the rules of the book are those of `Subject`. */
@@ -78,6 +81,7 @@ class TidemarkClient implements LiveClient {
   readonly #run: Promise<void>;
   #source: Source | undefined;
   #isStopped = false;
+  readonly #unusual = new FeedMessage();
   #message: RingMessage | undefined;
   #number = 0;
 
@@ -134,12 +138,21 @@ class TidemarkClient implements LiveClient {
   #handle(message: RingMessage, region: Region): void {
     if (this.#isStopped) return;
     this.#message = message;
-    const refusal = this.#book.take(message.address, message.length, region, this.#decodeUnusual);
-    if (refusal !== undefined) this.refusals.refuse(this.#number, refusal);
+    const kind = this.#book.take(message.address, message.length, region);
+    if (kind === NOT_TAKEN) this.#handleUnusual();
+    else if (kind === BOOK_TICKER) this.#observer.ticker?.(this.#book.message);
     this.#observer.end(this.#number++);
   }
 
-  readonly #decodeUnusual = (message: FeedMessage): string | undefined => decodeMessage(this.#text(), message);
+  #handleUnusual(): void {
+    const refusal = decodeMessage(this.#text(), this.#unusual);
+    if (refusal !== undefined) {
+      this.refusals.refuse(this.#number, refusal);
+      return;
+    }
+    this.#book.takeDecoded(this.#unusual);
+    if (this.#unusual.kind === "bookTicker") this.#observer.ticker?.(this.#unusual);
+  }
 
   /** As the plain client reads it. */
   #text(): string {
@@ -202,8 +215,10 @@ class PlainClient implements LiveClient {
     this.#observer.arrive(data.length);
     const text = data.toString("latin1");
     const refusal = decodeMessage(text, this.#message);
-    if (refusal === undefined) this.#book.take(this.#message);
-    else {
+    if (refusal === undefined) {
+      this.#book.take(this.#message);
+      if (this.#message.kind === "bookTicker") this.#observer.ticker?.(this.#message);
+    } else {
       this.refusals.text = () => text;
       this.refusals.refuse(this.#number, refusal);
     }

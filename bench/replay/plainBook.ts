@@ -38,7 +38,6 @@ export class PlainBook {
     switch (message.kind) {
       case "bookTicker":
         ledger.noteTicker(message);
-        this.observer?.ticker?.(message);
         break;
       case "trade":
         ledger.noteTrade(message);

@@ -57,9 +57,6 @@ export interface Observer {
 
   /** In a verify pass only: a depth update has been applied, and these are the best levels; NaN where a side is empty. */
   verify?(updateId: number, bidPrice: number, bidQuantity: number, askPrice: number, askQuantity: number): void;
-
-  /** Where the feed is not known beforehand: a bookTicker has come. The object is used again for the next message. */
-  ticker?(ticker: TickerMessage): void;
 }
 
 /** The feed's own best levels. */

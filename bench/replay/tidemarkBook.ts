@@ -36,9 +36,10 @@ export class TidemarkBook {
   readonly #decode: GuestExports["decodeMessage"];
   readonly #bids: Side;
   readonly #asks: Side;
-  readonly #message: CursorOf<(typeof Message)["fields"]>;
+  /** The last message that the decoder took, until its event ends. */
+  readonly message: CursorOf<(typeof Message)["fields"]>;
   readonly #levels: Levels;
-  readonly #unusual = new FeedMessage();
+  readonly #held = new FeedMessage();
   readonly #ledger = new FeedLedger();
 
   static async create(): Promise<TidemarkBook> {
@@ -51,33 +52,30 @@ export class TidemarkBook {
     this.#decode = guest.decodeMessage;
     this.#bids = runtime.sortedMap(f64, f64, { order: "descending" });
     this.#asks = runtime.sortedMap(f64, f64);
-    this.#message = runtime.cursor(Message);
+    this.message = runtime.cursor(Message);
     this.#levels = runtime.array(Level);
   }
 
   /**
-   * Takes the message of `length` bytes at `address`.
-   *
-   * @param decode called for a message that the decoder in wasm did not take, to decode it as the plain handler does
-   * @returns why it is no message, as `decode` says
+   * Takes the message of `length` bytes at `address`. Returns its kind, as the decoder in wasm numbers them; where that does
+   * not take it ({@link NOT_TAKEN}), nothing has happened.
    */
-  take(
-    address: number,
-    length: number,
-    region: Region,
-    decode: (message: FeedMessage) => string | undefined,
-  ): string | undefined {
-    const message = region.new(Message, this.#message);
+  take(address: number, length: number, region: Region): number {
+    const message = region.new(Message, this.message);
     const kind =
       length > MAXIMUM_MESSAGE_BYTES ? NOT_TAKEN : this.#decode(region.address, address, length, message.$address);
-    if (kind === BOOK_TICKER) {
-      this.#ledger.noteTicker(message);
-      this.observer?.ticker?.(message);
-    } else if (kind === TRADE) this.#ledger.noteTrade(message);
+    if (kind === BOOK_TICKER) this.#ledger.noteTicker(message);
+    else if (kind === TRADE) this.#ledger.noteTrade(message);
     else if (kind === DEPTH_UPDATE) this.#takeUpdate(region);
     else if (kind === SNAPSHOT) this.#takeSnapshot(region);
-    else return this.#takeUnusual(decode);
-    return undefined;
+    return kind;
+  }
+
+  /** Takes a message that was decoded as the plain handler does. */
+  takeDecoded(message: FeedMessage): void {
+    if (message.kind === "bookTicker") this.#ledger.noteTicker(message);
+    else if (message.kind === "trade") this.#ledger.noteTrade(message);
+    else this.#takeDecodedLevels(message);
   }
 
   summary(): BookSummary {
@@ -96,7 +94,7 @@ export class TidemarkBook {
   }
 
   #takeUpdate(region: Region): void {
-    const { updateId, bidCount, askCount } = this.#message;
+    const { updateId, bidCount, askCount } = this.message;
     this.#ledger.noteUpdate(bidCount + askCount);
     if (this.#ledger.snapshotId < 0) this.#holdDecoded(region);
     else if (updateId > this.#ledger.snapshotId) {
@@ -106,7 +104,7 @@ export class TidemarkBook {
   }
 
   #takeSnapshot(region: Region): void {
-    const { updateId, bidCount, askCount } = this.#message;
+    const { updateId, bidCount, askCount } = this.message;
     this.#ledger.noteSnapshot(bidCount + askCount);
     this.#bids.clear();
     this.#asks.clear();
@@ -115,7 +113,7 @@ export class TidemarkBook {
   }
 
   #applyDecoded(region: Region): void {
-    const { bids, bidCount, asks, askCount } = this.#message;
+    const { bids, bidCount, asks, askCount } = this.message;
     if (bidCount > 0) applyLevels(this.#bids, region.arrayAt(Level, bids, bidCount, this.#levels));
     if (askCount > 0) applyLevels(this.#asks, region.arrayAt(Level, asks, askCount, this.#levels));
   }
@@ -131,26 +129,14 @@ export class TidemarkBook {
   }
 
   #holdDecoded(region: Region): void {
-    const { updateId, bids, bidCount, asks, askCount } = this.#message;
-    this.#unusual.updateId = updateId;
-    copyLevels(this.#unusual.bids, bidCount > 0 ? region.arrayAt(Level, bids, bidCount, this.#levels) : undefined);
-    copyLevels(this.#unusual.asks, askCount > 0 ? region.arrayAt(Level, asks, askCount, this.#levels) : undefined);
-    this.#ledger.held.hold(this.#unusual);
+    const { updateId, bids, bidCount, asks, askCount } = this.message;
+    this.#held.updateId = updateId;
+    copyLevels(this.#held.bids, bidCount > 0 ? region.arrayAt(Level, bids, bidCount, this.#levels) : undefined);
+    copyLevels(this.#held.asks, askCount > 0 ? region.arrayAt(Level, asks, askCount, this.#levels) : undefined);
+    this.#ledger.held.hold(this.#held);
   }
 
-  #takeUnusual(decode: (message: FeedMessage) => string | undefined): string | undefined {
-    const message = this.#unusual;
-    const refusal = decode(message);
-    if (refusal !== undefined) return refusal;
-    if (message.kind === "bookTicker") {
-      this.#ledger.noteTicker(message);
-      this.observer?.ticker?.(message);
-    } else if (message.kind === "trade") this.#ledger.noteTrade(message);
-    else this.#takeUnusualLevels(message);
-    return undefined;
-  }
-
-  #takeUnusualLevels(message: FeedMessage): void {
+  #takeDecodedLevels(message: FeedMessage): void {
     const ledger = this.#ledger;
     const levels = message.bids.length + message.asks.length;
     if (message.kind === "snapshot") {

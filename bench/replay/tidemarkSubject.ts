@@ -1,5 +1,6 @@
 import { type Bytes, createLoop, type Kind, type Loop, type Region } from "tidemark";
-import { decodeLine, type FeedMessage } from "./message.js";
+import { NOT_TAKEN } from "./feedStructs.js";
+import { decodeLine, FeedMessage } from "./message.js";
 import type { Recording } from "./recording.js";
 import { type BookSummary, type Observer, RefusalLog, type Subject } from "./subject.js";
 import { TidemarkBook } from "./tidemarkBook.js";
@@ -25,8 +26,7 @@ export class TidemarkSubject implements Subject {
   #inbox: Bytes;
   /** What to add to an offset in the recording to get the address in the inbox. */
   #shift = 0;
-  /** The line that is being handled. */
-  #line = 0;
+  readonly #unusual = new FeedMessage();
 
   static async create(recording: Recording): Promise<TidemarkSubject> {
     return new TidemarkSubject(recording, await TidemarkBook.create());
@@ -100,12 +100,14 @@ export class TidemarkSubject implements Subject {
   #handle(line: number, region: Region): void {
     const start = this.#recording.starts[line]!;
     const length = this.#recording.ends[line]! - start;
-    this.#line = line;
-    const refusal = this.#book.take(start + this.#shift, length, region, this.#decodeUnusual);
-    if (refusal !== undefined) this.refusals.refuse(line, refusal);
+    if (this.#book.take(start + this.#shift, length, region) === NOT_TAKEN) this.#handleUnusual(line);
     this.#book.observer?.end(line);
   }
 
-  readonly #decodeUnusual = (message: FeedMessage): string | undefined =>
-    decodeLine(this.#recording, this.#line, message);
+  /** A line that the decoder did not take: decoded as the plain handler does, or refused. */
+  #handleUnusual(line: number): void {
+    const refusal = decodeLine(this.#recording, line, this.#unusual);
+    if (refusal === undefined) this.#book.takeDecoded(this.#unusual);
+    else this.refusals.refuse(line, refusal);
+  }
 }
