@@ -86,6 +86,19 @@ export {
 export { createHeap, destroyHeap, figures as heapFigures } from "./collectors/heapLife";
 export { validateHeap as heapValidate } from "./collectors/heapValidate";
 export { openScope } from "./collectors/scope";
+export {
+  createMessageRing,
+  destroyMessageRing,
+  fillRing,
+  frameAll,
+  frameLine,
+  framePrefixed,
+  releaseMessage,
+  ringRoom,
+  skipLine,
+  skipPrefixed,
+} from "./loop/messageRing";
+export { validateMessageRing } from "./loop/messageRingValidate";
 export { armTimer, cancelTimer, createWheel, delayTimer, destroyWheel, moveTimer, takeTimer } from "./loop/timingWheel";
 export { advanceWheel, nextWake } from "./loop/timingWheelAdvance";
 export { validateWheel } from "./loop/timingWheelValidate";
@@ -210,3 +223,23 @@ export const WHEEL_GENERATION: u32 = offsetof<Wheel>("generation");
 export const WHEEL_ARMED: u32 = offsetof<Wheel>("armed");
 export const WHEEL_HIGH_WATER: u32 = offsetof<Wheel>("highWater");
 export const WHEEL_PAGES: u32 = offsetof<Wheel>("pages");
+
+import { MessageRing, RingEntry } from "./loop/messageRing";
+
+export const RING_DATA: u32 = offsetof<MessageRing>("data");
+export const RING_CAPACITY: u32 = offsetof<MessageRing>("capacity");
+export const RING_HEAD: u32 = offsetof<MessageRing>("head");
+export const RING_FRAME: u32 = offsetof<MessageRing>("frame");
+export const RING_TAIL: u32 = offsetof<MessageRing>("tail");
+export const RING_WRAPPED: u32 = offsetof<MessageRing>("wrapped");
+export const RING_ENTRIES: u32 = offsetof<MessageRing>("entries");
+export const RING_COUNT: u32 = offsetof<MessageRing>("count");
+export const RING_TOO_LONG: u32 = offsetof<MessageRing>("tooLong");
+export const RING_HIGH_WATER: u32 = offsetof<MessageRing>("highWater");
+export const RING_COUNT_HIGH_WATER: u32 = offsetof<MessageRing>("countHighWater");
+export const RING_PAGES: u32 = offsetof<MessageRing>("pages");
+export const RING_MOVED: u32 = offsetof<MessageRing>("moved");
+export const RING_ENTRY_LIST: u32 = offsetof<MessageRing>();
+export const RING_ENTRY_OFFSET: u32 = offsetof<RingEntry>("offset");
+export const RING_ENTRY_LENGTH: u32 = offsetof<RingEntry>("length");
+export const RING_ENTRY_BYTES: u32 = offsetof<RingEntry>();

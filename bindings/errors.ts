@@ -34,7 +34,8 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_BATON_BUSY"
   | "ERR_TIDEMARK_FIBER_STATE"
   | "ERR_TIDEMARK_FIBER_CANCELLED"
-  | "ERR_TIDEMARK_CHANNEL_CLOSED";
+  | "ERR_TIDEMARK_CHANNEL_CLOSED"
+  | "ERR_TIDEMARK_SOURCE";
 
 /**
  * The base class of all errors of this package.
@@ -202,4 +203,31 @@ export class FiberCancelledError extends TidemarkError {
 /** The channel is closed: what was to be sent has not been, and will not be. */
 export class ChannelClosedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_CHANNEL_CLOSED";
+}
+
+/**
+ * Why a source has ended before its stream did:
+ *
+ * | reason | what has happened |
+ * |---|---|
+ * | `"failed"` | the stream told of an error, or a `map` threw: it is the `cause` |
+ * | `"disconnected"` | the stream was closed before its end; a WebSocket, with another code than 1000 |
+ * | `"truncated"` | it ended in the midst of a message that is preceded by its length |
+ * | `"too-long"` | a message is longer than the source takes |
+ * | `"overrun"` | a stream that cannot be paused has sent more than may wait |
+ * | `"unsupported"` | what came is neither bytes nor text |
+ */
+export type SourceFailure = "failed" | "disconnected" | "truncated" | "too-long" | "overrun" | "unsupported";
+
+/** A source has ended before its stream did. All that came before has been handled. */
+export class SourceError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_SOURCE";
+
+  constructor(
+    readonly reason: SourceFailure,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }

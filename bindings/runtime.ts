@@ -93,6 +93,7 @@ const OWNERS = [
   "heapAreas",
   "collected",
   "timers",
+  "messageRings",
 ] as const;
 
 /** Who owns pages. */

@@ -390,6 +390,7 @@ export class Dispatcher implements Tower {
     if (flight.abandoned) this.quarantined--;
     else this.remove(flight);
     const fault = this.end(context);
+    context.eventKind!.onFiberEnd?.(flight.payload);
     if (context.eventKind!.isFiber && fault === undefined && !this.isDebug) flight.spare = context;
     flight.abandoned = false;
     flight.context = undefined;

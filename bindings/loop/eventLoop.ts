@@ -1,5 +1,6 @@
 import { describe } from "../arguments.js";
 import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { type CompanionRuntime, Companions } from "./companions.js";
@@ -34,6 +35,11 @@ import {
   policyOf,
 } from "./options.js";
 import type { EventQueue, PostResult } from "./queue.js";
+import type { RingMessage } from "./ringMessage.js";
+import type { SourceStream } from "./sources/detect.js";
+import type { SourceOptions } from "./sources/options.js";
+import type { Source } from "./sources/source.js";
+import { Sources } from "./sources/sources.js";
 import { collectionsOf, type LoopStatistics } from "./statistics.js";
 import { isThenable } from "./thenable.js";
 import type { Timer, TimerTarget } from "./timer.js";
@@ -87,6 +93,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #dispatcher: Dispatcher;
   readonly #idleTime: IdleTime;
   readonly #watch: LoopWatch;
+  readonly #sources = new Sources();
 
   readonly #forgetRuntime: () => void;
   #phase: "open" | "closing" | "closed" = "open";
@@ -359,6 +366,19 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     return kind;
   }
 
+  source(kind: Kind<RingMessage>, stream: SourceStream, options: SourceOptions = {}): Source {
+    if (this.#phase !== "open") throw this.#closedError("takes no source");
+    if (!(kind instanceof EventKind) || this.#kinds.get(kind.name) !== kind) {
+      throw new InvalidArgumentError("a source takes a kind of this very loop, as loop.on() has returned it");
+    }
+    if (kind.policy === "drop-oldest" || kind.policy === "coalesce") {
+      throw new InvalidArgumentError(
+        `a source loses no message: its kind must reject or spill, but "${kind.name}" is of policy "${kind.policy}"`,
+      );
+    }
+    return this.#sources.add(this, this.#runtime.$memory as LinearMemory, kind, stream, options);
+  }
+
   spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
   spawn(body: FiberBody, options?: SpawnOptions): Fiber | undefined {
@@ -571,6 +591,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       abortsFlights: discard,
       hadLastTurn: false,
     };
+    this.#sources.loopClosing();
     return this.#closing;
   }
 
@@ -592,6 +613,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   /** Settles everything that has been promised. */
   #finish(closing: Closing, abandonedNow = 0): void {
     this.#phase = "closed";
+    this.#sources.loopClosed();
     this.#forgetRuntime();
     this.#watch.close();
     this.#releaseMemory();

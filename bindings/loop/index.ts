@@ -30,6 +30,7 @@ export type { PostResult } from "./queue.js";
 export { type Selected, type SelectedOf, select } from "./select.js";
 export { Semaphore, type SemaphoreOptions } from "./semaphore.js";
 export type { BlockedReport } from "./sentinel.js";
+export * from "./sources/index.js";
 export type { LoopStatistics } from "./statistics.js";
 export { type Drift, Timer, type TimerTarget } from "./timer.js";
 export {

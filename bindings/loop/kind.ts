@@ -126,6 +126,8 @@ export class EventKind implements Kind {
   readonly deadline: number | undefined;
   readonly handler: Handler<unknown>;
   readonly isFiber: boolean;
+  /** Told of each payload whose fiber has ended, after its region. */
+  onFiberEnd: ((payload: unknown) => void) | undefined;
   /** Where its events wait. */
   readonly queue: EventQueue<EventKind>;
   protected readonly inbox: Inbox;

@@ -5,6 +5,10 @@ import type { Fiber, FiberBody } from "./fiber.js";
 import type { SpawnOptions } from "./fibers.js";
 import type { FiberHandler, Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
+import type { RingMessage } from "./ringMessage.js";
+import type { SourceStream } from "./sources/detect.js";
+import type { SourceOptions } from "./sources/options.js";
+import type { Source } from "./sources/source.js";
 import type { LoopStatistics } from "./statistics.js";
 import type { Timer, TimerTarget } from "./timer.js";
 import type { PeriodicOptions, Timers } from "./timers.js";
@@ -103,6 +107,29 @@ export interface Loop {
 
   /** The loop's timers, made when first read. They end with the loop. @throws {LoopClosedError} if it is closed */
   readonly timers: Timers;
+
+  /**
+   * Makes each message that comes out of a stream an event of `kind`. The bytes are copied once, into a ring in linear memory,
+   * and framed where they lie; the payload is a {@link RingMessage} that shows them until the event has ended.
+   *
+   * While ring or queue is full, the stream is paused, or not read: nothing is lost, and nothing piles up. A browser's
+   * WebSocket, Node's own, and an `EventTarget` cannot be paused; what they send then waits, up to `backlogBytes`.
+   *
+   * The source ends with its stream, with `stop()`, or with the loop, and lets go of all that it has taken.
+   *
+   * @param kind of this loop; posts to it by other ways are none of the source's business
+   * @param stream a Node readable stream or socket, a web `ReadableStream`, a WebSocket (a browser's, Node's, or the `ws`
+   *   package's), an async iterable, or an `EventTarget`; told apart by what they have. Nobody else should read it.
+   * @throws {InvalidArgumentError} if kind, stream or an option is none, or somebody else reads the stream
+   * @throws {OutOfMemoryError} or {SealedError} if there is no memory for the ring
+   * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
+   *
+   * @example
+   * const depth = loop.on("depth", (message: RingMessage, { region }) => decodeDepth(message, region));
+   * const source = loop.source(depth, new WebSocket("wss://example.org/depth"), { maximumMessageBytes: 1 << 16 });
+   * const { messages, ended } = await source.done;
+   */
+  source(kind: Kind<RingMessage>, stream: SourceStream, options?: SourceOptions): Source;
 
   /**
    * Handles events until the loop is closed.

@@ -124,12 +124,24 @@ export interface ModuleExports {
   nextWake(wheel: Address): void;
   validateWheel(wheel: Address): number;
 
+  createMessageRing(bytes: number, maximum: number): Address;
+  destroyMessageRing(ring: Address): void;
+  ringRoom(ring: Address, wanted: number): number;
+  fillRing(ring: Address, bytes: number): void;
+  frameAll(ring: Address): number;
+  frameLine(ring: Address): number;
+  framePrefixed(ring: Address, isLittleEndian: number): number;
+  skipLine(ring: Address): void;
+  skipPrefixed(ring: Address): void;
+  releaseMessage(ring: Address, slot: number): number;
+  validateMessageRing(ring: Address): number;
+
   readonly LAYOUT_VERSION: Constant;
   readonly PAGE_LIMIT: Constant;
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
   readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "WHEEL"}_${string}`
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "WHEEL" | "RING"}_${string}`
   ]: Constant;
 }
 

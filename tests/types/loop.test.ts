@@ -1,5 +1,7 @@
+import { Socket } from "node:net";
 import {
   Baton,
+  type Bytes,
   coalesce,
   createLoop,
   type EventContext,
@@ -8,12 +10,15 @@ import {
   type Kind,
   type Loop,
   type Region,
+  type RingMessage,
   type Runtime,
+  type SourceReport,
   struct,
   type Timer,
   type Timers,
 } from "tidemark";
 import { describe, expectTypeOf, test } from "vitest";
+import { WebSocket as NodeWebSocket } from "ws";
 
 const Level = struct("Level", { price: f64 });
 
@@ -139,6 +144,32 @@ describe("a loop", () => {
       loop.run({ signal: AbortSignal.timeout(5) });
       // @ts-expect-error: a signal is wanted
       loop.run({ signal: new AbortController() });
+    });
+  });
+});
+
+describe("a source", () => {
+  test("takes a kind of messages, and every kind of stream as its own types declare it", () => {
+    compiled(async () => {
+      const lines = loop.on("line", (message: RingMessage) => message.length);
+      const bytes = loop.on("bytes", (message: Bytes) => message.length);
+      const texts = loop.on("text", (text: string) => text.length);
+      loop.source(lines, process.stdin, { framing: "line" });
+      loop.source(bytes, new Socket());
+      loop.source(lines, new NodeWebSocket("ws://x"), { map: (data: Buffer) => data });
+      loop.source(lines, new WebSocket("ws://x"));
+      loop.source(lines, new Blob().stream());
+      loop.source(lines, new Worker("x"), { event: "message", map: (event: MessageEvent) => String(event.data) });
+      const source = loop.source(lines, (async function* () {})());
+      expectTypeOf(await source.done).toEqualTypeOf<SourceReport>();
+      // @ts-expect-error: the messages are bytes
+      loop.source(texts, process.stdin);
+      // @ts-expect-error: no stream
+      loop.source(lines, "text");
+      // @ts-expect-error: no such framing
+      loop.source(lines, process.stdin, { framing: "lines" });
+      // @ts-expect-error: neither bytes nor text
+      loop.source(lines, process.stdin, { map: () => 5 });
     });
   });
 });
