@@ -342,6 +342,7 @@ export class CollectedObjects extends Objects implements HookOwner {
    * @returns the units done
    */
   #perform(units: number, isWhole: boolean): number {
+    this.memory.recover(); // the host may have grown memory, and nobody has come to see the views since
     const sweep = DestroySweep.begin(this.memory);
     const start = now();
     let done = 0;

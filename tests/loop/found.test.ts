@@ -1,7 +1,7 @@
 // What the simulation of tests/simulation has found, each in as few steps as it takes.
 
 import type { Fiber, Region } from "tidemark";
-import { createLoop, DisposedError, LoopClosedError, OutOfMemoryError, RegionEndedError } from "tidemark";
+import { createLoop, DisposedError, f64, LoopClosedError, OutOfMemoryError, RegionEndedError, struct } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { PAGE, withRuntime } from "../support/runtimes.js";
 import { Gate, Outcome, SimulatedHost, settled } from "./simulation.js";
@@ -271,5 +271,30 @@ describe("a fiber that never waits, but lets others run,", () => {
       expect(run.state).not.toBe("pending");
       expect(fiber.state).toBe("cancelled");
     }),
+  );
+});
+
+describe("a heap", () => {
+  const Leaf = struct("Leaf", { value: f64 });
+
+  test.each(["refcount", "mark-sweep"] as const)(
+    "(%s) is collected by the loop after a host has grown the memory",
+    (strategy) =>
+      withRuntime({}, async (runtime) => {
+        const host = new SimulatedHost();
+        const heap = runtime.heap(strategy, { types: [Leaf], minimumBytes: 1 });
+        const loop = createLoop(runtime, { host }); // stops at the first failure
+        const kind = loop.on("kind", (_: number, { scope }) => {
+          for (let leaf = 0; leaf < 100; leaf++) heap.new(Leaf, scope);
+        });
+        kind.post(0);
+        const run = new Outcome(loop.run());
+        await host.step();
+        runtime.memory.grow(1);
+        await host.rest();
+        expect([run.state, run.error]).toEqual(["pending", undefined]);
+        await loop.close();
+        heap.destroy();
+      }),
   );
 });

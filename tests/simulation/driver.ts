@@ -157,7 +157,7 @@ export class Driver {
     if (scenario.closing === undefined) scenario.close();
     for (let round = 0; !audit.isClosed; round++) {
       if (round === ROUNDS) ledger.complain(`the loop has not closed after ${ROUNDS} rounds`);
-      if (round > ROUNDS / 2 && scenario.noMemory) for (const gate of neverGates) gate.open();
+      if (round > ROUNDS / 2 && scenario.mayHaveNoTimers) for (const gate of neverGates) gate.open();
       await this.#round();
     }
     audit.checkClosed();

@@ -182,6 +182,11 @@ export class Scenario {
     });
   }
 
+  /** Whether a limit of time may come to nothing: its timer could not be armed, or has gone with the runtime. */
+  get mayHaveNoTimers(): boolean {
+    return this.noMemory || this.runtime.disposed;
+  }
+
   /** Whether an event may wait for what never comes: something else ends the wait. */
   endsByItself(event: EventRecord | undefined): boolean {
     if (event === undefined) return false;
