@@ -110,6 +110,8 @@ test.each([
 
 test("a million events of async handlers take no more memory", async () => {
   const { before, after, ...counts } = await play("async");
-  expect(after).toEqual(before);
+  // How many arenas the pool holds just now goes by its decaying peak; what was taken from the host does not.
+  expect(after.committedBytes).toBe(before.committedBytes);
+  expect(after.highWaterBytes).toBe(before.highWaterBytes);
   expect(counts).toMatchObject({ processed: 1_500_012, regionsLive: 0, inFlight: 0 });
 });
