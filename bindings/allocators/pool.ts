@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "../errors.js";
 import { type Cursor, describeRecord, Ref } from "../layout/cursor.js";
 import { assertLive, assertSameMemory, isLive } from "../layout/location.js";
 import { type AnyStruct, type CursorOf, type Fields, StructType } from "../layout/struct.js";
+import type { DestroySweep } from "../memory/destroySweep.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Cells, poolBytes } from "./cells.js";
@@ -235,13 +236,18 @@ export class Pool<F extends Fields> {
   destroy(): void {
     if (this.#cells.destroyed) return;
     this.$memory.recover(); // the host may have grown memory
-    const sweep = this.#hooks?.endAll("destroy");
+    const sweep = this.#hooks?.hasEnded ? undefined : this.#hooks?.endAll("destroy");
     this.#warm?.close();
     this.#stopListening?.();
     this.$memory.sites?.unregister(this);
     this.#hooks?.unregister();
     this.#cells.destroy();
     sweep?.finish("destroy");
+  }
+
+  /** Runs the destroy hook for all records, which end with {@link destroy}: that is to follow, when other pools have done the same. */
+  $runHooks(sweep: DestroySweep): void {
+    this.#hooks?.endWith(sweep);
   }
 
   /** As {@link destroy}. */

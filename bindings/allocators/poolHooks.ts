@@ -28,7 +28,7 @@ export class PoolHooks implements HookOwner {
   readonly #waitingAddresses = new Set<Address>();
   /** The address of the record whose hook is running in a free; 0 while there is none. */
   #running: Address = 0;
-  #state: "idle" | "freeing" | "ending" = "idle";
+  #state: "idle" | "freeing" | "ending" | "ended" = "idle";
 
   constructor(cells: Cells, type: AnyStruct, destroy: HookFunction) {
     this.#cells = cells;
@@ -44,7 +44,7 @@ export class PoolHooks implements HookOwner {
 
   /** @throws {ReentrantCallError} while the hooks run before all records end */
   assertOpen(operation: string): void {
-    if (this.#state !== "ending") return;
+    if (this.#state === "idle" || this.#state === "freeing") return;
     throw new ReentrantCallError(
       `${operation}: the pool is about to end all its records, and their destroy hooks are running`,
     );
@@ -107,6 +107,22 @@ export class PoolHooks implements HookOwner {
     this.$beforeDispose(sweep);
     this.#state = "idle";
     return sweep;
+  }
+
+  /**
+   * As {@link endAll}, for who ends several pools at once: all hooks run before the first record ends.
+   *
+   * @param sweep to be finished when all have ended
+   */
+  endWith(sweep: DestroySweep): void {
+    this.#state = "ending";
+    this.$beforeDispose(sweep);
+    this.#state = "ended";
+  }
+
+  /** True if all hooks have run, and no record can be made any more. */
+  get hasEnded(): boolean {
+    return this.#state === "ended";
   }
 
   $beforeDispose(sweep: DestroySweep): void {

@@ -302,7 +302,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   work(units: number): number {
-    this.memory.exports.heapOwed(this.#heap); // begins a cycle where it is time for one
+    this.memory.exports.heapBeginDue(this.#heap);
     return this.#perform(this.#budget(units), false);
   }
 
@@ -360,8 +360,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     } finally {
       this.working = false;
     }
-    sweep.finish("collecting");
-    if (thrown !== undefined) throw thrown[0];
+    finish(sweep, thrown);
     return done;
   }
 
@@ -503,6 +502,17 @@ export class CollectedObjects extends Objects implements HookOwner {
     this.#heap = 0;
     sweep.finish("destroy");
   }
+}
+
+/** Ends the sweep of a step, and throws what has gone wrong, in hooks and in listeners. */
+function finish(sweep: DestroySweep, thrown: [unknown] | undefined): void {
+  try {
+    sweep.finish("collecting");
+  } catch (error) {
+    if (thrown === undefined) throw error;
+    throw new AggregateError([error, thrown[0]], "collecting: destroy hooks and a listener of the collection threw");
+  }
+  if (thrown !== undefined) throw thrown[0];
 }
 
 /** For the register of leaks, which must not hold the handle itself. */

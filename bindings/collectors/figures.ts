@@ -25,7 +25,7 @@ export interface HeapStats {
   readonly longestStepUnits: number;
   readonly lastStepMicroseconds: number;
   readonly longestStepMicroseconds: number;
-  /** Bytes that the last cycle has left standing though they had become garbage while it went on, as far as is known. */
+  /** Bytes that were allocated while the last cycle went on, which it did not judge: garbage among them is left to the next. */
   readonly floatingBytes: number;
   /** Reference counting: decrements that are yet to be done. */
   readonly pendingDecrements: number;
@@ -47,7 +47,7 @@ export interface Collection {
   readonly microseconds: number;
   /** Objects freed since the last one was told of. */
   readonly freedObjects: number;
-  /** What is left: objects, their bytes, and those of them that had become garbage while the cycle went on. */
+  /** What is left: objects, their bytes, and the bytes that were allocated while the cycle went on, garbage or not. */
   readonly objects: number;
   readonly bytes: number;
   readonly floatingBytes: number;

@@ -23,8 +23,9 @@ export interface HeapOptions {
   /** The units of work of one step, where no other number is given: 1 or more. Default 2,000. */
   stepUnits?: number;
   /**
-   * Mark-sweep: the bytes that are allocated after a cycle before the next begins, at the least; more where more is live, namely
-   * half of that. Default 1 MiB.
+   * The bytes that are allocated after a cycle before the next begins, at the least; more where more is live, namely a third of
+   * that. Default 1 MiB. Under `"refcount"`, where only what is not freed by its count is left to cycles: the bytes by which all
+   * objects have grown meanwhile. Default 256 KiB.
    */
   minimumBytes?: number;
 }
@@ -203,9 +204,12 @@ export class Heap {
    * @param units 1 or more; by default those that the heap was made with
    * @returns the units done: fewer than `units` when there is nothing left to do
    * @throws {InvalidArgumentError} for another number
-   * @throws {ReentrantCallError} in a handler, a destroy hook, or a listener of the heap; nothing has changed
+   * @throws {ReentrantCallError} in a handler before its first `await`, in a destroy hook, or in a listener of the heap; nothing
+   *   has changed. Behind an `await` it is like a step between any two events: scopes are roots, those of handlers that wait
+   *   included, and what is shown without a handle is stale afterwards
    * @throws {DestroyHookError} if a hook has thrown: the work is done
    * @throws what a listener of {@link onCollection} has thrown: the work is done
+   * @throws {AggregateError} of both, if a hook and a listener have thrown
    */
   step(units: number = this.#stepUnits): number {
     this.#objects.assertOpen("step");
@@ -215,7 +219,9 @@ export class Heap {
   }
 
   /**
-   * Collects everything that no handle leads to, in one go: ends the cycle that is under way, and does a whole one. O(objects)
+   * Collects everything that no handle leads to, in one go: ends the cycle that is under way, and does a whole one. Nothing that
+   * was unreachable when it was called is left, under `"refcount"` either: what is dropped is drained, and all that may be part of
+   * a dropped cycle is looked at, however much that reaches, and again what that may have dropped. O(objects)
    *
    * @returns the units done
    * @throws as {@link step}
@@ -258,8 +264,9 @@ export class Heap {
   }
 
   /**
-   * Runs the destroy hooks of all objects and gives all memory back. Handles and cursors are stale afterwards, also those of
-   * scopes that go on. A second call does nothing.
+   * Runs the destroy hooks of all objects and gives all memory back. The hooks run type by type in the order of declaration, and
+   * all objects are there until the last has run: in the meantime nothing can be made, and {@link free} does nothing. Handles and
+   * cursors are stale afterwards, also those of scopes that go on. A second call does nothing.
    *
    * @throws {ReentrantCallError} in a destroy hook or listener of this heap; nothing has changed
    * @throws {DestroyHookError} if a hook has thrown; the memory has been given back

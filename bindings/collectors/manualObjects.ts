@@ -1,6 +1,7 @@
 import { ByteHeap } from "../allocators/byteHeap.js";
 import { poolBytes } from "../allocators/cells.js";
 import { Pool } from "../allocators/pool.js";
+import { ReentrantCallError } from "../errors.js";
 import { Bytes } from "../layout/bytes.js";
 import type { Cursor } from "../layout/cursor.js";
 import { array } from "../layout/fields.js";
@@ -8,6 +9,7 @@ import type { FieldType } from "../layout/fieldType.js";
 import { assertLive, end, type Location, place, unset } from "../layout/location.js";
 import type { AnyFields, AnyStruct, CursorOf } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
+import { DestroySweep } from "../memory/destroySweep.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, PAGE_SIZE } from "../memory/module.js";
 import type { CollectionListener, HeapStats } from "./figures.js";
@@ -73,6 +75,8 @@ export class ManualObjects extends Objects {
   #handles = 0;
   /** Destroy hooks of this heap that are running, one inside another. */
   #hooks = 0;
+  /** True while the hooks of all objects run before they end. */
+  #ending = false;
 
   /** @throws {OutOfMemoryError}, {SealedError}; nothing is left of it */
   constructor(memory: LinearMemory, declared: readonly DeclaredType[]) {
@@ -121,6 +125,7 @@ export class ManualObjects extends Objects {
 
   allocate(type: HeapStruct, scope: Scope, into: ObjectView | undefined): ObjectView {
     this.assertInto(type, into, "new");
+    if (this.#ending) this.#refuseAllocation();
     const range = scope.$rangeOf<ManualRange>(this);
     const view = into ?? type.$newObjectView();
     this.#pools.get(type)!.new(view as unknown as CursorOf<AnyFields>);
@@ -131,6 +136,7 @@ export class ManualObjects extends Objects {
 
   allocateArray(type: HeapArrayType, length: number, scope: Scope, into: ObjectView | undefined): ObjectView {
     this.assertInto(type, into, "array");
+    if (this.#ending) this.#refuseAllocation();
     const range = scope.$rangeOf<ManualRange>(this);
     const view = into ?? type.$newObjectView();
     const bytes = ARRAY_HEADER + length * type.element.size;
@@ -144,7 +150,12 @@ export class ManualObjects extends Objects {
     return view;
   }
 
+  #refuseAllocation(): never {
+    throw new ReentrantCallError("new: the heap is about to end all its objects, and their destroy hooks are running");
+  }
+
   free(view: ObjectView): void {
+    if (this.#ending) return; // all objects are about to end, and each has its hook run in its turn
     const pool = this.#pools.get(view.$objectType!);
     if (pool !== undefined) {
       pool.free(view as unknown as Cursor<AnyFields>);
@@ -248,12 +259,19 @@ export class ManualObjects extends Objects {
       pools.reduce((sum, bytes) => sum + bytes(memory), memory.exports.byteHeapPages(arrays) * PAGE_SIZE);
   }
 
+  /** Runs the hooks of all objects, type by type, and only then gives the first of them back. */
   destroy(): void {
-    this.memory.collectors.delete(this);
+    const { memory } = this;
+    memory.collectors.delete(this);
+    const sweep = DestroySweep.begin(memory);
+    this.#ending = true;
+    for (const pool of this.#pools.values()) pool.$runHooks(sweep);
+    this.#ending = false;
     this.#end();
+    sweep.finish("destroy");
   }
 
-  /** Gives everything back, whatever hooks throw; then throws the first of that. */
+  /** Gives everything back, whatever is found damaged; then throws the first of that. */
   #end(): void {
     const errors: unknown[] = [];
     for (const pool of this.#pools.values()) {

@@ -2,6 +2,7 @@ import {
   type CursorOf,
   DestroyHookError,
   DisposedError,
+  type Fields,
   type Heap,
   ReentrantCallError,
   ResurrectionError,
@@ -9,6 +10,7 @@ import {
   ref,
   type Scope,
   StaleReferenceError,
+  type StructType,
   struct,
   u32,
   weak,
@@ -24,6 +26,7 @@ interface Log {
   ran: number[];
   act: (record: FileCursor) => void;
 }
+type AnyStruct = StructType<Fields>;
 type FileCursor = CursorOf<{
   id: ReturnType<typeof u32Type>;
   next: ReturnType<typeof fileRef>;
@@ -63,6 +66,47 @@ function makeFiles(heap: Heap, { File }: World, scope: Scope, count: number) {
 }
 
 const sorted = (numbers: readonly number[]) => [...numbers].sort((one, other) => one - other);
+
+describe.each(heapRuns)("when a heap is destroyed, destroy hooks, under $strategy, in the $name module,", (run) => {
+  test("run once each, type by type, while all that they refer to is there, freed in one of them or not", () =>
+    withRuntime({ debug: run.debug }, (runtime) => {
+      const log: string[] = [];
+      const made: unknown[] = [];
+      const hook = (name: string) => (record: { id: number; other: { id: number } | null }) => {
+        log.push(`${name} ${record.id}, which refers to ${record.other?.id}`);
+        if (record.other !== null) heap.free(record.other as never);
+        using scope = runtime.scope();
+        try {
+          heap.new(Plain, scope);
+        } catch (error) {
+          made.push(error);
+        }
+      };
+      const Plain = struct("Plain", { id: u32 });
+      const First: AnyStruct = struct(
+        "First",
+        { id: u32, other: ref(() => Second) },
+        { destroy: hook("First") as never },
+      );
+      const Second: AnyStruct = struct("Second", { id: u32, other: ref(First) }, { destroy: hook("Second") as never });
+      const heap: Heap = runtime.heap(run.strategy, { types: [First, Plain, Second] });
+      using scope = runtime.scope();
+      for (let id = 0; id < 3; id++) {
+        const one = heap.new(First, scope);
+        const other = heap.new(Second, scope);
+        Object.assign(one, { id, other });
+        Object.assign(other, { id: 10 + id, other: one });
+      }
+      heap.destroy();
+      expect(log).toEqual([
+        ...[0, 1, 2].map((id) => `First ${id}, which refers to ${10 + id}`),
+        ...[0, 1, 2].map((id) => `Second ${10 + id}, which refers to ${id}`),
+      ]);
+      expect(made).toHaveLength(6);
+      for (const error of made) expect(error).toBeInstanceOf(ReentrantCallError);
+      runtime.validate();
+    }));
+});
 
 describe.each(heapRuns)("destroy hooks in a heap of the $name module under $strategy", (run) => {
   test("run exactly once for each object that is freed, and for the others when the heap is destroyed", () =>
@@ -275,6 +319,30 @@ describe.each(collectedRuns)("destroy hooks in a collected heap of the $name mod
       heap.collect();
       heap.validate();
       heap.destroy();
+    }));
+
+  test("that throw, and a listener that throws as well, are both told of", () =>
+    withFiles(run, (heap, runtime, files) => {
+      files.log.act = () => {
+        throw new Error("hook");
+      };
+      const fault = new Error("listener");
+      heap.onCollection(() => {
+        throw fault;
+      });
+      const scope = runtime.scope();
+      const [file] = makeFiles(heap, files, scope, 1);
+      file!.next = file as never; // a cycle, so that there is one of collection under every strategy
+      scope.end();
+      let thrown: unknown;
+      try {
+        heap.collect();
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown).toBeInstanceOf(AggregateError);
+      expect((thrown as AggregateError).errors).toEqual([expect.any(DestroyHookError), fault]);
+      files.log.act = () => {};
     }));
 
   test("run in steps, a few at a time", () =>
