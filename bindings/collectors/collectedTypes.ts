@@ -8,6 +8,9 @@ import type { ObjectType } from "./objects.js";
 /** Flags of a type, as assembly/collectors knows them. */
 const HOOKED = 1;
 const VARIABLE = 2;
+const WORD_ALIGNED = 4;
+
+const WORD_BYTES = 4;
 
 /** A reference in objects, or elements, of a type. */
 interface Slot {
@@ -45,10 +48,10 @@ export function addTypes(memory: LinearMemory, heap: Address, types: readonly (H
     const cyclic = strong[number]!.filter(leadsBack);
     const others = strong[number]!.filter((slot) => !leadsBack(slot));
     const slots = [...cyclic, ...others].map(({ offset }) => offset);
-    const flags = type instanceof HeapStruct ? (type.$destroy === undefined ? 0 : HOOKED) : VARIABLE;
+    const { bytes, flags } = layoutOf(type);
     const address = memory.exports.heapAddType(
       heap,
-      type instanceof HeapStruct ? type.$rounded : type.element.size,
+      bytes,
       listOf(memory, heap, slots),
       slots.length,
       cyclic.length,
@@ -59,6 +62,14 @@ export function addTypes(memory: LinearMemory, heap: Address, types: readonly (H
     if (address === 0) throw memory.failure(`heap: telling of ${type.name}`);
     type.$type = address >>> 0;
   });
+}
+
+/** The bytes of an object, or of an element, and the flags of its type. Objects without wide fields need not lie 8 bytes apart. */
+function layoutOf(type: HeapStruct | HeapArrayType): { readonly bytes: number; readonly flags: number } {
+  if (!(type instanceof HeapStruct)) return { bytes: type.element.size, flags: VARIABLE };
+  const hooked = type.$destroy === undefined ? 0 : HOOKED;
+  if (type.alignment > WORD_BYTES) return { bytes: type.$rounded, flags: hooked };
+  return { bytes: Math.ceil(type.size / WORD_BYTES) * WORD_BYTES, flags: hooked | WORD_ALIGNED };
 }
 
 /** What the slots of a type are those of: a struct itself, or one element of an array. */

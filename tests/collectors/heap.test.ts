@@ -1,6 +1,7 @@
 import {
   array,
   type CursorOf,
+  type Fields,
   f64,
   type Heap,
   type Ref,
@@ -9,10 +10,12 @@ import {
   StaleReferenceError,
   struct,
   text,
+  u8,
+  u32,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { collectedRuns, type HeapRun, heapRuns, withHeap } from "../support/heaps.js";
-import { withoutStacks } from "../support/runtimes.js";
+import { withoutStacks, withRuntime } from "../support/runtimes.js";
 
 withoutStacks();
 
@@ -29,6 +32,33 @@ const types = [Node, Point, Segment];
 
 /** Runs `body` with a heap of the types above. */
 const withNodes = (run: HeapRun, body: (heap: Heap, runtime: Runtime) => void) => withHeap(run, { types }, body);
+
+/** What an object of these fields takes, under each strategy that collects. */
+describe("objects", () => {
+  test.each([
+    ["one byte", { a: u8 }, 8, 8],
+    ["a number of four bytes", { a: u32 }, 8, 8],
+    ["two references", { a: ref("Self"), b: ref("Self") }, 12, 8],
+    ["two references and a number of four bytes", { a: ref("Self"), b: ref("Self"), c: u32 }, 16, 12],
+    ["two references and a number of eight", { a: f64, b: ref("Self"), c: ref("Self") }, 24, 16],
+    ["a number of eight bytes and one of four", { a: f64, b: u32 }, 24, 16],
+  ] as const)("of %s are no larger than they have to be", (_, fields, counted, marked) =>
+    withRuntime({}, (runtime) => {
+      for (const [strategy, size] of [
+        ["refcount", counted],
+        ["mark-sweep", marked],
+        ["mark-sweep-stop", marked],
+      ] as const) {
+        const Self = struct("Self", fields as Fields);
+        using heap = runtime.heap(strategy, { types: [Self] });
+        using scope = runtime.scope();
+        for (let count = 0; count < 1000; count++) heap.new(Self, scope);
+        expect(heap.stats().bytes).toBe(1000 * size);
+        heap.validate();
+      }
+    }),
+  );
+});
 
 describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
   test("runs the program of its documentation", () =>
