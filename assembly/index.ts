@@ -112,8 +112,11 @@ import { ByteHeap } from "./allocators/byteHeap";
 import { Findings } from "./allocators/findings";
 import { Pool } from "./allocators/pool";
 import { FreeCell, Slab } from "./allocators/slab";
+import { CellClass } from "./collectors/cellClass";
 import { Heap } from "./collectors/heap";
+import { COUNT_ONE } from "./collectors/refcount";
 import { Scope } from "./collectors/scope";
+import { WordStack } from "./collectors/wordStack";
 import { Owner } from "./memory/pageHeap";
 import { Root } from "./memory/root";
 
@@ -170,7 +173,15 @@ export const HEAP_BLOCK_PAGES: u32 = offsetof<Heap>("blockPages");
 export const HEAP_HANDLES: u32 = offsetof<Heap>("handles");
 export const HEAP_OVERRUNS: u32 = offsetof<Heap>("overruns");
 export const HEAP_EPOCH_GUARD: u32 = offsetof<Heap>("epochGuard");
+export const HEAP_HANDLE_BARRIER: u32 = offsetof<Heap>("handleBarrier");
+export const HEAP_COUNT_ONE: u32 = COUNT_ONE;
 export const SCOPE_GUARD: u32 = offsetof<Scope>("guard");
+export const SCOPE_STACK: u32 = offsetof<Scope>("stack");
+export const STACK_TOP: u32 = offsetof<WordStack>("top");
+export const STACK_END: u32 = offsetof<WordStack>("end");
+export const CLASS_CURSOR: u32 = offsetof<CellClass>("cursor");
+export const CLASS_LIMIT: u32 = offsetof<CellClass>("limit");
+export const CLASS_STRIDE: u32 = offsetof<CellClass>("stride");
 
 export const ROOT_MAGIC: u32 = offsetof<Root>("magic");
 export const ROOT_VERSION: u32 = offsetof<Root>("version");

@@ -141,7 +141,7 @@ export interface ModuleExports {
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
   readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "WHEEL" | "RING"}_${string}`
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "CLASS" | "WHEEL" | "RING"}_${string}`
   ]: Constant;
 }
 
@@ -159,6 +159,12 @@ export const ARENA_SIZE = 104;
 export const SLAB_POOL = 8;
 export const CELL_NEXT = 0;
 export const CELL_GUARD = 4;
+
+/** The same of a class of collected objects, and of a stack of words. */
+export const CLASS_CURSOR = 0;
+export const CLASS_LIMIT = 4;
+export const STACK_TOP = 0;
+export const STACK_END = 8;
 
 /** The owners' bytes, one for each page, and the byte of a page of pools. */
 export const PAGE_OWNERS = 40_960;
@@ -199,6 +205,10 @@ export function verifyModule(exports: ModuleExports): void {
     SLAB_POOL,
     CELL_NEXT,
     CELL_GUARD,
+    CLASS_CURSOR,
+    CLASS_LIMIT,
+    STACK_TOP,
+    STACK_END,
     PAGE_OWNERS,
     POOL_OWNER,
   };
