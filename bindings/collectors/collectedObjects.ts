@@ -389,7 +389,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   work(units: number): number {
-    this.memory.exports.heapBeginDue(this.#heap);
+    this.memory.exports.heapOwed(this.#heap); // begins a cycle where it is time for one
     return this.#perform(this.#budget(units), false);
   }
 
