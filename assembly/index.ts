@@ -87,6 +87,19 @@ export {
 export { createHeap, destroyHeap, figures as heapFigures } from "./collectors/heapLife";
 export { validateHeap as heapValidate } from "./collectors/heapValidate";
 export { openScope } from "./collectors/scope";
+export {
+  createMessageRing,
+  destroyMessageRing,
+  fillRing,
+  frameAll,
+  frameLine,
+  framePrefixed,
+  releaseMessage,
+  ringRoom,
+  skipLine,
+  skipPrefixed,
+} from "./loop/messageRing";
+export { validateMessageRing } from "./loop/messageRingValidate";
 export { armTimer, cancelTimer, createWheel, delayTimer, destroyWheel, moveTimer, takeTimer } from "./loop/timingWheel";
 export { advanceWheel, nextWake } from "./loop/timingWheelAdvance";
 export { validateWheel } from "./loop/timingWheelValidate";
@@ -100,8 +113,11 @@ import { ByteHeap } from "./allocators/byteHeap";
 import { Findings } from "./allocators/findings";
 import { Pool } from "./allocators/pool";
 import { FreeCell, Slab } from "./allocators/slab";
+import { CellClass } from "./collectors/cellClass";
 import { Heap } from "./collectors/heap";
+import { COUNT_ONE } from "./collectors/countWord";
 import { Scope } from "./collectors/scope";
+import { WordStack } from "./collectors/wordStack";
 import { Owner } from "./memory/pageHeap";
 import { Root } from "./memory/root";
 
@@ -158,7 +174,15 @@ export const HEAP_BLOCK_PAGES: u32 = offsetof<Heap>("blockPages");
 export const HEAP_HANDLES: u32 = offsetof<Heap>("handles");
 export const HEAP_OVERRUNS: u32 = offsetof<Heap>("overruns");
 export const HEAP_EPOCH_GUARD: u32 = offsetof<Heap>("epochGuard");
+export const HEAP_HANDLE_BARRIER: u32 = offsetof<Heap>("handleBarrier");
+export const HEAP_COUNT_ONE: u32 = COUNT_ONE;
 export const SCOPE_GUARD: u32 = offsetof<Scope>("guard");
+export const SCOPE_STACK: u32 = offsetof<Scope>("stack");
+export const STACK_TOP: u32 = offsetof<WordStack>("top");
+export const STACK_END: u32 = offsetof<WordStack>("end");
+export const CLASS_CURSOR: u32 = offsetof<CellClass>("cursor");
+export const CLASS_LIMIT: u32 = offsetof<CellClass>("limit");
+export const CLASS_STRIDE: u32 = offsetof<CellClass>("stride");
 
 export const ROOT_MAGIC: u32 = offsetof<Root>("magic");
 export const ROOT_VERSION: u32 = offsetof<Root>("version");
@@ -211,3 +235,23 @@ export const WHEEL_GENERATION: u32 = offsetof<Wheel>("generation");
 export const WHEEL_ARMED: u32 = offsetof<Wheel>("armed");
 export const WHEEL_HIGH_WATER: u32 = offsetof<Wheel>("highWater");
 export const WHEEL_PAGES: u32 = offsetof<Wheel>("pages");
+
+import { MessageRing, RingEntry } from "./loop/messageRing";
+
+export const RING_DATA: u32 = offsetof<MessageRing>("data");
+export const RING_CAPACITY: u32 = offsetof<MessageRing>("capacity");
+export const RING_HEAD: u32 = offsetof<MessageRing>("head");
+export const RING_FRAME: u32 = offsetof<MessageRing>("frame");
+export const RING_TAIL: u32 = offsetof<MessageRing>("tail");
+export const RING_WRAPPED: u32 = offsetof<MessageRing>("wrapped");
+export const RING_ENTRIES: u32 = offsetof<MessageRing>("entries");
+export const RING_COUNT: u32 = offsetof<MessageRing>("count");
+export const RING_TOO_LONG: u32 = offsetof<MessageRing>("tooLong");
+export const RING_HIGH_WATER: u32 = offsetof<MessageRing>("highWater");
+export const RING_COUNT_HIGH_WATER: u32 = offsetof<MessageRing>("countHighWater");
+export const RING_PAGES: u32 = offsetof<MessageRing>("pages");
+export const RING_MOVED: u32 = offsetof<MessageRing>("moved");
+export const RING_ENTRY_LIST: u32 = offsetof<MessageRing>();
+export const RING_ENTRY_OFFSET: u32 = offsetof<RingEntry>("offset");
+export const RING_ENTRY_LENGTH: u32 = offsetof<RingEntry>("length");
+export const RING_ENTRY_BYTES: u32 = offsetof<RingEntry>();

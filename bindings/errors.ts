@@ -29,10 +29,13 @@ export type TidemarkErrorCode =
   | "ERR_TIDEMARK_LOOP_CLOSED"
   | "ERR_TIDEMARK_LOOP_STATE"
   | "ERR_TIDEMARK_DUPLICATE_KIND"
+  | "ERR_TIDEMARK_DEADLINE"
+  | "ERR_TIDEMARK_EVENT_ABANDONED"
   | "ERR_TIDEMARK_BATON_BUSY"
   | "ERR_TIDEMARK_FIBER_STATE"
   | "ERR_TIDEMARK_FIBER_CANCELLED"
-  | "ERR_TIDEMARK_CHANNEL_CLOSED";
+  | "ERR_TIDEMARK_CHANNEL_CLOSED"
+  | "ERR_TIDEMARK_SOURCE";
 
 /**
  * The base class of all errors of this package.
@@ -166,6 +169,19 @@ export class DuplicateKindError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_DUPLICATE_KIND";
 }
 
+/** An event has been in flight for longer than its kind's deadline: what its signal is aborted with. */
+export class DeadlineError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_DEADLINE";
+}
+
+/**
+ * The loop has stopped waiting for an event that was in flight for too long. Its region is kept for it, and used for nothing else,
+ * until it settles after all.
+ */
+export class EventAbandonedError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_EVENT_ABANDONED";
+}
+
 /** Somebody waits for this baton already; he goes on waiting. A baton has one waiter at a time. */
 export class BatonBusyError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_BATON_BUSY";
@@ -187,4 +203,31 @@ export class FiberCancelledError extends TidemarkError {
 /** The channel is closed: what was to be sent has not been, and will not be. */
 export class ChannelClosedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_CHANNEL_CLOSED";
+}
+
+/**
+ * Why a source has ended before its stream did:
+ *
+ * | reason | what has happened |
+ * |---|---|
+ * | `"failed"` | the stream told of an error, or a `map` threw: it is the `cause` |
+ * | `"disconnected"` | the stream was closed before its end; a WebSocket, with another code than 1000 |
+ * | `"truncated"` | it ended in the midst of a message that is preceded by its length |
+ * | `"too-long"` | a message is longer than the source takes |
+ * | `"overrun"` | a stream that cannot be paused has sent more than may wait |
+ * | `"unsupported"` | what came is neither bytes nor text |
+ */
+export type SourceFailure = "failed" | "disconnected" | "truncated" | "too-long" | "overrun" | "unsupported";
+
+/** A source has ended before its stream did. All that came before has been handled. */
+export class SourceError extends TidemarkError {
+  readonly code = "ERR_TIDEMARK_SOURCE";
+
+  constructor(
+    readonly reason: SourceFailure,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }

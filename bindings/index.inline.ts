@@ -9,5 +9,5 @@ function load(debug: boolean): Promise<WebAssembly.Module> {
   return WebAssembly.compile(Uint8Array.from(text, (character) => character.charCodeAt(0)));
 }
 
-/** As in index.ts, with the modules embedded. */
+/** As in index.ts, with the modules embedded. A watchdog has no worker here, since that would be another file. */
 export const createRuntime: (options?: RuntimeOptions) => Promise<Runtime> = /* @__PURE__ */ runtimeFactory(load);

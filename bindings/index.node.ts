@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { nodePlatform } from "./loop/platform.node.js";
 import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js";
 
 export * from "./public.js";
@@ -10,4 +11,7 @@ async function load(debug: boolean): Promise<WebAssembly.Module> {
 }
 
 /** As in index.ts, with the modules read from disk. */
-export const createRuntime: (options?: RuntimeOptions) => Promise<Runtime> = /* @__PURE__ */ runtimeFactory(load);
+export const createRuntime: (options?: RuntimeOptions) => Promise<Runtime> = /* @__PURE__ */ runtimeFactory(
+  load,
+  nodePlatform,
+);

@@ -1,5 +1,6 @@
 export * from "./public.js";
 
+import { webPlatform } from "./loop/platform.web.js";
 import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js";
 
 /** The package's own modules, beside this one; bundlers that follow `new URL(…, import.meta.url)` copy them. */
@@ -20,4 +21,7 @@ async function load(debug: boolean): Promise<WebAssembly.Module> {
  * @example
  * const runtime = await createRuntime({ maximumBytes: 512 << 20 });
  */
-export const createRuntime: (options?: RuntimeOptions) => Promise<Runtime> = /* @__PURE__ */ runtimeFactory(load);
+export const createRuntime: (options?: RuntimeOptions) => Promise<Runtime> = /* @__PURE__ */ runtimeFactory(
+  load,
+  webPlatform,
+);

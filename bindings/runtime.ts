@@ -26,6 +26,7 @@ import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/al
 import { LinearMemory } from "./memory/linearMemory.js";
 import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_SIZE, ROOT, verifyModule } from "./memory/module.js";
 import { GUEST_DATA, staticDataOf } from "./memory/staticData.js";
+import type { Platform } from "./platform.js";
 
 export type { Entry };
 
@@ -92,6 +93,7 @@ const OWNERS = [
   "heapAreas",
   "collected",
   "timers",
+  "messageRings",
 ] as const;
 
 /** Who owns pages. */
@@ -118,9 +120,13 @@ export class Runtime {
   /** True if this runtime uses the debug module. */
   readonly debug: boolean;
 
+  /** What the entry that has made this runtime knows of the platform; for loops. */
+  readonly $platform: Platform;
+
   /** Use {@link createRuntime}. */
-  constructor(memory: LinearMemory) {
+  constructor(memory: LinearMemory, platform: Platform = {}) {
     this.$memory = memory;
+    this.$platform = platform;
     this.debug = memory.rootWord("ROOT_DEBUG") === 1;
   }
 
@@ -339,8 +345,12 @@ export type ModuleLoader = (debug: boolean) => Promise<WebAssembly.Module>;
  * Makes the `createRuntime` of one platform.
  *
  * @param find finds the release or the debug module, and compiles it; called once for each
+ * @param platform what else there is on the platform; loops on the runtime make use of it
  */
-export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) => Promise<Runtime> {
+export function runtimeFactory(
+  find: ModuleLoader,
+  platform: Platform = {},
+): (options?: RuntimeOptions) => Promise<Runtime> {
   const load = loadOnce(find);
   return async (options = {}) => {
     const { initialPages, maximumPages } = checkOptions(options);
@@ -364,7 +374,7 @@ export function runtimeFactory(find: ModuleLoader): (options?: RuntimeOptions) =
     if (options.memory !== undefined) {
       memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
     }
-    const runtime = new Runtime(memory);
+    const runtime = new Runtime(memory, platform);
     if (runtime.debug) memory.sites = new AllocationSites(memory, options.onLeak ?? warnOfLeak, stack);
     return runtime;
   };

@@ -191,6 +191,11 @@ function takeRoot(heap: Heap, object: Address): bool {
   if (word & GONE || word >= SATURATED) return true;
   let visit = visitOf(object);
   if (!changetype<Address>(visit)) visit = enter(heap, object);
+  else if (visit.isHeld) {
+    // It was visited, and has lost a reference or been found by a weak slot, before it was taken: the next run can tell.
+    suspect(heap, object);
+    return true;
+  }
   if (changetype<Address>(visit)) {
     visit.word |= Flag.ROOT;
     return true;

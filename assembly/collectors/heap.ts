@@ -32,12 +32,26 @@ export namespace Run {
   export const FREE: u32 = 7;
 }
 
+/**
+ * What has to be done beside storing when a reference is, as TypeScript sees it: it may store without a call where the word
+ * that it overwrites is below the barrier, which is one comparison.
+ */
+export namespace Barrier {
+  /** Nothing. */
+  export const NONE: u32 = u32.MAX_VALUE;
+  /** What is overwritten has to be marked, so nothing where that is null. */
+  export const OVERWRITTEN: u32 = 1;
+  /** More, of which only `heapStore` and `moveHandle` know. */
+  export const CALL: u32 = 0;
+}
+
 @unmanaged
 export class Heap {
   strategy: u32;
   phase: u32;
-  /** Not 0 while a store needs more than storing: see `store` of the strategies. */
+  /** The {@link Barrier} of stores into slots, and that of moves of handles in scopes; kept handles are moved by calls only. */
   barrier: u32;
+  handleBarrier: u32;
   /** 1 while new objects are marked as they are made. */
   black: u32;
   /** Bytes before each object: the word of a count under reference counting. */

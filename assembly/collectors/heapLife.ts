@@ -5,7 +5,7 @@ import { Address } from "../memory/alignment";
 import { allocateGuard, freeGuard, Guard } from "../memory/guard";
 import { bytesOf, CellClass, removeBlocks } from "./cellClass";
 import { releaseTable } from "./handleTable";
-import { HEAP_BYTES, Heap, Strategy } from "./heap";
+import { Barrier, HEAP_BYTES, Heap, Strategy } from "./heap";
 import { closeScope, Scope } from "./scope";
 import { VARIABLE_CLASSES_BYTES } from "./variableClass";
 import { WORD_STACK_BYTES, WORD_WALK_BYTES, WordStack, WordWalk } from "./wordStack";
@@ -42,7 +42,8 @@ export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Ad
   heap.trigger = minimumBytes;
   heap.headroom = minimumBytes;
   heap.lead = strategy == Strategy.REFCOUNT ? 4 : 0;
-  heap.barrier = strategy == Strategy.REFCOUNT ? 1 : 0;
+  heap.barrier = strategy == Strategy.REFCOUNT ? Barrier.CALL : Barrier.NONE;
+  heap.handleBarrier = heap.barrier;
   heap.epochGuard = guard;
   changetype<Guard>(guard).nextFree = 0;
   // The marker and the counter have chunks from the start, so that they come to an end whatever becomes of memory.

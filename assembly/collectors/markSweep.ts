@@ -12,13 +12,15 @@
 // Pacing. Call L what was reachable when the last cycle began: what it has kept, less what was made while it ran. A cycle begins
 // when A = L ÷ 3 has been allocated since the last one ended (but at least `minimumBytes`), and its work W is known when it begins:
 // some units for each object, slot and handle that there is, and for the words of bitmaps that are swept. Nothing that is made
-// later adds to it, since new objects are not looked into. When a bytes have been allocated since the cycle began, W × a ÷ (7/8 A)
-// units are due. Each gap between events pays `stepUnits` of what is due and not paid, and an eighth of the rest: so no event
-// waits for more than a step, and what the last events' own allocation comes to, and eight events later all is paid. So the cycle
-// is over before A more has been allocated, if eight events do not allocate an eighth of A; otherwise it is finished at once, and
-// counted as an overrun if that is much. The last cycle may have kept A that was made while it ran; A more began this one; A more is
-// made until it ends: there are never more than L + 3A = 2L bytes, and what one event allocates. The strategy that stops has
-// nothing made while it runs, so its A is L.
+// later adds to it, since new objects are not looked into. Much of W is for what is garbage already, and is never done: the
+// cycle will come to about E, what the last one came to and an eighth more. When a bytes have been allocated since the cycle
+// began, E × a ÷ (5/8 A) units are due, so that a gap has little to do; behind 5/8 A, where a cycle comes that has more to do
+// than the last one had, what is due rises from E to W, which it reaches at 7/8 A. Each gap between events pays `stepUnits` of what
+// is due and not paid, and an eighth of the rest: so no event waits for more than a step, and what the last events' own allocation
+// comes to, and eight events later all is paid. So the cycle is over before A more has been allocated, if eight events do not
+// allocate an eighth of A; otherwise it is finished at once, and counted as an overrun if that is much. The last cycle may have
+// kept A that was made while it ran; A more began this one; A more is made until it ends: there are never more than L + 3A = 2L
+// bytes, and what one event allocates. The strategy that stops has nothing made while it runs, so its A is L.
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -38,7 +40,7 @@ import {
 } from "./cellClass";
 import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
-import { Heap, Phase, Strategy } from "./heap";
+import { Barrier, Heap, Phase, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
 import { closeScope, isUnscanned, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
@@ -112,7 +114,7 @@ export function beginCycle(heap: Heap): void {
   heap.cycleUnits = 0;
   beginMarking(heap);
   heap.black = 1;
-  heap.barrier = 1;
+  heap.barrier = Barrier.OVERWRITTEN;
   heap.phase = Phase.MARK;
 }
 
@@ -154,11 +156,21 @@ export function owedToMarking(heap: Heap): u32 {
     if (heap.cycleBound > heap.cycleUnits + heap.stepUnits * HASTE) heap.overruns++;
     return ALL;
   }
-  const scheduled = heap.headroom - (heap.headroom >> 3);
-  const due = min<u64>((<u64>heap.cycleBound * allocated) / scheduled, heap.cycleBound);
+  const due = dueAt(heap, allocated);
   if (due <= heap.cycleUnits) return 0;
-  const owed = <u32>due - heap.cycleUnits;
+  const owed = due - heap.cycleUnits;
   return owed < heap.stepUnits ? 0 : heap.stepUnits + (owed - heap.stepUnits) / HASTE;
+}
+
+/** The units that should have been done when `allocated` bytes have been allocated since the cycle began. */
+function dueAt(heap: Heap, allocated: u32): u32 {
+  const eighth = heap.headroom >> 3;
+  const last = heap.lastCycleUnits;
+  const expected = last ? min(last + (last >> 3), heap.cycleBound) : heap.cycleBound;
+  const early = heap.headroom - 3 * eighth;
+  if (allocated < early) return <u32>((<u64>expected * allocated) / early);
+  const late = min(allocated - early, 2 * eighth);
+  return expected + <u32>((<u64>(heap.cycleBound - expected) * late) / max<u32>(2 * eighth, 1));
 }
 
 /** Has a cycle begin in idle time, where that would not be long in coming. */
@@ -195,7 +207,7 @@ function advance(heap: Heap, budget: u32): u32 {
 }
 
 function beginWeak(heap: Heap): void {
-  heap.barrier = 0;
+  heap.barrier = Barrier.NONE;
   heap.phase = Phase.WEAK;
   startWeakWalk(heap);
 }
@@ -217,7 +229,8 @@ function emptyWeak(heap: Heap, budget: u32): u32 {
 }
 
 function beginHooks(heap: Heap): void {
-  heap.barrier = 1;
+  heap.barrier = Barrier.CALL;
+  heap.handleBarrier = Barrier.CALL;
   heap.phase = Phase.HOOKS;
   startWalk(heap);
 }
@@ -238,7 +251,8 @@ function findDying(heap: Heap): u32 {
 }
 
 function beginSweeping(heap: Heap): void {
-  heap.barrier = 0;
+  heap.barrier = Barrier.NONE;
+  heap.handleBarrier = Barrier.NONE;
   heap.black = 0;
   heap.phase = Phase.SWEEP;
   for (let c = heap.classes; c; c = changetype<CellClass>(c).nextClass) beginSweep(changetype<CellClass>(c));

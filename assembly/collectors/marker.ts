@@ -18,11 +18,14 @@ import { joinRing, leaveRing } from "../memory/ring";
 import { countStep } from "../memory/work";
 import { nextMarked, startWalk } from "./blockWalk";
 import { blockOf } from "./cellBlock";
-import { slotAt, slotsOf, typeOf } from "./cellType";
+import { CellType, slotAt, slotsOf, typeOf } from "./cellType";
 import { entryAt, objectOf, SEGMENT_ENTRIES, Segment } from "./handleTable";
-import { Heap } from "./heap";
+import { Barrier, Heap } from "./heap";
 import { Scope } from "./scope";
 import { CHUNK_HEADER, Chunk } from "./wordStack";
+
+/** An object with as many slots at the most is looked at before what refers to it is left: leaves of trees have but empty ones. */
+const FEW_SLOTS: u32 = 4;
 
 /** Marks an object. Returns false if it was marked already. */
 export function mark(object: Address): bool {
@@ -53,6 +56,7 @@ export function shade(heap: Heap, object: Address): void {
 export function beginMarking(heap: Heap): void {
   heap.unscanned = heap.scopes;
   heap.scopes = 0;
+  heap.handleBarrier = heap.unscanned ? Barrier.CALL : Barrier.NONE;
   heap.scanEpoch++;
   heap.scanScope = 0;
   heap.scanSegment = heap.segments;
@@ -102,6 +106,10 @@ function scan(heap: Heap, start: Address, index: u32, budget: u32): u32 {
     const childType = typeOf(child);
     const childCount = slotsOf(childType, child);
     if (childCount == 0) continue;
+    if (childCount <= FEW_SLOTS && isEmpty(childType, child, childCount)) {
+      done += childCount; // it is not worth leaving this object for
+      continue;
+    }
     if (index < count && !heap.markStack.pushPair(object, index)) {
       heap.overflow = 1; // the rest of this object is found again by a walk, as the object is marked
     }
@@ -111,6 +119,14 @@ function scan(heap: Heap, start: Address, index: u32, budget: u32): u32 {
     index = 0;
   }
   return done;
+}
+
+/** True for an object whose slots, which are few, are all empty. */
+function isEmpty(type: CellType, object: Address, count: u32): bool {
+  for (let index: u32 = 0; index < count; index++) {
+    if (load<Address>(slotAt(type, object, index))) return false;
+  }
+  return true;
 }
 
 /** Scans handles of the first scope that waits, from the one that was on top when the scan of it began downwards. */
@@ -138,6 +154,7 @@ function scanScope(heap: Heap, budget: u32): u32 {
   joinRing(changetype<Address>(heap) + offsetof<Heap>("scopes"), changetype<Address>(scope));
   scope.scanEpoch = heap.scanEpoch;
   heap.scanScope = 0;
+  if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;
   return done;
 }
 

@@ -10,7 +10,7 @@ import { Arena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
 import { advanceGuard, allocateGuard, Guard, RETIRED } from "../memory/guard";
 import { joinRing, leaveRing, RingMember } from "../memory/ring";
-import { Heap } from "./heap";
+import { Barrier, Heap } from "./heap";
 import { WORD_STACK_BYTES, WordStack } from "./wordStack";
 
 @unmanaged
@@ -61,8 +61,10 @@ export function isUnscanned(scope: Scope): bool {
 export function closeScope(scope: Scope): void {
   const heap = scope.heap;
   const address = changetype<Address>(scope);
-  const ring = isUnscanned(scope) ? offsetof<Heap>("unscanned") : offsetof<Heap>("scopes");
-  leaveRing(changetype<Address>(heap) + ring, address);
+  if (isUnscanned(scope)) {
+    leaveRing(changetype<Address>(heap) + offsetof<Heap>("unscanned"), address);
+    if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;
+  } else leaveRing(changetype<Address>(heap) + offsetof<Heap>("scopes"), address);
   if (heap.scanScope == address) heap.scanScope = 0;
   scope.isOpen = 0;
   const guard = advanceGuard(scope.guard);

@@ -52,6 +52,7 @@ export namespace Owner {
   export const COLLECTED: u8 = 11;
   /** Timing wheels. */
   export const TIMERS: u8 = 12;
+  export const MESSAGE_RINGS: u8 = 13;
 }
 
 /** The owners below this one are the page heap's own, and can neither ask for pages nor give any back. */

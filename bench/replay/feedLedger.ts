@@ -55,9 +55,14 @@ export class FeedLedger {
     return { ticker: this.#hasTicker ? [...this.#ticker] : null, counters: { ...this.#counters } };
   }
 
-  clear(): void {
+  /** What is to come does not follow what has come: updates are held until the next snapshot. */
+  awaitSnapshot(): void {
     this.held.clear();
     this.snapshotId = -1;
+  }
+
+  clear(): void {
+    this.awaitSnapshot();
     this.#counters = zeroCounters();
     this.#hasTicker = false;
   }

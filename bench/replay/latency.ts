@@ -103,6 +103,15 @@ export class LatencyProbe implements Observer {
     this.#count = index + 1;
   }
 
+  /** A message that has arrived at `start`, in nanoseconds of the clock, is done with. */
+  endSince(start: number): void {
+    const index = this.#count;
+    if (index === this.#capacity) return;
+    this.#clock.stamp(this.#ends, index);
+    this.#starts[index] = start;
+    this.#count = index + 1;
+  }
+
   /** Sorts the samples taken so far: O(n log n). All zero where there are none. */
   summary(): LatencyMicros {
     const samples = new Float64Array(this.#count);

@@ -34,9 +34,19 @@ export interface SubjectReport {
   readonly book: BookSummary;
   readonly refused: { readonly count: number; readonly first: readonly Refusal[] };
   readonly verification: VerificationTotals | null;
+  /** Where the feed came over a connection. */
+  readonly connection?: ConnectionReport;
 }
 
-export type Stage = "warm-up" | "throughput" | "latency" | "open loop" | "verify";
+export interface ConnectionReport {
+  readonly url: string;
+  /** How many connections it took: one more than were lost. */
+  readonly connections: number;
+  /** How often a connection had to wait for the handler. */
+  readonly pauses: number;
+}
+
+export type Stage = "warm-up" | "throughput" | "latency" | "open loop" | "verify" | "following";
 
 /** Called between lots with the stage and the share of it that is done, 0 … 1. */
 export type StageProgress = (stage: Stage, share: number) => void;

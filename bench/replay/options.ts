@@ -1,13 +1,15 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { EXIT, type Output, readCommandLine, requireWritable } from "../commandLine.js";
-import type { FeedSource } from "./feed.js";
 import { DEFAULT_MESSAGES, DEFAULT_SEED, MESSAGES_AT_LEAST, MESSAGES_AT_MOST } from "./generator.js";
+import type { Assignment } from "./protocol.js";
 import type { SubjectName } from "./subject.js";
 import { subjects } from "./subjects.js";
 
 /** What the command line asks for. */
 export interface ReplayOptions {
-  readonly source: FeedSource;
+  readonly feed: Assignment["feed"];
+  /** Where the feed is to be served to the subjects, if it is; 0 is any port that is free. */
+  readonly server: { readonly port: number } | undefined;
   readonly verify: boolean;
   readonly rate: number | undefined;
   readonly jsonFile: string | undefined;
@@ -28,20 +30,29 @@ files of one recording are given in their order.
 Latency is counted from the end of the message before to the message's own end, all work between two messages included;
 with --rate, from the message's intended arrival, so that a stall is charged to everything behind it.
 
+With --serve and --connect the feed is followed once, without warming up, a message in each WebSocket message. Latency is
+counted from the message's arrival in the process to its end. A connection that is lost is asked for again, up to five
+times; the book then waits for a snapshot. --serve goes on where the client was, and sends one; it listens on 127.0.0.1
+only, and ends with the subjects. --messages is the number after which --connect stops; without it, when the server closes
+the connection with code 1000.
+
 The JavaScript heap is what is alive on it after a full collection at the end, Node itself included, the bytes of typed
 arrays not. Resident memory is the most at the end of a measured pass.
 
 Exit status:
   ${EXIT.good}    all is well
   ${EXIT.wrong}    lines were refused as no messages, the subjects' books differ, or the verification failed
-  ${EXIT.unusable}    an option is bad, a file cannot be read, or the JSON file cannot be written
+  ${EXIT.unusable}    an option is bad, a file cannot be read, a server cannot be reached (again), a port cannot be had, or the JSON
+       file cannot be written
   ${EXIT.failed}    a subject's process failed
   ${EXIT.interrupted}  interrupted (Ctrl-C); ${EXIT.terminated} terminated
 
 Examples:
   npm start
   npm start -- day1.gz day2.gz --verify
-  npm start -- --rate 50000 --json result.json`;
+  npm start -- --rate 50000 --json result.json
+  npm start -- day1.gz day2.gz --serve --verify
+  npm start -- --connect ws://127.0.0.1:9000/ --messages 100000`;
 
 interface RawOptions {
   verify?: boolean;
@@ -51,6 +62,8 @@ interface RawOptions {
   seed?: number;
   messages?: number;
   passes?: number;
+  serve?: number | true;
+  connect?: string;
 }
 
 /**
@@ -61,22 +74,40 @@ interface RawOptions {
 export function parseOptions(words: readonly string[], write: Output): ReplayOptions {
   return readCommandLine(buildCommand(), words, write, (command) => {
     const raw = command.opts<RawOptions>();
-    const generates = raw.seed !== undefined || raw.messages !== undefined;
-    if (command.args.length > 0 && generates)
-      command.error("error: --seed and --messages are for a generated feed, not for FILE");
+    const conflict = conflictOf(raw, command.args.length > 0);
+    if (conflict !== undefined) command.error(`error: ${conflict}`);
     if (raw.json !== undefined) requireWritable(command, raw.json);
     return {
-      source:
-        command.args.length > 0
-          ? { files: command.args }
-          : { generated: { seed: raw.seed ?? DEFAULT_SEED, messages: raw.messages ?? DEFAULT_MESSAGES } },
+      feed: feedOf(raw, command.args),
+      server: raw.serve === undefined ? undefined : { port: raw.serve === true ? 0 : raw.serve },
       verify: raw.verify ?? false,
       rate: raw.rate,
       jsonFile: raw.json,
-      only: raw.only,
+      // What another server sends is its own affair: it need not be the same for a second subject.
+      only: raw.only ?? (raw.connect === undefined ? undefined : "tidemark"),
       passes: raw.passes,
     };
   });
+}
+
+function feedOf({ connect, seed, messages }: RawOptions, files: readonly string[]): ReplayOptions["feed"] {
+  if (connect !== undefined) return { url: connect, limit: messages };
+  if (files.length > 0) return { files };
+  return { generated: { seed: seed ?? DEFAULT_SEED, messages: messages ?? DEFAULT_MESSAGES } };
+}
+
+/** What does not go together, if anything. */
+function conflictOf(raw: RawOptions, hasFiles: boolean): string | undefined {
+  const { connect, serve, seed, messages, passes, rate } = raw;
+  if (hasFiles && (seed !== undefined || (messages !== undefined && connect === undefined))) {
+    return "--seed and --messages are for a generated feed, not for FILE";
+  }
+  if ((connect !== undefined || serve !== undefined) && passes !== undefined) {
+    return "--passes is for a feed in memory: over a connection it is followed once";
+  }
+  if (connect === undefined) return undefined;
+  if (hasFiles || seed !== undefined || serve !== undefined) return "--connect brings its own feed, and its own server";
+  return rate === undefined ? undefined : "--rate is for whoever serves the feed";
 }
 
 function buildCommand(): Command {
@@ -104,6 +135,16 @@ function buildCommand(): Command {
       "measured passes over the feed (default: enough for 800,000 messages; with --rate: one)",
       wholeNumber(1, PASSES_AT_MOST),
     )
+    .option(
+      "--serve [PORT]",
+      "play the feed over a WebSocket on this machine, and have the subjects connect to it (default port: any)",
+      wholeNumber(0, 65_535),
+    )
+    .option(
+      "--connect <URL>",
+      "follow a feed from a WebSocket server (by default with the tidemark subject only)",
+      webSocketUrl,
+    )
     .addOption(new Option("--only <SUBJECT>", "run one subject alone").choices(Object.keys(subjects)))
     .addHelpText("after", HELP_AFTER)
     .showHelpAfterError("(--help tells what there is)")
@@ -116,6 +157,11 @@ function wholeNumber(least: number, most: number): (text: string) => number {
     if (Number.isInteger(value) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
   };
+}
+
+function webSocketUrl(text: string): string {
+  if (URL.canParse(text) && /^wss?:$/.test(new URL(text).protocol)) return text;
+  throw new InvalidArgumentError("It must be a URL that begins with ws:// or wss://.");
 }
 
 function numberUpTo(most: number): (text: string) => number {

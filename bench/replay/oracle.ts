@@ -19,7 +19,13 @@ export interface VerificationTotals {
   readonly differences: readonly Difference[];
 }
 
-const DIFFERENCES_SHOWN = 5;
+/** The others are only counted. */
+export const DIFFERENCES_SHOWN = 5;
+
+/** Best levels as a difference shows them: `null` where a side is empty. */
+export function describeLevels(levels: readonly number[]): (number | null)[] {
+  return levels.map((value) => (Number.isNaN(value) ? null : value));
+}
 
 /** Numbers that one bookTicker takes in the table. */
 const TICKER_WIDTH = 4;
@@ -66,7 +72,7 @@ export class Verification implements Observer {
         comparison: this.#compared,
         updateId,
         tickerId: this.#tickerIds[index]!,
-        rebuilt: rebuilt.map((value) => (Number.isNaN(value) ? null : value)),
+        rebuilt: describeLevels(rebuilt),
         ticker,
       });
     }

@@ -1,8 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
 import { CommandLineEnd, EXIT } from "../commandLine.js";
+import { ConnectionFailure } from "./connectionFailure.js";
+import { type FeedSource, loadFeed } from "./feed.js";
+import { FeedServer, FeedServerError } from "./feedServer.js";
 import type { SubjectReport } from "./measure.js";
 import { parseOptions, type ReplayOptions } from "./options.js";
+import type { Assignment } from "./protocol.js";
 import { RecordingError } from "./recording.js";
 import { findFaults, toResult } from "./result.js";
 import { type RunProgress, runSubject, SubjectFailure } from "./runSubject.js";
@@ -28,12 +32,15 @@ export interface Output {
 export async function replay(words: readonly string[], output: Output, signal: AbortSignal): Promise<number> {
   try {
     const options = parseOptions(words, output);
-    const reports = await runSubjects(options, output, signal);
+    const reports =
+      options.server === undefined
+        ? await runSubjects(options, (_) => options.feed, output, signal)
+        : await serve(options, options.server, output, signal);
     return conclude(reports, options, output);
   } catch (error) {
     if (error instanceof CommandLineEnd) return error.status;
     if (signal.aborted) return signal.reason as number;
-    if (error instanceof RecordingError) {
+    if (error instanceof RecordingError || error instanceof FeedServerError || error instanceof ConnectionFailure) {
       output.error(`error: ${error.message}\n`);
       return EXIT.unusable;
     }
@@ -45,8 +52,30 @@ export async function replay(words: readonly string[], output: Output, signal: A
   }
 }
 
+/** Plays the feed to the subjects over a WebSocket, for as long as they run. */
+async function serve(
+  options: ReplayOptions,
+  { port }: { readonly port: number },
+  output: Output,
+  signal: AbortSignal,
+): Promise<SubjectReport[]> {
+  const recording = await loadFeed(options.feed as FeedSource);
+  const server = await FeedServer.open(recording, { port, rate: options.rate });
+  try {
+    const expected = recording.lineCount;
+    return await runSubjects(options, (name) => ({ url: server.url(name), expected }), output, signal);
+  } finally {
+    await server.close();
+  }
+}
+
 /** One after the other: at the same time, they would take each other's processor and memory bandwidth. */
-async function runSubjects(options: ReplayOptions, output: Output, signal: AbortSignal): Promise<SubjectReport[]> {
+async function runSubjects(
+  options: ReplayOptions,
+  feedOf: (name: SubjectName) => Assignment["feed"],
+  output: Output,
+  signal: AbortSignal,
+): Promise<SubjectReport[]> {
   const names = (Object.keys(subjects) as SubjectName[]).filter((name) => (options.only ?? name) === name);
   const reports: SubjectReport[] = [];
   for (const name of names) {
@@ -54,11 +83,12 @@ async function runSubjects(options: ReplayOptions, output: Output, signal: Abort
     try {
       const assignment = {
         subject: name,
-        source: options.source,
+        feed: feedOf(name),
         options: { verify: options.verify, rate: options.rate, passes: options.passes },
         tellsProgress: bar !== undefined,
       };
-      reports.push(await runSubject(assignment, signal, bar?.progress ?? (() => {})));
+      const notice = (text: string) => output.error(`note: ${text}\n`);
+      reports.push(await runSubject(assignment, signal, { progress: bar?.progress ?? (() => {}), notice }));
     } finally {
       bar?.close();
     }
@@ -105,6 +135,12 @@ function describeProblems(reports: readonly SubjectReport[], output: Output): vo
   for (const { place, reason, text } of refused.first) output.error(`refused: ${place}: ${reason}: ${text}\n`);
   if (refused.count > refused.first.length) {
     output.error(`refused: ${count(refused.count - refused.first.length)} more\n`);
+  }
+  for (const { name, connection } of reports) {
+    if (connection === undefined) continue;
+    const { url, connections, pauses } = connection;
+    const what = connections === 1 ? "one connection" : `${connections} connections`;
+    output.out(`${name}: ${what} to ${url}, held up ${count(pauses)} times by the handler\n`);
   }
   if (book.counters.snapshots === 0) {
     output.error("note: the feed has no snapshot, so its book stays empty: are its files given in their order?\n");

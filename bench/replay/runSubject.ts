@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { ENGINE_FLAGS } from "../engineFlags.js";
+import { ConnectionFailure } from "./connectionFailure.js";
 import type { Stage, SubjectReport } from "./measure.js";
 import type { Answer, Assignment } from "./protocol.js";
 import { RecordingError } from "./recording.js";
@@ -11,14 +12,21 @@ export class SubjectFailure extends Error {
 
 export type RunProgress = (stage: Stage | "loading", share: number) => void;
 
+/** Whom a subject's process tells what, while it runs. */
+export interface RunListener {
+  readonly progress: RunProgress;
+  notice(text: string): void;
+}
+
 /**
  * Runs one subject in a process of its own, to its end.
  *
  * @throws {RecordingError} the process could not read the feed
+ * @throws {ConnectionFailure} it could not connect to it, or not again
  * @throws {SubjectFailure} the process died
  * @throws the signal's reason, if `signal` was aborted; the process has been ended then
  */
-export function runSubject(assignment: Assignment, signal: AbortSignal, progress: RunProgress): Promise<SubjectReport> {
+export function runSubject(assignment: Assignment, signal: AbortSignal, listener: RunListener): Promise<SubjectReport> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const child = fork(new URL("./subjectProcess.js", import.meta.url), {
@@ -26,12 +34,14 @@ export function runSubject(assignment: Assignment, signal: AbortSignal, progress
       serialization: "advanced",
     });
     let report: SubjectReport | undefined;
-    let refusal: RecordingError | undefined;
+    let refusal: RecordingError | ConnectionFailure | undefined;
     const stop = () => child.kill("SIGKILL");
     signal.addEventListener("abort", stop, { once: true });
     child.on("message", (answer: Answer) => {
-      if (answer.type === "progress") progress(answer.stage, answer.share);
+      if (answer.type === "progress") listener.progress(answer.stage, answer.share);
+      else if (answer.type === "notice") listener.notice(answer.text);
       else if (answer.type === "report") report = answer.report;
+      else if (answer.type === "disconnected") refusal = new ConnectionFailure(answer.message);
       else refusal = new RecordingError(answer.message);
     });
     child.once("error", reject);

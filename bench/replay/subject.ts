@@ -59,6 +59,15 @@ export interface Observer {
   verify?(updateId: number, bidPrice: number, bidQuantity: number, askPrice: number, askQuantity: number): void;
 }
 
+/** The feed's own best levels. */
+export interface TickerMessage {
+  readonly updateId: number;
+  readonly bidPrice: number;
+  readonly bidQuantity: number;
+  readonly askPrice: number;
+  readonly askQuantity: number;
+}
+
 /** What a subject knows at the end; both must know the same. */
 export interface BookSummary {
   /** price, quantity, price, quantity, … from the best level on. */
@@ -104,7 +113,7 @@ export class RefusalLog {
   count = 0;
   readonly first: Refusal[] = [];
 
-  constructor(private readonly recording: Recording) {}
+  constructor(private readonly recording: Pick<Recording, "place" | "excerpt">) {}
 
   refuse(line: number, reason: string): void {
     this.count++;

@@ -1,4 +1,6 @@
 /** The program of a subject's process: takes one assignment over IPC, measures, answers, ends. */
+
+import { ConnectionFailure } from "./connectionFailure.js";
 import { loadFeed } from "./feed.js";
 import { measure, type Stage } from "./measure.js";
 import type { Answer, Assignment } from "./protocol.js";
@@ -24,12 +26,19 @@ function progressTeller(): (stage: Stage | "loading", share: number) => void {
   };
 }
 
-async function work({ subject: name, source, options, tellsProgress }: Assignment): Promise<Answer> {
+async function work({ subject: name, feed, options, tellsProgress }: Assignment): Promise<Answer> {
   const progress = tellsProgress ? progressTeller() : undefined;
+  if ("url" in feed) {
+    const notice = (text: string) => process.send?.({ type: "notice", text } satisfies Answer);
+    const tell = progress === undefined ? undefined : (share: number) => progress("following", share);
+    // Loaded here only, as is each subject's own code.
+    const { follow } = await import("./follow.js");
+    return { type: "report", report: await follow(name, { ...feed, verify: options.verify }, notice, tell) };
+  }
   progress?.("loading", 0);
   const create = subjects[name];
   if (create === undefined) throw new Error(`there is no subject ${name}`);
-  const recording = await loadFeed(source);
+  const recording = await loadFeed(feed);
   const subject = await create(recording);
   try {
     return { type: "report", report: await measure(recording, subject, options, progress) };
@@ -42,8 +51,9 @@ process.once("message", async (assignment: Assignment) => {
   try {
     await answer(await work(assignment));
   } catch (error) {
-    if (!(error instanceof RecordingError)) throw error;
-    await answer({ type: "unreadable", message: error.message });
+    if (error instanceof RecordingError) await answer({ type: "unreadable", message: error.message });
+    else if (error instanceof ConnectionFailure) await answer({ type: "disconnected", message: error.message });
+    else throw error;
   }
   process.disconnect();
 });

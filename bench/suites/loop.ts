@@ -1,7 +1,7 @@
 /** Events: what it costs to bring a message to its handler. */
 
 import type { Kind } from "tidemark";
-import { defineSuite, type SubjectInstance, type Target, timedCase } from "../harness/case.js";
+import { defineSuite, measuredCase, type SubjectInstance, type Target, timedCase } from "../harness/case.js";
 
 /** As many async functions may be in flight at once as a loop lets: its own default. */
 const IN_FLIGHT = 1024;
@@ -61,6 +61,96 @@ function postingTo(
   };
 }
 
+/** Events of one batch of the case that takes a turn of the platform for each. */
+const HOPS = 200;
+
+/** The least machinery that brings queued messages to handlers by their kind: what a loop cannot be faster than. */
+function makeFloor(handlers: readonly ((message: Message) => void)[]) {
+  const slots = 1 << 15; // no fewer than a batch
+  const kinds = new Int32Array(slots);
+  const payloads = new Array<Message | undefined>(slots).fill(undefined);
+  let head = 0;
+  let tail = 0;
+  return {
+    post(kind: number, payload: Message): boolean {
+      if (tail - head === slots) return false;
+      const slot = tail & (slots - 1);
+      kinds[slot] = kind;
+      payloads[slot] = payload;
+      tail++;
+      return true;
+    },
+    drain(): void {
+      while (head !== tail) {
+        const slot = head & (slots - 1);
+        const payload = payloads[slot]!;
+        payloads[slot] = undefined;
+        head++;
+        handlers[kinds[slot]!]!(payload);
+      }
+    },
+  };
+}
+
+/** Sends events at a fixed rate, whether they are handled in time or not, and gives percentiles of how late they are. */
+async function measureLag(quick: boolean) {
+  const { build } = await import("hdr-histogram-js");
+  const { createLoop, createRuntime, f64, struct } = await import("tidemark");
+  const runtime = await createRuntime();
+  const Level = struct("Level", { price: f64, quantity: f64 });
+  const level = runtime.cursor(Level);
+  const loop = createLoop(runtime, { queue: { capacity: 1 << 20 } });
+  const nanoseconds = build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: 60e9,
+    numberOfSignificantValueDigits: 3,
+  });
+  const dueTimes = new Float64Array(1 << 20);
+  let handled = 0;
+  let records = false;
+  const kind = loop.on("tick", (index: number, { region }) => {
+    region.new(Level, level);
+    level.price = index;
+    handled++;
+    if (records) nanoseconds.recordValue(Math.max(1, (performance.now() - dueTimes[index]!) * 1e6));
+  });
+  const hop = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+  // As fast as it goes, for the rate of which half is then sent.
+  let rate = 0;
+  for (let round = 0; round < 6; round++) {
+    const begin = performance.now();
+    for (let batch = 0; batch < 20; batch++) {
+      for (let event = 0; event < 4096; event++) kind.post(event);
+      await loop.runUntilIdle();
+    }
+    rate = Math.max(rate, (20 * 4096) / (performance.now() - begin));
+  }
+  records = true;
+  const perMillisecond = rate / 2;
+  const events = Math.floor(perMillisecond * (quick ? 500 : 4000));
+  const running = loop.run();
+  const start = performance.now();
+  handled = 0;
+  for (let sent = 0; sent < events; ) {
+    const due = Math.min(events, Math.floor((performance.now() - start) * perMillisecond));
+    for (; sent < due; sent++) {
+      const index = sent & (dueTimes.length - 1);
+      dueTimes[index] = start + sent / perMillisecond;
+      if (kind.post(index) !== "queued") throw new Error(`the queue was full after ${sent} events`);
+    }
+    await hop();
+  }
+  await loop.close();
+  await running;
+  runtime.dispose();
+  const micros = (percentile: number) => nanoseconds.getValueAtPercentile(percentile) / 1000;
+  return {
+    metrics: { p50: micros(50), p999: micros(99.9), p9999: micros(99.99), eventsPerSecond: perMillisecond * 1000 },
+    result: handled === events,
+  };
+}
+
 /** The peers of the asynchronous cases: there is no event in them but the call. */
 const asyncFunctions = {
   "awaited async function": () => {
@@ -108,6 +198,128 @@ export default defineSuite({
   name: "loop",
   title: "events",
   cases: [
+    timedCase({
+      name: "floor",
+      title: "bring a message to a synchronous handler that reads its region",
+      unit: "event",
+      operations: EVENTS,
+      metric: "time",
+      baseline: "ring and handler table",
+      subjects: {
+        "ring and handler table": () => {
+          const messages = makeMessages();
+          const tally = { total: 0 };
+          const { post, drain } = makeFloor([
+            (message) => {
+              tally.total = (tally.total + message.price * message.quantity) | 0;
+            },
+            () => {
+              tally.total = 0;
+            },
+          ]);
+          return {
+            run() {
+              tally.total = 0;
+              for (let event = 0; event < EVENTS; event++) post(0, messages[event & (MESSAGES - 1)]!);
+              drain();
+              return tally.total;
+            },
+          };
+        },
+        "EventEmitter.emit, an object each": async () => {
+          const { EventEmitter } = await import("node:events");
+          const emitter = new EventEmitter();
+          const messages = makeMessages();
+          const tally = { total: 0 };
+          emitter.on("depth", (message: Message) => {
+            tally.total = (tally.total + message.price * message.quantity) | 0;
+          });
+          return {
+            run() {
+              tally.total = 0;
+              for (let event = 0; event < EVENTS; event++) {
+                const { price, quantity } = messages[event & (MESSAGES - 1)]!;
+                emitter.emit("depth", { price, quantity });
+              }
+              return tally.total;
+            },
+          };
+        },
+        tidemark: async () => {
+          const made = await makeLoop();
+          const { loop, tally } = made;
+          const depth = loop.on("depth", (message: Message, { region }) => {
+            if (region.ended) throw new Error("a region that has ended was leased");
+            tally.total = (tally.total + message.price * message.quantity) | 0;
+          });
+          return postingTo(depth, made);
+        },
+      },
+      expected: expectedTotal,
+      targets: [
+        { subject: "tidemark", ratio: { atMost: 1.5 } },
+        { subject: "tidemark", ratio: { atMost: 1 }, against: "EventEmitter.emit, an object each" },
+      ],
+    }),
+    timedCase({
+      name: "hop",
+      title: "post one event, and go on when it has been handled, in a turn of its own",
+      unit: "event",
+      operations: HOPS,
+      metric: "time",
+      baseline: "setImmediate",
+      subjects: {
+        setImmediate: () => ({
+          run() {
+            return new Promise<number>((resolve) => {
+              let count = 0;
+              const step = () => {
+                if (++count === HOPS) resolve(count);
+                else setImmediate(step);
+              };
+              setImmediate(step);
+            });
+          },
+        }),
+        tidemark: async () => {
+          const { createLoop, createRuntime } = await import("tidemark");
+          const runtime = await createRuntime();
+          const loop = createLoop(runtime);
+          let resolve: (count: number) => void = () => {};
+          let count = 0;
+          const step = loop.on("step", (_: undefined) => {
+            if (++count === HOPS) resolve(count);
+            else step.post(undefined);
+          });
+          loop.run();
+          return {
+            run() {
+              return new Promise<number>((settle) => {
+                count = 0;
+                resolve = settle;
+                step.post(undefined);
+              });
+            },
+            dispose: async () => {
+              await loop.close();
+              runtime.dispose();
+            },
+          };
+        },
+      },
+      expected: () => HOPS,
+      targets: [{ subject: "tidemark", ratio: { atMost: 1.3 } }],
+    }),
+    measuredCase({
+      name: "lag",
+      title: "how late events are handled that come at half the highest rate, whatever the loop does",
+      metric: "p999",
+      metrics: { p50: "µs", p999: "µs", p9999: "µs", eventsPerSecond: "1/s" },
+      baseline: "tidemark",
+      subjects: { tidemark: ({ quick }) => measureLag(quick) },
+      expected: () => true,
+      targets: [{ subject: "tidemark", value: { atMost: 1000 } }],
+    }),
     timedCase({
       name: "synchronous",
       title: "bring a message to a synchronous handler; tidemark also leases a region and makes a record",
@@ -275,6 +487,7 @@ export default defineSuite({
         },
       },
       expected: expectedTotal,
+      targets: [{ subject: "tidemark", ratio: { atMost: 1.3 } }],
     }),
   ],
 });

@@ -7,7 +7,7 @@ const GUARD = ARENA_GUARD / 4;
 const PIECES = ARENA_PIECES / 4;
 
 /** Up to here, in bytes, clearing in TypeScript costs less than the call. */
-const SMALL_RESET = 256;
+export const SMALL_RESET = 256;
 
 /** The generation of a guard that is no longer used, signed: 2^32 − 1. */
 const RETIRED = -1;

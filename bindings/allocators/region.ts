@@ -4,14 +4,17 @@ import type { AllocationSites } from "../memory/allocationSites.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Arena, checkArenaOptions } from "./arena.js";
-import { FAILED } from "./claim.js";
+import { FAILED, SMALL_RESET } from "./claim.js";
 import { destroyRecords } from "./destroyRecords.js";
 import { type ArenaOptions, Space } from "./space.js";
+
+/** Up to here, in bytes, an event's region may be reset and used again without a call. */
+export const SMALL_EVENT = SMALL_RESET;
 
 /** More than any hint can say. */
 const HINT_LIMIT = 0xffff_ffff;
 
-/** After so many events the pool looks whether it holds too much; a power of two. */
+/** After so many events the pool looks whether it holds too much. */
 const SHRINK_INTERVAL = 64;
 
 /** Hints below the first block of any arena need no reserving. */
@@ -167,19 +170,32 @@ export class RegionPool {
   /**
    * Ends everything in `region`, takes its arena back, and returns the bytes that were in use; 0 if it is not leased.
    *
+   * @param events how many events it has served: all but the last have been ended by {@link restart}
    * @throws {InvalidArgumentError} if the region is of another pool
    * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with the region; nothing has changed
    * @throws {DestroyHookError} if a destroy hook has thrown; the region has ended
    */
-  end(region: Region): number {
+  end(region: Region, events = 1): number {
     this.#assertOwn(region, "ending a region");
     const lease = region.$lease;
     if (lease === undefined) return 0;
     if (this.#memory.disposed) return this.#forget(region);
     const used = this.#disposed ? -1 : region.$resetSmall();
     if (used < 0) return this.#endSlow(region, lease);
-    this.#takeBack(region, lease);
+    this.#takeBack(region, lease, events);
     return used;
+  }
+
+  /**
+   * Ends everything in `region`, which then goes on as it would after another {@link lease}, for the next of events that follow
+   * one another at once. This makes no call, and where the region goes on from is where it is.
+   *
+   * @param region leased from this pool, which has not been disposed
+   * @returns the bytes that were in use; −1 if that takes more than a few stores (it has records with hooks, children, more than
+   *   {@link SMALL_EVENT} bytes), or the runtime has been disposed: then nothing has happened, and {@link end} has to do it
+   */
+  restart(region: Region): number {
+    return region.$resetSmall();
   }
 
   #endSlow(region: Region, lease: Lease): number {
@@ -198,7 +214,7 @@ export class RegionPool {
   }
 
   /** Keeps the arena of a region that has been reset for another to come. */
-  #takeBack(region: Region, lease: Lease): void {
+  #takeBack(region: Region, lease: Lease, events = 1): void {
     lease.cursor = region.$cursor;
     lease.start = region.$start;
     lease.limit = region.$limit;
@@ -208,14 +224,16 @@ export class RegionPool {
     region.$drop();
     this.#leased--;
     this.#idle.push(lease);
-    if ((++this.#ends & (SHRINK_INTERVAL - 1)) === 0) this.#shrink();
+    this.#ends += events;
+    for (; this.#ends >= SHRINK_INTERVAL; this.#ends -= SHRINK_INTERVAL) this.#shrink();
   }
 
   /** Lets the remembered peak decay, and gives back an arena that recent events did not need. */
   #shrink(): void {
     this.#peak = Math.max(this.#leased + 1, this.#peak - Math.ceil(this.#peak / 32));
     if (this.size <= this.#peak) return;
-    this.#destroyArena(this.#idle.shift()!.header); // the one that has been idle for longest
+    const idle = this.#idle.shift(); // the one that has been idle for longest
+    if (idle !== undefined) this.#destroyArena(idle.header);
   }
 
   /** Ends a region whose arena is gone. */

@@ -2,19 +2,31 @@ import { walk } from "../allocators/findings.js";
 import { ReentrantCallError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
 import { assertLive, end, isLive, type Location, place, unset } from "../layout/location.js";
+import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import { DestroySweep } from "../memory/destroySweep.js";
 import type { HookOwner, LinearMemory } from "../memory/linearMemory.js";
-import { type Address, PAGE_SIZE } from "../memory/module.js";
+import { type Address, CLASS_CURSOR, CLASS_LIMIT, PAGE_SIZE, STACK_END, STACK_TOP } from "../memory/module.js";
+import { Barrier } from "./barrier.js";
 import { CollectedSlot } from "./collectedSlot.js";
 import { addTypes } from "./collectedTypes.js";
 import { CollectedStruct, collectedArray } from "./collectedValues.js";
 import type { CollectionListener, HeapStats, Strategy } from "./figures.js";
 import type { HeapArrayType } from "./heapArrays.js";
+import type { HeapCursor } from "./heapCursor.js";
 import { HeapStruct } from "./heapStruct.js";
 import { type DeclaredType, HeapTypes, type TypeFactory } from "./heapTypes.js";
-import { INSIDE, Objects, type ObjectType, type ObjectView, objectOf, refuseInside, UNROOTED } from "./objects.js";
-import type { Scope, ScopeRange } from "./scope.js";
+import {
+  assertScope,
+  INSIDE,
+  Objects,
+  type ObjectType,
+  type ObjectView,
+  objectOf,
+  refuseInside,
+  UNROOTED,
+} from "./objects.js";
+import { Scope, type ScopeRange } from "./scope.js";
 import { now, Steps } from "./steps.js";
 
 /** The strategies by the numbers that assembly/collectors has for them. */
@@ -22,6 +34,12 @@ const STRATEGY_NUMBERS = { refcount: 1, "mark-sweep": 2, "mark-sweep-stop": 3 } 
 
 /** More units than there can be to do. */
 const UNLIMITED = 0xffff_ffff;
+
+/** Words of a class of objects, and of a stack of handles, from their beginning. */
+const CURSOR = CLASS_CURSOR / 4;
+const LIMIT = CLASS_LIMIT / 4;
+const TOP = STACK_TOP / 4;
+const END = STACK_END / 4;
 
 /** What a heap takes at the least, in bytes: the first block of the arena that its header and types lie in. */
 const HEADER_BYTES = 4352;
@@ -45,6 +63,8 @@ interface CollectedOptions {
 class CollectedRange implements ScopeRange {
   /** The scope's address; 0 while it is not open. */
   address: Address = 0;
+  /** The index of its stack of handles in `memory.u32`. */
+  stack = 0;
   guard = 0;
   generation = 0;
   readonly #heap: CollectedObjects;
@@ -68,11 +88,14 @@ export class CollectedObjects extends Objects implements HookOwner {
   readonly #options: CollectedOptions;
   /** The heap's address; 0 once it has been destroyed. */
   #heap: Address = 0;
-  /** The word that is 0 while references may simply be stored. */
-  readonly barrierWord: number;
+  /** What stores references, and moves handles, where that takes no call. */
+  readonly barrier: Barrier;
+  /** What the word before a new object is set to; 0 where objects have none. */
+  readonly #newCount: number;
   readonly #slotWord: number;
   readonly #dyingWord: number;
   readonly #guardOffset: number;
+  readonly #stackOffset: number;
   readonly #epochWord: number;
   readonly #cyclesWord: number;
   readonly #idleRanges: CollectedRange[] = [];
@@ -111,12 +134,14 @@ export class CollectedObjects extends Objects implements HookOwner {
       throw error;
     }
     this.#heap = heap;
-    this.barrierWord = this.#word("HEAP_BARRIER");
+    this.barrier = new Barrier(memory, heap);
+    this.#newCount = strategy === "refcount" ? exports.HEAP_COUNT_ONE!.value : 0;
     this.#slotWord = this.#word("HEAP_SLOT");
     this.#dyingWord = this.#word("HEAP_DYING");
     this.#epochWord = this.#word("HEAP_EPOCH_GUARD");
     this.#cyclesWord = this.#word("HEAP_CYCLES");
     this.#guardOffset = exports.SCOPE_GUARD!.value;
+    this.#stackOffset = exports.SCOPE_STACK!.value;
     for (const type of this.types.all) {
       if (!(type instanceof HeapStruct) || type.$destroy === undefined) continue;
       this.#hooked.set(type.$type, { type, cursor: type.$newObjectView() as Cursor & ObjectView });
@@ -145,13 +170,56 @@ export class CollectedObjects extends Objects implements HookOwner {
     return this.memory.i32[this.memory.u32[this.#epochWord]! >>> 2]!;
   }
 
-  allocate(type: HeapStruct, scope: Scope, into: ObjectView | undefined): ObjectView {
+  /**
+   * On the fast path it takes the next object of the run of the class, and puts a handle on the scope's stack, as `heapAllocate`
+   * does, on the very words that the module works on. Nothing of it is kept here, so between any two objects the module may
+   * allocate, step, sweep or validate, and a guest may do the same. Where the views have been detached, what they show is
+   * undefined, and equal.
+   *
+   * It is one long function, as {@link point} is, since engines would compile short ones in place: V8 does that up to 460 bytes
+   * of bytecode, and gives what room a function has to calls before it does to accessors, whose floats are garbage where there
+   * is none left.
+   */
+  allocate(declared: AnyStruct, scope: Scope, into: HeapCursor | undefined): ObjectView {
+    const { memory } = this;
+    // What passes this is a cursor of this heap that may be moved, of the struct asked for, and a scope.
+    if (
+      into != null &&
+      into.$declared === declared &&
+      into.$heap === this &&
+      into.$moves !== undefined &&
+      !into.$kept &&
+      this.#heap !== 0 &&
+      !this.#ending &&
+      !memory.disposed &&
+      scope instanceof Scope
+    ) {
+      const { u32 } = memory;
+      const { stack, guard, generation } = scope.$rangeOf(this) as CollectedRange;
+      const { $class: cells, $stride } = into.$objectType as HeapStruct;
+      const object = u32[cells + CURSOR]!;
+      const top = u32[stack + TOP]!;
+      if (object !== u32[cells + LIMIT] && top !== u32[stack + END]) {
+        u32[cells + CURSOR] = object + $stride;
+        if (this.#newCount !== 0) u32[(object >>> 2) - 1] = this.#newCount;
+        u32[top >>> 2] = object;
+        u32[stack + TOP] = top + 4;
+        into.$root = top;
+        into.$address = object;
+        into.$guard = guard;
+        into.$generation = generation;
+        return into;
+      }
+    }
+    this.assertOpen("new");
+    const type = this.types.struct(declared, "new");
+    assertScope(scope, "new");
     this.assertInto(type, into, "new");
     const range = scope.$rangeOf(this) as CollectedRange;
     if (this.#ending) this.#refuseAllocation();
     const view = into ?? type.$newObjectView();
-    const object = this.memory.exports.heapAllocate(this.#heap, type.$type, range.address) >>> 0;
-    if (object === 0) throw this.memory.failure(`new ${type.name}`);
+    const object = memory.exports.heapAllocate(this.#heap, type.$type, range.address) >>> 0;
+    if (object === 0) throw memory.failure(`new ${type.name}`);
     this.#rooted(view, object, range);
     return view;
   }
@@ -195,24 +263,37 @@ export class CollectedObjects extends Objects implements HookOwner {
    */
   point(into: ObjectView, object: Address, from: Location | undefined): void {
     const { memory } = this;
+    const barrier = this.barrier.handleWord;
     if (into.$root > UNROOTED && isLive(into)) {
-      if (memory.u32[this.barrierWord] === 0) memory.u32[into.$root >>> 2] = object;
-      else if (memory.exports.moveHandle(this.#heap, into.$root, object) === 0) throw memory.failure("moving a handle");
+      const { u32 } = memory;
+      const handle = into.$root >>> 2;
+      if (u32[handle]! < u32[barrier]! && !into.$kept) u32[handle] = object;
+      else if (memory.exports.moveHandle(this.#heap, into.$root, object) === 0) {
+        throw memory.failure(`moving a handle from the object at ${u32[handle]} to that at ${object}`);
+      }
       // What it was on is perhaps garbage now, though the guard of the views of its parts goes on.
       into.$forgetParts();
       into.$show(object, into.$guard, into.$generation);
       return;
     }
-    const scope = from === undefined ? 0 : memory.u32[from.$guard + 1]!;
+    const { i32, u32 } = memory;
+    const scope = from === undefined ? 0 : u32[from.$guard + 1]!;
     if (scope === 0) {
-      const guard = memory.u32[this.#epochWord]! >>> 2;
+      const guard = u32[this.#epochWord]! >>> 2;
       into.$root = UNROOTED;
-      into.$show(object, guard, memory.i32[guard]!);
+      into.$show(object, guard, i32[guard]!);
       return;
     }
     const { $guard: guard, $generation: generation } = from!;
-    const slot = memory.exports.pushHandle(scope, object) >>> 0;
-    if (slot === 0) throw memory.failure("another handle in the scope");
+    const stack = u32[(scope + this.#stackOffset) >>> 2]! >>> 2;
+    let slot = u32[stack + TOP]!;
+    if (slot !== u32[stack + END] && object < u32[barrier]!) {
+      u32[slot >>> 2] = object;
+      u32[stack + TOP] = slot + 4;
+    } else {
+      slot = memory.exports.pushHandle(scope, object) >>> 0;
+      if (slot === 0) throw memory.failure(`another handle, of the object at ${object}, in the scope at ${scope}`);
+    }
     into.$root = slot;
     into.$show(object, guard, generation);
   }
@@ -233,10 +314,16 @@ export class CollectedObjects extends Objects implements HookOwner {
     const { memory } = this;
     const address = memory.exports.openScope(this.#heap) >>> 0;
     if (address === 0) throw memory.failure("opening a scope");
+    return this.#rangeAt(address);
+  }
+
+  #rangeAt(address: Address): CollectedRange {
+    const { u32, i32 } = this.memory;
     const range = this.#idleRanges.pop() ?? new CollectedRange(this);
     range.address = address;
-    range.guard = memory.u32[(address + this.#guardOffset) >>> 2]! >>> 2;
-    range.generation = memory.i32[range.guard]!;
+    range.stack = u32[(address + this.#stackOffset) >>> 2]! >>> 2;
+    range.guard = u32[(address + this.#guardOffset) >>> 2]! >>> 2;
+    range.generation = i32[range.guard]!;
     return range;
   }
 
@@ -277,7 +364,7 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   /** Stores a reference. @throws {ResurrectionError} in a destroy hook, for an object that dies, where something lives */
   store(slot: Address, object: Address): void {
-    if (this.memory.exports.heapStore(this.#heap, slot, object) === 0) throw this.memory.failure("storing a reference");
+    this.barrier.store(slot, object);
   }
 
   loadWeak(slot: Address): Address {
@@ -342,6 +429,7 @@ export class CollectedObjects extends Objects implements HookOwner {
    * @returns the units done
    */
   #perform(units: number, isWhole: boolean): number {
+    this.memory.recover(); // the host may have grown memory, and nobody has come to see the views since
     const sweep = DestroySweep.begin(this.memory);
     const start = now();
     let done = 0;
@@ -413,11 +501,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     const { memory } = this;
     const address = memory.exports.openScope(this.#heap) >>> 0;
     if (address === 0) return undefined;
-    const range = this.#idleRanges.pop() ?? new CollectedRange(this);
-    range.address = address;
-    range.guard = memory.u32[(address + this.#guardOffset) >>> 2]! >>> 2;
-    range.generation = memory.i32[range.guard]!;
-    return range;
+    return this.#rangeAt(address);
   }
 
   #tellCycles(): [unknown] | undefined {

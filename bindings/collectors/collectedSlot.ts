@@ -3,6 +3,7 @@ import { FieldKind } from "../layout/fieldType.js";
 import { type Location, stale } from "../layout/location.js";
 import type { Address } from "../memory/module.js";
 import type { CollectedObjects } from "./collectedObjects.js";
+import { HeapStruct } from "./heapStruct.js";
 import { type ObjectType, type ObjectView, objectOf, type SlotType } from "./objects.js";
 
 /** The size of a reference in an object that is collected, in bytes: its address. */
@@ -39,6 +40,9 @@ export class CollectedSlot implements SlotType {
   }
 }
 
+/** What no view moves to. */
+const NO_STRUCT = Symbol("no struct");
+
 function codecOf(slot: CollectedSlot): Codec {
   const { heap, isWeak } = slot;
   /** The address to be stored for `value`. A slot whose value was checked is written before the heap can work. */
@@ -48,21 +52,37 @@ function codecOf(slot: CollectedSlot): Codec {
     return objectOf(value);
   };
   return {
-    accessor: (memory, offset) => ({
-      get() {
-        if (memory.i32[this.$guard] !== this.$generation) stale(this);
-        const object = slot.objectAt(this.$address + offset);
-        return object === 0 ? null : heap.show(slot.$target, object, this);
-      },
-      set(value: ObjectView | null) {
-        if (memory.i32[this.$guard] !== this.$generation) stale(this);
-        const object = value === null ? 0 : checked(value, "a field");
-        const address = this.$address + offset;
-        if (isWeak) heap.storeWeak(address, object);
-        else if (memory.u32[heap.barrierWord] === 0) memory.u32[address >>> 2] = object;
-        else heap.store(address, object);
-      },
-    }),
+    accessor: (memory, offset) => {
+      const { word } = heap.barrier;
+      // All types are known by now. Arrays, and weak references, take the slow path.
+      const direct = !isWeak && slot.$target instanceof HeapStruct ? slot.$target : NO_STRUCT;
+      const setSlow = (record: Location, value: ObjectView | null) => {
+        if (memory.i32[record.$guard] !== record.$generation) stale(record);
+        const object = checked(value, "a field");
+        if (isWeak) heap.storeWeak(record.$address + offset, object);
+        else heap.store(record.$address + offset, object);
+      };
+      return {
+        get() {
+          if (memory.i32[this.$guard] !== this.$generation) stale(this);
+          const object = slot.objectAt(this.$address + offset);
+          return object === 0 ? null : heap.show(slot.$target, object, this);
+        },
+        set(value: ObjectView | null) {
+          const { i32, u32 } = memory;
+          const index = (this.$address + offset) >>> 2;
+          if (
+            value != null &&
+            value.$moves === direct &&
+            i32[value.$guard] === value.$generation &&
+            i32[this.$guard] === this.$generation &&
+            u32[index]! < u32[word]!
+          ) {
+            u32[index] = value.$address;
+          } else setSlow(this, value);
+        },
+      };
+    },
     check: (_memory, value, path, member) => checked(value as ObjectView | null, path, member),
     write(_memory, address, object: Address) {
       if (isWeak) heap.storeWeak(address, object);

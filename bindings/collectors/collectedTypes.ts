@@ -61,6 +61,9 @@ export function addTypes(memory: LinearMemory, heap: Address, types: readonly (H
     );
     if (address === 0) throw memory.failure(`heap: telling of ${type.name}`);
     type.$type = address >>> 0;
+    if (!(type instanceof HeapStruct)) return;
+    type.$class = type.$type >>> 2; // a fixed type is the class of its objects at the same time
+    type.$stride = memory.u32[(type.$type + memory.exports.CLASS_STRIDE!.value) >>> 2]!;
   });
 }
 

@@ -6,7 +6,9 @@ import { assertLive, Location } from "../layout/location.js";
 import type { AnyFields, Fields, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
+import { collectedCursor } from "./collectedCursor.js";
 import type { CollectedObjects } from "./collectedObjects.js";
+import type { HeapCursor } from "./heapCursor.js";
 import { HeapStruct } from "./heapStruct.js";
 
 // Values of many fields, where some are references: structs and inline arrays that are set as a whole. Bytes cannot simply
@@ -103,11 +105,17 @@ class CheckedValues {
 
 /** A struct as a collected heap has it. */
 export class CollectedStruct<F extends Fields = AnyFields> extends HeapStruct<F> {
+  readonly #heap: CollectedObjects;
   readonly #values: CheckedValues;
 
   constructor(heap: CollectedObjects, declared: StructType<F>, fields: Record<string, FieldType<unknown>>) {
     super(heap, declared, fields);
+    this.#heap = heap;
     this.#values = new CheckedValues(heap, this.$codec, this.size);
+  }
+
+  protected override get $cursorBase(): typeof HeapCursor {
+    return collectedCursor(this as unknown as HeapStruct, this.#heap);
   }
 
   override $check(memory: LinearMemory, values: unknown, path: string): object {

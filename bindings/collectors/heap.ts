@@ -9,6 +9,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
 import type { CollectionListener, HeapStats, Strategy } from "./figures.js";
 import { ARRAY_HEADER } from "./heapArrays.js";
+import type { HeapCursor } from "./heapCursor.js";
 import type { DeclaredType, HeapTypes } from "./heapTypes.js";
 import { assertScope, describeView, INSIDE, type Objects, type ObjectView, refuseInside } from "./objects.js";
 import type { Scope } from "./scope.js";
@@ -110,11 +111,7 @@ export class Heap {
    * @throws {DisposedError} if the heap has been destroyed
    */
   new<F extends Fields>(type: StructType<F>, scope: Scope, into?: CursorOf<F>): CursorOf<F> {
-    const objects = this.#objects;
-    if (objects.destroyed) objects.assertOpen("new");
-    const own = this.#types.struct(type, "new");
-    assertScope(scope, "new");
-    return objects.allocate(own, scope, into as ObjectView | undefined) as unknown as CursorOf<F>;
+    return this.#objects.allocate(type, scope, into as unknown as HeapCursor) as unknown as CursorOf<F>;
   }
 
   /**

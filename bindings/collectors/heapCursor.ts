@@ -33,6 +33,8 @@ function forget(part: Location): void {
 export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F> implements ObjectView {
   declare readonly $heap: Objects;
   declare readonly $objectType: ObjectType;
+  /** The struct as the program has declared it. */
+  declare readonly $declared: unknown;
   declare readonly $header: 0;
   $root: number = UNROOTED;
   $kept = false;
@@ -46,6 +48,20 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
   }
 
   override moveTo(target: Cursor<F> | Ref<F> | null): this {
+    const view = target as unknown as HeapCursor;
+    if (
+      view?.$struct !== (this.$struct as unknown) ||
+      view.$memory.i32[view.$guard] !== view.$generation ||
+      view.$root === INSIDE ||
+      this.$root === INSIDE
+    ) {
+      return this.#moveSlow(target);
+    }
+    this.$heap.moveTo(this, view);
+    return this;
+  }
+
+  #moveSlow(target: Cursor<F> | Ref<F> | null): this {
     if (this.$root === INSIDE) refuseInside("moveTo");
     if (target === null) {
       this.$heap.clear(this);
@@ -63,14 +79,8 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
       throw new InvalidArgumentError(`follow: struct ${this.$struct.name} has no ref field ${describe(name)}`);
     }
     const view = into as unknown as ObjectView;
-    if (view?.$moves !== found.slot.$target) this.#refuseView(name, found.slot, view);
+    if (view?.$moves !== found.slot.$target) refuseView(name, found.slot, view);
     return found.slot.$load(this.$address + found.offset, this, view);
-  }
-
-  #refuseView(name: string, slot: SlotType, view: ObjectView): never {
-    throw new InvalidArgumentError(
-      `follow: ${name} refers to a ${slot.$target.name} of this heap, not to ${describeView(view)}`,
-    );
   }
 
   override ref(): Ref<F> {
@@ -104,6 +114,13 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
   }
 }
 Object.defineProperty(HeapCursor.prototype, "$header", { value: 0 });
+
+/** Throws since `view` cannot be moved to what the field `name` leads to. */
+function refuseView(name: string, slot: SlotType, view: unknown): never {
+  throw new InvalidArgumentError(
+    `follow: ${name} refers to a ${slot.$target.name} of this heap, not to ${describeView(view)}`,
+  );
+}
 
 /** Throws unless `target` is live, of `struct`, and a whole object. */
 function assertObject<F extends Fields>(

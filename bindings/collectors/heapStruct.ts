@@ -22,9 +22,14 @@ import { INSIDE, isSlotType, type Objects, type ObjectType, type ObjectView, typ
  */
 export class HeapStruct<F extends Fields = AnyFields> extends StructType<F> implements ObjectType {
   readonly heap: Objects;
+  /** What the program calls it by. */
+  readonly $declared: AnyStruct;
   $type: Address = 0;
+  /** Of a collected heap: the index of its class in `memory.u32`, and from an object to the next one of a run, in bytes. */
+  $class = 0;
+  $stride = 0;
   /** The reference fields by their names: one look-up where `fields` and `offsets` would be two by a name that varies. */
-  readonly $slots = new Map<unknown, { readonly slot: SlotType; readonly offset: number }>();
+  readonly $slots = new Map<string, { readonly slot: SlotType; readonly offset: number }>();
   #cursors: CursorClass | undefined = undefined;
   #views: CursorClass | undefined = undefined;
 
@@ -37,6 +42,7 @@ export class HeapStruct<F extends Fields = AnyFields> extends StructType<F> impl
   ) {
     super(declared.name, fields as F, destroy === undefined ? {} : { destroy });
     this.heap = heap;
+    this.$declared = declared as AnyStruct;
     for (const [name, slot] of Object.entries(this.fields)) {
       if (isSlotType(slot)) this.$slots.set(name, { slot, offset: this.offsets[name]! });
     }
@@ -55,10 +61,16 @@ export class HeapStruct<F extends Fields = AnyFields> extends StructType<F> impl
     return new this.#cursors(this.heap.memory) as CursorOf<F>;
   }
 
+  /** What its cursors are made from. */
+  protected get $cursorBase(): typeof HeapCursor {
+    return HeapCursor;
+  }
+
   #declare(): CursorClass {
-    const made = cursorClass(this as AnyStruct, this.heap.memory, HeapCursor as unknown as CursorClass);
+    const made = cursorClass(this as AnyStruct, this.heap.memory, this.$cursorBase as unknown as CursorClass);
     Object.defineProperty(made.prototype, "$heap", { value: this.heap });
     Object.defineProperty(made.prototype, "$objectType", { value: this });
+    Object.defineProperty(made.prototype, "$declared", { value: this.$declared });
     return made;
   }
 

@@ -17,7 +17,7 @@ import { ARRAY_HEADER, type HeapArrayType } from "./heapArrays.js";
 import { HeapStruct } from "./heapStruct.js";
 import { type DeclaredType, HeapTypes, type TypeFactory } from "./heapTypes.js";
 import { ManualSlot } from "./manualSlot.js";
-import { INSIDE, Objects, type ObjectType, type ObjectView, objectOf, refuseInside } from "./objects.js";
+import { assertScope, INSIDE, Objects, type ObjectType, type ObjectView, objectOf, refuseInside } from "./objects.js";
 import type { Scope, ScopeRange } from "./scope.js";
 
 /** What a kept handle takes, in bytes, as leaks tell it: the view on the JavaScript heap is not counted, its place here is. */
@@ -123,7 +123,10 @@ export class ManualObjects extends Objects {
     return this.#arrays.destroyed;
   }
 
-  allocate(type: HeapStruct, scope: Scope, into: ObjectView | undefined): ObjectView {
+  allocate(declared: AnyStruct, scope: Scope, into: ObjectView | undefined): ObjectView {
+    this.assertOpen("new");
+    const type = this.types.struct(declared, "new");
+    assertScope(scope, "new");
     this.assertInto(type, into, "new");
     if (this.#ending) this.#refuseAllocation();
     const range = scope.$rangeOf<ManualRange>(this);

@@ -3,12 +3,13 @@ import { DisposedError, InvalidArgumentError, ReentrantCallError } from "../erro
 import { type Member, pathOf } from "../layout/codec.js";
 import type { FieldType } from "../layout/fieldType.js";
 import { assertLive, type Location } from "../layout/location.js";
+import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import type { CollectionListener, HeapStats } from "./figures.js";
 import type { HeapArrayType } from "./heapArrays.js";
-import type { HeapStruct } from "./heapStruct.js";
+import type { HeapCursor } from "./heapCursor.js";
 import { Scope, type ScopedHeap, type ScopeRange } from "./scope.js";
 
 /** What `$root` of a view says. */
@@ -61,6 +62,7 @@ export interface ObjectType {
 /** A field type whose values are references to objects of a heap. */
 export interface SlotType extends FieldType<unknown> {
   readonly $isSlot: true;
+  readonly isWeak: boolean;
   /** The type of the objects; set when all types of the heap are known. */
   $target: ObjectType;
   /** Points `into` at what the slot at `address` refers to, which was read from `from`; false if to nothing. */
@@ -129,8 +131,8 @@ export abstract class Objects implements ScopedHeap, Collector {
     }
   }
 
-  /** Makes an object, zero, with a handle in `scope`. */
-  abstract allocate(type: HeapStruct, scope: Scope, into: ObjectView | undefined): ObjectView;
+  /** Makes an object of a struct that the program calls `declared`, zero, with a handle in `scope`. */
+  abstract allocate(declared: AnyStruct, scope: Scope, into: HeapCursor | undefined): ObjectView;
   abstract allocateArray(type: HeapArrayType, length: number, scope: Scope, into: ObjectView | undefined): ObjectView;
   /** Frees an object of this heap, where the strategy does that. */
   abstract free(view: ObjectView): void;

@@ -120,9 +120,9 @@ export function utf8Length(text: string, what = "a text"): number {
   return length;
 }
 
-/** Writes `text` as UTF-8 into `target`, which has room for it. */
-export function encodeText(text: string, target: Uint8Array): void {
-  encoder.encodeInto(text, target);
+/** Writes `text` as UTF-8 into `target`, as much as there is room for; lone surrogates become U+FFFD. */
+export function encodeText(text: string, target: Uint8Array): { readonly read: number; readonly written: number } {
+  return encoder.encodeInto(text, target);
 }
 
 /** Reads UTF-8 text. */

@@ -65,7 +65,9 @@ export function stale(location: Location): void {
   if (memory.recover() && memory.i32[guard] === expected) return;
   if (memory.disposed) throw new DisposedError("access to a record: the runtime has been disposed");
   if (guard === 0 && address !== 0) {
-    throw new StaleReferenceError(`the handle of the record at ${address} has ended: with its scope, or by release`);
+    throw new StaleReferenceError(
+      `what showed the record at ${address} has ended: with its scope, with its event, or by release`,
+    );
   }
   if (guard === 0) throw new StaleReferenceError("the cursor has not been moved to any record yet");
   throw new StaleReferenceError(

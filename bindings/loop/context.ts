@@ -1,16 +1,17 @@
 import { destroyRecords } from "../allocators/destroyRecords.js";
-import type { Region } from "../allocators/region.js";
+import { type Region, SMALL_EVENT } from "../allocators/region.js";
 import { Scope } from "../collectors/scope.js";
-import { RegionEndedError, ScopeEndedError } from "../errors.js";
+import { LoopStateError, RegionEndedError, ScopeEndedError } from "../errors.js";
 import type { EventKind, Kind } from "./kind.js";
 import type { Leases } from "./leases.js";
 
 /**
  * What a handler is given beside the payload. It is passed, never ambient, and serves its one event only.
  *
- * Synchronous events share one context object, so a handler must not keep it, its region or its scope for later. A handler
- * that returns a promise has them for itself until that promise has settled; they are never given to another event. With
- * `createRuntime({ debug: true })` that holds for every event, so that a context that was kept is always found out.
+ * Synchronous events share one context object, so a handler must not keep it, its region or its scope for later. Those of a
+ * fiber are its own until it has ended, and then another fiber's. A handler that returns a promise has them for itself until that
+ * promise has settled; they are never given to another event. With `createRuntime({ debug: true })` that holds for every event,
+ * so that a context that was kept is always found out.
  */
 export interface EventContext<Payload = unknown> {
   /**
@@ -30,6 +31,15 @@ export interface EventContext<Payload = unknown> {
    * @throws {ScopeEndedError} if the event has ended
    */
   readonly scope: Scope;
+  /**
+   * Aborted when nobody wants the event's result any more: its kind's deadline has passed (reason {@link DeadlineError}), the loop
+   * has given it up ({@link EventAbandonedError}), or is closing without waiting for the queue, or has been stopped
+   * ({@link LoopClosedError}). The region and the scope end when the handler has settled all the same, and not before. Made when
+   * first read, as that costs microseconds.
+   *
+   * @throws {LoopStateError} if the event has ended
+   */
+  readonly signal: AbortSignal;
   readonly kind: Kind<Payload>;
   /** The event's number: 0 for the first that the loop handles, and one more for each that follows. */
   readonly sequence: number;
@@ -43,6 +53,13 @@ const OPEN = 1;
 const LEASED = 2;
 /** It has read its scope. Beside OPEN only. */
 const SCOPED = 4;
+/** It has read its signal, or is to be aborted. Beside OPEN only. */
+const SIGNALLED = 16;
+/** The region is leased whether the event has read it or not: the one before has left it behind, empty. */
+const READY = 8;
+
+// What hot code compares is no export: an exported constant lies in a cell, which is read each time.
+const smallEvent = SMALL_EVENT;
 
 /**
  * The context as the loop sees it. An event's life goes one way, and each step leaves a state that the next asserts:
@@ -50,48 +67,116 @@ const SCOPED = 4;
  *   ENDED ──begin──▶ OPEN ──region read──▶ + LEASED, scope read──▶ + SCOPED, in either order
  *     ▲               │                      │
  *     └──────end──────┴─────────end──────────┘
+ *
+ * Of synchronous events that follow one another at once, each hands its region on to the next, if it can be reset by a few
+ * stores (READY beside all of these): `endShared` in place of `end`, and `rest` after the last of them. What is private here is
+ * so to the compiler only, as what the language hides takes more code, of which engines compile only so much in place.
  */
 export class Context implements EventContext {
-  readonly #leases: Leases;
-  /** The region object of this context's events, kept from one to the next; leased in the state LEASED only. */
-  #region: Region | undefined;
+  private readonly leases: Leases;
+  /** The region object of this context's events, kept from one to the next; leased in the states LEASED and READY only. */
+  private ownRegion: Region | undefined;
   /** The scope object of this context's events, likewise. */
-  #scope: Scope | undefined;
-  #kind: EventKind | undefined;
-  #sequence = 0;
-  /** ENDED, or OPEN and what the event has read. */
-  #state = ENDED;
+  private ownScope: Scope | undefined;
+  /** Of the event that has it, or had it last. */
+  eventKind: EventKind | undefined;
+  private eventSequence = 0;
+  /** The signal's, once it has been read; and why it is aborted, if it is. Until the next event begins. */
+  private controller: AbortController | undefined;
+  private abortReason: unknown;
+  /** ENDED, or OPEN and what the event has read; and READY beside either. */
+  private state = ENDED;
+  /** While READY, the count of regions that had ended when the first of these events ended. */
+  private endedBefore = 0;
 
   /**
    * @param region an object that is not leased, for this context to use
    * @param scope one that is not open, likewise
    */
   constructor(leases: Leases, region?: Region, scope?: Scope) {
-    this.#leases = leases;
-    this.#region = region;
-    this.#scope = scope;
+    this.leases = leases;
+    this.ownRegion = region;
+    this.ownScope = scope;
   }
 
   get region(): Region {
-    return (this.#state & LEASED) !== 0 ? this.#region! : this.#lease();
+    const { state } = this;
+    if (state === (OPEN | READY) && this.eventKind!.sizeHint <= smallEvent) {
+      this.state = OPEN | READY | LEASED;
+      this.leases.begun++;
+      return this.ownRegion!;
+    }
+    return (state & LEASED) !== 0 ? this.ownRegion! : this.leaseRegion();
   }
 
   get scope(): Scope {
-    return (this.#state & SCOPED) !== 0 ? this.#scope! : this.#openScope();
+    return (this.state & SCOPED) !== 0 ? this.ownScope! : this.openScope();
+  }
+
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      if (this.hasEnded)
+        throw new LoopStateError(`the event ${this.eventSequence} has ended, and has no signal any more`);
+      this.controller = new AbortController();
+      if ((this.state & SIGNALLED) !== 0) this.controller.abort(this.abortReason);
+      this.state |= SIGNALLED;
+    }
+    return this.controller.signal;
   }
 
   get kind(): Kind {
-    return this.#kind!;
+    return this.eventKind!;
   }
 
   get sequence(): number {
-    return this.#sequence;
+    return this.eventSequence;
+  }
+
+  /** Why nobody wants the event's result any more; undefined if that is not so. */
+  get aborted(): unknown {
+    return this.abortReason;
+  }
+
+  /** Whether the event has ended, and none has begun since. */
+  get hasEnded(): boolean {
+    return (this.state & OPEN) === 0;
   }
 
   begin(kind: EventKind, sequence: number): void {
-    this.#kind = kind;
-    this.#sequence = sequence;
-    this.#state = OPEN;
+    if (this.eventKind !== kind) this.eventKind = kind;
+    this.eventSequence = sequence;
+    this.state = (this.state & READY) | OPEN;
+  }
+
+  /**
+   * As {@link end}, for an event after which another begins at once, or {@link rest} is called.
+   *
+   * @throws {DestroyHookError} if a destroy hook has thrown; region and scope have ended
+   */
+  endShared(): void {
+    const { state } = this;
+    if (state === OPEN || state === (OPEN | READY)) {
+      this.state = state & READY;
+    } else if ((state & (SCOPED | SIGNALLED)) !== 0) {
+      this.end();
+    } else {
+      const { leases, eventKind } = this;
+      const bytes = leases.pool.restart(this.ownRegion!);
+      if (bytes < 0) {
+        this.end();
+        return;
+      }
+      this.state = READY;
+      if ((state & READY) === 0) this.endedBefore = leases.ended;
+      leases.ended++;
+      leases.bytesReset += bytes;
+      if (bytes !== eventKind!.sizeHint) eventKind!.learn(bytes);
+    }
+  }
+
+  /** The event after which none begins at once has ended, by {@link endShared}: gives the region back. */
+  rest(): void {
+    if (this.state === READY) this.giveBack();
   }
 
   /**
@@ -101,74 +186,108 @@ export class Context implements EventContext {
    * @throws {DestroyHookError} if a destroy hook has thrown; region and scope have ended
    */
   end(): void {
-    const state = this.#state;
-    this.#state = ENDED; // first: whatever happens below, what was read is given back once
-    if (state <= OPEN) return;
-    if (state < SCOPED) this.#endRegion();
-    else this.#endScope(state);
+    const { state } = this;
+    this.state = state & READY; // first: whatever happens below, what was read is given back once
+    if ((state & SIGNALLED) !== 0) this.forgetSignal();
+    if ((state & (LEASED | SCOPED)) === 0) {
+      if (state !== ENDED) this.rest();
+    } else if ((state & SCOPED) === 0) {
+      this.endRegion();
+    } else {
+      this.endScope(state);
+    }
+  }
+
+  /** Tells the event that nobody wants its result any more, by its signal if it has read that, or reads it later. */
+  abort(reason: unknown): void {
+    if (this.hasEnded || this.abortReason !== undefined) return;
+    this.abortReason = reason;
+    this.state |= SIGNALLED;
+    this.controller?.abort(reason);
+  }
+
+  /** The event goes on by itself: what it has from those before it is its own, or is given back, from here on. */
+  depart(): void {
+    if ((this.state & READY) === 0) return;
+    if ((this.state & LEASED) !== 0) this.state &= ~READY;
+    else this.giveBack();
   }
 
   /**
-   * The context of the next event, when this one's event goes on; takes those objects along that it has not read, of region
+   * The context of the next event, when this one's event has departed; takes those objects along that it has not read, of region
    * and scope.
    */
   successor(): Context {
-    const state = this.#state;
+    const { state } = this;
     let region: Region | undefined;
     let scope: Scope | undefined;
     if ((state & LEASED) === 0) {
-      region = this.#region;
-      this.#region = undefined;
+      region = this.ownRegion;
+      this.ownRegion = undefined;
     }
     if ((state & SCOPED) === 0) {
-      scope = this.#scope;
-      this.#scope = undefined;
+      scope = this.ownScope;
+      this.ownScope = undefined;
     }
-    return new Context(this.#leases, region, scope);
+    return new Context(this.leases, region, scope);
   }
 
-  #endRegion(): void {
-    const leases = this.#leases;
-    const region = this.#region!;
+  private endRegion(): void {
+    this.state = ENDED;
+    const { leases } = this;
+    const region = this.ownRegion!;
     // The hooks of records run here, and not in the pool, so that what they throw keeps nobody from the count of bytes.
     const sweep = region.$start === 0 ? destroyRecords(region, "ending an event's region") : undefined;
     leases.ended++;
     const bytes = leases.pool.end(region);
     leases.bytesReset += bytes;
-    this.#kind!.learn(bytes);
+    this.eventKind!.learn(bytes);
     sweep?.finish("ending an event's region");
   }
 
   /** Apart, so that events without a scope need no `finally`. */
-  #endScope(state: number): void {
+  private endScope(state: number): void {
     try {
-      if ((state & LEASED) !== 0) this.#endRegion();
+      if ((state & LEASED) !== 0) this.endRegion();
+      else this.rest();
     } finally {
-      this.#leases.scopesEnded++;
-      this.#scope!.end();
+      this.leases.scopesEnded++;
+      this.ownScope!.end();
     }
   }
 
-  #lease(): Region {
-    if (this.#state === ENDED) {
-      throw new RegionEndedError(`the event ${this.#sequence} has ended, and its region with it`);
+  private forgetSignal(): void {
+    this.controller = undefined;
+    this.abortReason = undefined;
+  }
+
+  private leaseRegion(): Region {
+    if (this.hasEnded) {
+      throw new RegionEndedError(`the event ${this.eventSequence} has ended, and its region with it`);
     }
-    const leases = this.#leases;
-    this.#region ??= leases.pool.createRegion();
-    leases.pool.lease(this.#region, this.#kind!.sizeHint); // may throw: then nothing is leased
+    if ((this.state & READY) !== 0) this.giveBack();
+    const { leases } = this;
+    this.ownRegion ??= leases.pool.createRegion();
+    leases.pool.lease(this.ownRegion, this.eventKind!.sizeHint); // may throw: then nothing is leased
     leases.begun++;
-    this.#state |= LEASED;
-    return this.#region;
+    this.state |= LEASED;
+    return this.ownRegion;
   }
 
-  #openScope(): Scope {
-    if (this.#state === ENDED) {
-      throw new ScopeEndedError(`the event ${this.#sequence} has ended, and its scope with it`);
+  /** Gives back the region that the events before have left behind. */
+  private giveBack(): void {
+    this.state &= ~READY;
+    this.leases.pool.end(this.ownRegion!, this.leases.ended - this.endedBefore);
+  }
+
+  private openScope(): Scope {
+    if (this.hasEnded) {
+      throw new ScopeEndedError(`the event ${this.eventSequence} has ended, and its scope with it`);
     }
-    if (this.#scope === undefined) this.#scope = new Scope();
-    else this.#scope.$open();
-    this.#leases.scopesBegun++;
-    this.#state |= SCOPED;
-    return this.#scope;
+    if (this.ownScope === undefined) this.ownScope = new Scope();
+    else this.ownScope.$open();
+    this.leases.scopesBegun++;
+    this.state |= SCOPED;
+    return this.ownScope;
   }
 }

@@ -1,37 +1,62 @@
-import { DisposedError, DuplicateKindError, LoopClosedError, LoopStateError } from "../errors.js";
+import { describe } from "../arguments.js";
+import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
+import { type CompanionRuntime, Companions } from "./companions.js";
 import { Deferred } from "./deferred.js";
 import { type CollectedMemory, Dispatcher, type DispatchObserver } from "./dispatcher.js";
+import type { Fiber, FiberBody } from "./fiber.js";
+import type { SpawnOptions } from "./fibers.js";
 import { IdleTime } from "./idleTime.js";
 import {
   assertHandler,
   assertKindName,
+  CoalescingKind,
   EventKind,
   type FailedEvent,
   type Handler,
   type Inbox,
   type Kind,
   type KindOptions,
+  NO_EVENT,
 } from "./kind.js";
+import { isPriority, Lanes } from "./lanes.js";
 import { Leases } from "./leases.js";
-import type { CloseReport, Loop } from "./loop.js";
-import { assertObject, type CloseOptions, closingOf, type LoopSettings, policyOf } from "./options.js";
-import { EventQueue, type PostResult } from "./queue.js";
+import type { CloseReport, Loop, RunOptions } from "./loop.js";
+import { LoopWatch } from "./loopWatch.js";
+import {
+  assertFunction,
+  assertObject,
+  type CloseOptions,
+  closingOf,
+  type LoopSettings,
+  milliseconds,
+  policyOf,
+} from "./options.js";
+import type { EventQueue, PostResult } from "./queue.js";
+import type { RingMessage } from "./ringMessage.js";
+import type { SourceStream } from "./sources/detect.js";
+import type { SourceOptions } from "./sources/options.js";
+import type { Source } from "./sources/source.js";
+import { Sources } from "./sources/sources.js";
 import { collectionsOf, type LoopStatistics } from "./statistics.js";
 import { isThenable } from "./thenable.js";
-
-/** The most events between two readings of the clock, which costs as much as one or two events. */
-const CLOCK_BATCH = 256;
+import type { Timer, TimerTarget } from "./timer.js";
+import type { PeriodicOptions, Timers } from "./timers.js";
+import type { Waiting } from "./waiting.js";
 
 /** What a loop needs of its runtime. */
-export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool"> &
-  Partial<Pick<Runtime, "$onDispose">> & { readonly $memory: CollectedMemory };
+export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool" | "$onDispose"> &
+  Partial<Pick<Runtime, "$platform">> &
+  CompanionRuntime & { readonly $memory: CollectedMemory };
 
 /** Whoever runs the loop, and until when. */
 interface Runner {
   readonly until: "closed" | "idle";
   readonly done: Deferred<void>;
+  /** Takes the listener from the caller's signal. */
+  readonly forgetSignal: () => void;
 }
 
 /** A close under way: asked for, or begun by the error that stopped the loop. */
@@ -42,6 +67,10 @@ interface Closing {
   /** Whether `close()` was called; a stop that nobody has asked for waits without a deadline, and tells nobody. */
   requested: boolean;
   cancelDeadline: (() => void) | undefined;
+  /** Whether those in flight are still to be told that nobody waits for what they do. */
+  abortsFlights: boolean;
+  /** Whether fibers and timers have had a turn since there was no event left. */
+  hadLastTurn: boolean;
 }
 
 /**
@@ -58,21 +87,33 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   readonly #runtime: Pick<Runtime, "disposed"> & { readonly $memory: CollectedMemory };
   readonly #settings: LoopSettings;
   readonly #kinds = new Map<string, EventKind>();
-  readonly #queue: EventQueue<EventKind>;
+  readonly #lanes: Lanes<EventKind>;
+  readonly #companions: Companions;
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
   readonly #idleTime: IdleTime;
+  readonly #watch: LoopWatch;
+  readonly #sources = new Sources();
 
-  readonly #forgetRuntime: (() => void) | undefined;
+  readonly #forgetRuntime: () => void;
   #phase: "open" | "closing" | "closed" = "open";
   #runner: Runner | undefined;
   #closing: Closing | undefined;
   /** The error that stopped the loop, and whether somebody has been told: a run, or whoever posted. */
   #failure: { readonly error: unknown; readonly told: boolean } | undefined;
-  /** All who wait for room in the ring. */
-  #room: Deferred<void> | undefined;
+  /**
+   * What this loop has thrown because it closes. A timer or a fiber that goes on posting until it is cancelled has not failed by
+   * that: it would stop a loop that only drains.
+   */
+  readonly #refusals = new WeakSet<object>();
+  /** All who wait for room in a ring. */
+  readonly #rooms = new Map<EventQueue<EventKind>, Deferred<void>>();
+  /** Posts that had found no room when the queue was last empty. */
+  #pressure = 0;
   /** Whether the loop runs, and has gone to rest for want of events: the next post wakes it. */
   #resting = false;
+  /** Whether a post has nothing to do but to queue: the loop is open, and not at rest. */
+  #isPlain = true;
   /** Whether a hop is under way: a turn will come. At most one is. */
   #hopping = false;
   /** Whether a turn is under way: what follows a turn must wait for its end. */
@@ -83,78 +124,173 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   constructor(runtime: LoopRuntime, settings: LoopSettings) {
     this.#runtime = runtime;
     this.#settings = settings;
-    this.#queue = new EventQueue(settings.capacity, settings.overflow);
+    this.#lanes = new Lanes(settings.capacity, settings.overflow);
     this.#leases = new Leases(runtime.regionPool());
-    this.#dispatcher = new Dispatcher(runtime, this.#queue, this.#leases, settings.inFlight, this);
+    this.#companions = new Companions(runtime, {
+      host: settings.host,
+      frames: settings.frames,
+      debug: runtime.debug,
+      onWake: () => this.#wake(),
+      onError: (error) => {
+        if (!this.#refusals.has(error as object)) this.#failedAside(error);
+      },
+    });
+    const kinds = this.#kinds;
+    this.#watch = new LoopWatch(
+      settings.watch,
+      runtime.$platform,
+      (error) => this.#failedAside(error),
+      (index) => [...kinds.keys()][index] ?? "",
+    );
+    const { heartbeat } = this.#watch;
+    this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions, heartbeat);
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
-    this.#forgetRuntime = runtime.$onDispose?.(() => {
-      this.#stop(new DisposedError("the loop's runtime has been disposed"));
+    this.#forgetRuntime = runtime.$onDispose(() => {
+      const error = () => new DisposedError("the loop's runtime has been disposed");
+      this.#stop(error(), true);
+      this.#companions.sleepers.refuse(error); // those in flight are waited for
       if (!this.#turning) this.#advance();
     });
   }
 
   accept(kind: EventKind, payload: unknown): PostResult {
-    if (this.#phase !== "open" || this.#runtime.disposed) this.#refuse(kind);
-    const result = this.#queue.push(kind, payload, kind.maySpill);
-    if (this.#resting) this.#wake();
+    if (!this.#isPlain) return this.#acceptSlow(kind, payload);
+    return kind.queue.push(kind, payload, kind.policy);
+  }
+
+  #acceptSlow(kind: EventKind, payload: unknown): PostResult {
+    this.assertAccepts(kind);
+    const result = kind.queue.push(kind, payload, kind.policy);
+    this.#wake();
     return result;
+  }
+
+  assertAccepts(kind: EventKind): void {
+    if (this.#phase !== "open") this.#refuse(kind);
   }
 
   /** One turn. Runs from the host, never inside another turn, and throws nothing. */
   readonly #turn = (): void => {
     this.#hopping = false;
     this.#turning = true;
+    const hadWork = this.#companions.wanted && this.#isRunning;
+    if (hadWork) this.#runCompanions();
+    if (this.#closing !== undefined) this.#closing.hadLastTurn = hadWork && !this.#hasEvents;
     if (this.#hasEvents) this.#dispatchTurn();
-    else if (this.#hasIdleTime) this.#idleTurn();
+    else if (!hadWork && this.#hasIdleTime) this.#idleTurn();
     this.#turning = false;
     this.#advance();
   };
 
+  /** Fires timers that are due and resumes fibers that are ready, for a slice of time; all of it counts as inside a handler. */
+  #runCompanions(): void {
+    const { $memory } = this.#runtime;
+    const { host, turnMilliseconds } = this.#settings;
+    this.#idleTime.renew();
+    $memory.handlersRunning++;
+    this.#companions.run(host.now() + turnMilliseconds);
+    $memory.handlersRunning--;
+    if ($memory.collectors.size > 0) this.#dispatcher.settleHeaps();
+  }
+
   /** Handles what is queued now, until the count or the slice is used up, or as many are in flight as may be. */
   #dispatchTurn(): void {
     const { host, turnEvents, turnMilliseconds } = this.#settings;
-    let remaining = Math.min(this.#queue.length, turnEvents);
+    let remaining = Math.min(this.#lanes.length, turnEvents);
     this.#turns++;
     this.#idleTime.renew();
-    const end = remaining > 1 ? host.now() + turnMilliseconds : 0; // a turn of one event needs no clock
-    for (let batch = 1; remaining > 0; batch = Math.min(2 * batch, CLOCK_BATCH)) {
-      const wanted = Math.min(batch, remaining);
-      remaining -= wanted;
-      if (this.#dispatcher.dispatch(wanted) < wanted) return;
-      if (remaining > 0 && host.now() >= end) return;
+    const watch = this.#watch;
+    const dispatcher = this.#dispatcher;
+    if (!watch.look() && remaining === 1) {
+      this.#lanes.serve(1, this.#dispatch); // nobody needs the clock
+      watch.heartbeat?.rest();
+      return;
     }
+    let before = host.now();
+    const end = before + turnMilliseconds;
+    watch.begins(before);
+    for (let stretch = 1; remaining > 0; ) {
+      const wanted = Math.min(stretch, remaining);
+      remaining -= wanted;
+      const first = dispatcher.next;
+      const events = this.#lanes.serve(wanted, this.#dispatch);
+      const now = host.now();
+      const kind = events === 1 || this.#lanes.isOne ? dispatcher.lastKind : "";
+      if (events > 0) stretch = watch.handled(kind, first, events, before, now);
+      before = now;
+      if (events < wanted || now >= end) break;
+    }
+    watch.heartbeat?.rest();
+    watch.ends(this.#turns, before);
   }
+
+  readonly #dispatch = (queue: EventQueue<EventKind>, limit: number) => this.#dispatcher.dispatch(queue, limit);
 
   /** What follows a turn, a landing, a run or a close: drop, make room known, come to an end, or hop to the next turn. */
   #advance(): void {
     if (this.#phase === "closed") return;
-    if (this.#closing?.discard) this.#drop();
-    if (this.#room !== undefined && this.#queue.hasRoom) this.#announceRoom();
-    if (this.#queue.length === 0 && this.#dispatcher.inFlight === 0) this.#endIdle();
+    if (this.#closing?.discard) this.#discard(this.#closing);
+    if (this.#rooms.size > 0) this.#announceRoom();
+    if (this.#lanes.length === 0 && this.#phase === "open") this.#announceDrain();
+    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#isKept) this.#endIdle();
     this.#wake();
-    this.#resting = this.#isRunning && this.#queue.length === 0;
+    this.#resting = this.#isRunning && this.#lanes.length === 0;
+    this.#isPlain = this.#phase === "open" && !this.#resting;
+  }
+
+  /** Whether fibers or timers still have to have a turn. One in which there are no events is enough for a close. */
+  get #isKept(): boolean {
+    return this.#companions.wanted && !this.#closing?.hadLastTurn;
+  }
+
+  #discard(closing: Closing): void {
+    this.#drop();
+    if (!closing.abortsFlights) return;
+    closing.abortsFlights = false;
+    this.#turning = true; // what the listeners of signals ask for is seen to below
+    this.#dispatcher.abort(this.#closedError("waits for nothing but what is in flight"));
+    this.#turning = false;
   }
 
   /** Gives one heap one step. Like an event that fails, a step that fails is reported, and stops the loop if it must. */
   #idleTurn(): void {
     try {
-      this.#idleTime.step();
+      if (this.#watch.wantsCollections) this.#idleStepTimed();
+      else this.#idleTime.step();
     } catch (error) {
-      this.failed(error, { kind: "", sequence: -1, payload: undefined });
+      this.failed(error, NO_EVENT);
+    }
+  }
+
+  #idleStepTimed(): void {
+    const { host } = this.#settings;
+    const before = host.now();
+    try {
+      this.#idleTime.step();
+    } finally {
+      this.#watch.collected(this.#idleTime.turns, before, host.now());
     }
   }
 
   /** Hops to the next turn, if there is something to do in it and no hop under way. */
   #wake(): void {
     this.#resting = false;
-    if (this.#hopping || this.#turning || !(this.#hasEvents || this.#hasIdleTime)) return;
+    this.#isPlain = this.#phase === "open";
+    if (this.#hopping || this.#turning || !this.#hasWork) return;
     this.#hopping = true;
-    this.#settings.host.hop(this.#turn);
+    const { host } = this.#settings;
+    if (this.#watch.wantsHops) this.#watch.hopAsked(host.now());
+    host.hop(this.#turn);
+  }
+
+  /** Whether a turn would have something to do. */
+  get #hasWork(): boolean {
+    return this.#hasEvents || (this.#companions.wanted && this.#isRunning) || this.#hasIdleTime;
   }
 
   /** Whether a turn may handle an event. */
   get #hasEvents(): boolean {
-    return this.#queue.length > 0 && this.#dispatcher.mayDispatch && this.#isRunning;
+    return this.#lanes.length > 0 && this.#dispatcher.mayDispatch && this.#isRunning;
   }
 
   /** Whether a turn that handles no event may be a heap's. Not any more once an error has stopped the loop. */
@@ -167,48 +303,132 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   #announceRoom(): void {
-    const room = this.#room!;
-    this.#room = undefined;
-    room.resolve();
+    for (const [queue, room] of this.#rooms) {
+      if (!queue.hasRoom) continue;
+      this.#rooms.delete(queue);
+      room.resolve();
+    }
+  }
+
+  /** The queue is empty: tells whoever has found it full since it last was. */
+  #announceDrain(): void {
+    let pressure = 0;
+    for (const queue of this.#lanes.queues) pressure += queue.rejected + queue.spilled + queue.displaced;
+    if (pressure === this.#pressure) return;
+    this.#pressure = pressure;
+    this.#turning = true; // what it asks for is seen to below
+    try {
+      this.#settings.onDrain?.();
+    } catch (error) {
+      this.failed(error, NO_EVENT);
+    }
+    this.#turning = false;
   }
 
   #endIdle(): void {
     if (this.#closing !== undefined) {
       this.#finish(this.#closing);
     } else if (this.#runner?.until === "idle") {
-      const { done } = this.#runner;
-      this.#runner = undefined;
+      const { done } = this.#takeRunner()!;
       done.resolve();
     }
   }
 
-  on<Payload>(name: string, handler: Handler<Payload>, options: KindOptions = {}): Kind<Payload> {
+  on<Payload>(name: string, handler: Handler<Payload>, options: KindOptions<Payload> = {}): Kind<Payload> {
     assertKindName(name);
     assertHandler(name, handler);
     assertObject("options", options);
-    const policy = policyOf("policy", options.policy ?? this.#settings.policy);
+    const { policy = this.#settings.policy, priority = "normal", deadline } = options;
+    const key = typeof policy === "object" && policy !== null ? policy.key : undefined;
+    if (key !== undefined) assertFunction("the key of policy", key);
+    if (!isPriority(priority)) {
+      throw new InvalidArgumentError(`priority must be "high", "normal" or "low", but is ${describe(priority)}`);
+    }
+    const settings = {
+      index: this.#kinds.size,
+      name,
+      handler: handler as Handler<unknown>,
+      policy: key === undefined ? policyOf("policy", policy as LoopSettings["policy"]) : ("coalesce" as const),
+      priority,
+      deadline: deadline === undefined ? undefined : milliseconds("deadline", deadline, Number.MIN_VALUE),
+    };
     if (this.#phase !== "open") throw this.#closedError(`takes no kind "${name}"`);
     if (this.#kinds.has(name)) {
       throw new DuplicateKindError(`the kind "${name}" has a handler already, as one of ${this.#kinds.size} kinds`);
     }
-    const kind = new EventKind(this, name, handler as Handler<unknown>, policy);
+    const queue = this.#lanes.of(priority);
+    const kind =
+      key === undefined
+        ? new EventKind(this, queue, settings)
+        : new CoalescingKind(this, queue, settings, key as (payload: unknown) => unknown);
     this.#kinds.set(name, kind);
+    this.#watch.declare(kind.index, name);
     return kind;
   }
 
-  run(): Promise<void> {
-    return this.#start("closed");
+  source(kind: Kind<RingMessage>, stream: SourceStream, options: SourceOptions = {}): Source {
+    if (this.#phase !== "open") throw this.#closedError("takes no source");
+    if (!(kind instanceof EventKind) || this.#kinds.get(kind.name) !== kind) {
+      throw new InvalidArgumentError("a source takes a kind of this very loop, as loop.on() has returned it");
+    }
+    if (kind.policy === "drop-oldest" || kind.policy === "coalesce") {
+      throw new InvalidArgumentError(
+        `a source loses no message: its kind must reject or spill, but "${kind.name}" is of policy "${kind.policy}"`,
+      );
+    }
+    return this.#sources.add(this, this.#runtime.$memory as LinearMemory, kind, stream, options);
   }
 
-  runUntilIdle(): Promise<void> {
-    return this.#start("idle");
+  spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
+  spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
+  spawn(body: FiberBody, options?: SpawnOptions): Fiber | undefined {
+    this.#assertOpen("takes no fiber");
+    return this.#companions.fibers.spawn(body, options);
   }
 
-  ready(): Promise<void> {
+  get timers(): Timers {
+    this.#assertAlive("has no timers");
+    return this.#companions.timers;
+  }
+
+  after<Payload>(delay: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
+    this.#assertAlive("takes no timer");
+    return this.#companions.timers.after(delay, target, payload);
+  }
+
+  every<Payload>(period: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer {
+    this.#assertAlive("takes no timer");
+    return this.#companions.timers.every(period, target, options);
+  }
+
+  sleep(delay: number): Waiting<void> {
+    this.#assertAlive("lets nobody sleep");
+    return this.#companions.sleepers.sleep(delay);
+  }
+
+  run(options: RunOptions = {}): Promise<void> {
+    return this.#start("closed", options);
+  }
+
+  runUntilIdle(options: RunOptions = {}): Promise<void> {
+    return this.#start("idle", options);
+  }
+
+  ready(kind?: Kind<never>): Promise<void> {
+    const queue = kind === undefined ? this.#lanes.normal : (kind as unknown as EventKind | null)?.queue;
+    if (queue === undefined || this.#kinds.get(kind?.name ?? "") !== (kind as unknown as EventKind | undefined)) {
+      return Promise.reject(
+        new InvalidArgumentError(`ready takes a kind of this loop, but was given ${describe(kind)}`),
+      );
+    }
     if (this.#phase !== "open") return Promise.reject(this.#closedError("will have no room again"));
-    if (this.#queue.hasRoom) return Promise.resolve();
-    this.#room ??= new Deferred();
-    return this.#room.promise;
+    if (queue.hasRoom) return Promise.resolve();
+    let room = this.#rooms.get(queue);
+    if (room === undefined) {
+      room = new Deferred();
+      this.#rooms.set(queue, room);
+    }
+    return room.promise;
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {
@@ -232,22 +452,32 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   }
 
   stats(): LoopStatistics {
-    const queue = this.#queue;
     const dispatcher = this.#dispatcher;
+    const sum = (of: (queue: EventQueue<EventKind>) => number) =>
+      this.#lanes.queues.reduce((total, queue) => total + of(queue), 0);
+    let coalesced = 0;
+    for (const kind of this.#kinds.values()) if (kind instanceof CoalescingKind) coalesced += kind.coalesced;
     return {
       processed: dispatcher.processed,
       failed: dispatcher.failures,
-      dropped: this.#dropped,
+      dropped: this.#dropped + sum((queue) => queue.displaced),
       abandoned: dispatcher.abandoned,
-      rejected: queue.rejected,
-      spilled: queue.spilled,
-      queued: queue.length,
-      overflow: queue.overflowLength,
-      queueHighWater: queue.ringHighWater,
-      overflowHighWater: queue.overflowHighWater,
-      inFlight: dispatcher.inFlight,
+      rejected: sum((queue) => queue.rejected),
+      spilled: sum((queue) => queue.spilled),
+      displaced: sum((queue) => queue.displaced),
+      coalesced,
+      queued: this.#lanes.length,
+      overflow: sum((queue) => queue.overflowLength),
+      queueHighWater: Math.max(...this.#lanes.queues.map((queue) => queue.ringHighWater)),
+      overflowHighWater: Math.max(...this.#lanes.queues.map((queue) => queue.overflowHighWater)),
+      inFlight: dispatcher.inFlight + dispatcher.quarantined,
       inFlightHighWater: dispatcher.inFlightHighWater,
+      quarantined: dispatcher.quarantined,
       turns: this.#turns,
+      slow: this.#watch.slow,
+      longestSlow: this.#watch.longestSlow,
+      lag: this.#watch.lag,
+      watchdog: this.#watch.workerState,
       regionsLive: this.#leases.begun - this.#leases.ended,
       regionsLeased: this.#leases.begun,
       bytesReset: this.#leases.bytesReset,
@@ -255,14 +485,17 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       scopesOpened: this.#leases.scopesBegun,
       idleTurns: this.#idleTime.turns,
       collections: collectionsOf(this.#runtime.$memory.collectors),
+      timers: this.#companions.timersStats(),
+      fibers: this.#companions.madeFibers?.stats(),
     };
   }
 
   landed(): void {
     this.#idleTime.renew();
+    if (this.#turning) return; // a fiber has ended in this turn, which will see to what follows
     if (this.#phase === "closed") this.#releaseMemory();
     // A turn on its way to handle events will advance; but nobody waits for one in which there is no event left to handle.
-    else if (!this.#hopping || this.#closing !== undefined || this.#queue.length === 0) this.#advance();
+    else if (!this.#hopping || this.#closing !== undefined || this.#lanes.length === 0) this.#advance();
   }
 
   failed(error: unknown, event: FailedEvent): void {
@@ -287,25 +520,59 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     }
   }
 
-  #start(until: Runner["until"]): Promise<void> {
-    if (this.#phase !== "open") return Promise.reject(this.#closedError("cannot run"));
-    if (this.#runner !== undefined) {
-      return Promise.reject(new LoopStateError(`the loop is running already, until it is ${this.#runner.until}`));
+  /** Something has failed that is no event: maybe outside any turn, which would see to what follows. */
+  #failedAside(error: unknown): void {
+    this.failed(error, NO_EVENT);
+    if (!this.#turning) this.#advance();
+  }
+
+  #start(until: Runner["until"], options: RunOptions): Promise<void> {
+    try {
+      assertObject("options", options);
+      const { signal } = options;
+      if (signal !== undefined && !(signal instanceof AbortSignal)) {
+        throw new InvalidArgumentError(`signal must be an AbortSignal, but is ${describe(signal)}`);
+      }
+      if (this.#phase !== "open") throw this.#closedError("cannot run");
+      if (this.#runner !== undefined) {
+        throw new LoopStateError(`the loop is running already, until it is ${this.#runner.until}`);
+      }
+      signal?.throwIfAborted();
+      const done = new Deferred<void>();
+      this.#runner = { until, done, forgetSignal: this.#listen(signal) };
+      if (!this.#turning) this.#advance();
+      return done.promise;
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const done = new Deferred<void>();
-    this.#runner = { until, done };
-    this.#advance();
-    return done.promise;
+  }
+
+  /** Stops the loop with the reason of a caller's signal, if that is aborted before what is returned has been called. */
+  #listen(signal: AbortSignal | undefined): () => void {
+    if (signal === undefined) return () => {};
+    const abort = () => {
+      this.#stop(signal.reason);
+      if (!this.#turning) this.#advance();
+    };
+    signal.addEventListener("abort", abort);
+    return () => signal.removeEventListener("abort", abort);
+  }
+
+  /** The runner, who is told by the caller, and is no runner any more. */
+  #takeRunner(): Runner | undefined {
+    const runner = this.#runner;
+    this.#runner = undefined;
+    runner?.forgetSignal();
+    return runner;
   }
 
   /** An error ends the loop: nothing more is dispatched, what is queued is dropped, the run rejects. */
   #stop(error: unknown, told = false): void {
     if (this.#failure !== undefined || this.#phase === "closed") return;
-    const runner = this.#runner;
-    this.#runner = undefined;
+    const runner = this.#takeRunner();
     this.#failure = { error, told: told || runner !== undefined };
-    this.#dispatcher.halt();
     this.#beginClosing(true);
+    this.#dispatcher.halt(this.#closedError("waits for nothing but what is in flight"));
     this.#drop();
     runner?.done.reject(error);
   }
@@ -313,37 +580,52 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
   #beginClosing(discard: boolean): Closing {
     if (this.#closing !== undefined) return this.#closing;
     this.#phase = "closing";
-    this.#room?.reject(this.#closedError("will have no room again"));
-    this.#room = undefined;
-    this.#closing = { done: new Deferred(), discard, requested: false, cancelDeadline: undefined };
+    this.#isPlain = false;
+    for (const room of this.#rooms.values()) room.reject(this.#closedError("will have no room again"));
+    this.#rooms.clear();
+    this.#closing = {
+      done: new Deferred(),
+      discard,
+      requested: false,
+      cancelDeadline: undefined,
+      abortsFlights: discard,
+      hadLastTurn: false,
+    };
+    this.#sources.loopClosing();
     return this.#closing;
   }
 
   #drop(): void {
-    this.#dropped += this.#queue.clear();
+    const dropped = this.#lanes.clear();
+    if (dropped === 0) return;
+    this.#dropped += dropped;
+    for (const kind of this.#kinds.values()) kind.dropped();
   }
 
   #expire(closing: Closing): void {
     if (this.#phase === "closed") return;
     this.#drop();
-    this.#dispatcher.abandon();
-    this.#finish(closing);
+    const abandoned = this.#dispatcher.inFlight;
+    this.#dispatcher.abandon(this.#closedError("does not wait any longer"));
+    this.#finish(closing, abandoned);
   }
 
   /** Settles everything that has been promised. */
-  #finish(closing: Closing): void {
+  #finish(closing: Closing, abandonedNow = 0): void {
     this.#phase = "closed";
-    this.#forgetRuntime?.();
+    this.#sources.loopClosed();
+    this.#forgetRuntime();
+    this.#watch.close();
     this.#releaseMemory();
     closing.cancelDeadline?.();
+    this.#closeCompanions();
     const { processed, abandoned } = this.#dispatcher;
-    const report: CloseReport = { processed, dropped: this.#dropped, abandoned };
+    const { dropped } = this.stats();
+    const report: CloseReport = { processed, dropped, abandoned };
 
-    const lost = report.dropped + report.abandoned;
-    const runner = this.#runner;
-    this.#runner = undefined;
-    if (runner?.until === "idle" && lost > 0) {
-      runner.done.reject(this.#closedError(`dropped ${report.dropped} events and abandoned ${report.abandoned}`));
+    const runner = this.#takeRunner();
+    if (runner?.until === "idle" && this.#dropped + abandonedNow > 0) {
+      runner.done.reject(this.#closedError(`dropped ${this.#dropped} events and abandoned ${abandonedNow}`));
     } else {
       runner?.done.resolve();
     }
@@ -356,21 +638,37 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     }
   }
 
+  /** Ends timers and fibers; what the fibers' last words throw is nobody's any more. */
+  #closeCompanions(): void {
+    const { $memory } = this.#runtime;
+    $memory.handlersRunning++;
+    this.#companions.close(() => this.#closedError("wakes nobody any more"));
+    $memory.handlersRunning--;
+  }
+
   /** Gives the regions' memory back, once nobody can want another: abandoned events may, until they settle. */
   #releaseMemory(): void {
-    if (this.#dispatcher.inFlight === 0) this.#leases.pool.dispose();
+    if (this.#dispatcher.inFlight + this.#dispatcher.quarantined === 0) this.#leases.pool.dispose();
   }
 
   #refuse(kind: EventKind): never {
-    if (this.#phase !== "open") throw this.#closedError(`takes no event of kind "${kind.name}"`);
-    const error = new DisposedError(`the runtime has been disposed: no event of kind "${kind.name}" can be handled`);
-    this.#stop(error, true);
-    if (!this.#turning) this.#advance();
-    throw error;
+    if (!this.#runtime.disposed) throw this.#closedError(`takes no event of kind "${kind.name}"`);
+    throw new DisposedError(`the runtime has been disposed: no event of kind "${kind.name}" can be handled`);
+  }
+
+  /** What events in flight need is there until the last of them has settled. */
+  #assertAlive(consequence: string): void {
+    if (this.#phase === "closed") throw this.#closedError(consequence);
+  }
+
+  #assertOpen(consequence: string): void {
+    if (this.#phase !== "open") throw this.#closedError(consequence);
   }
 
   #closedError(consequence: string): LoopClosedError {
     const state = this.#failure === undefined ? `is ${this.#phase}` : "has been stopped by an error";
-    return new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
+    const error = new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
+    this.#refusals.add(error);
+    return error;
   }
 }

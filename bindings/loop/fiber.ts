@@ -89,7 +89,7 @@ export class FiberTask implements Waiter {
 
   fiber: Fiber | undefined = undefined;
   /** Told of the end in place of a fiber's joiners. */
-  landed: ((value: unknown) => void) | undefined = undefined;
+  landed: ((value: unknown, cancelled: boolean) => void) | undefined = undefined;
   crashed: ((error: unknown) => void) | undefined = undefined;
 
   frameSize: FrameSize | undefined = undefined;

@@ -16,9 +16,10 @@ import {
   TURN,
   WAITING,
 } from "./fiber.js";
+import { isGeneratorFunction } from "./generatorFunction.js";
 import { type Host, platformHost } from "./host.js";
 import { assertFunction, assertObject } from "./options.js";
-import { isThenable } from "./thenable.js";
+import { isThenable, whenSettled } from "./thenable.js";
 import { checkTimers, timersOf, type Waitable, type WaitTimers } from "./waiting.js";
 
 // Constants of this module's own: an imported one is read, and checked, through the other module each time.
@@ -191,7 +192,7 @@ export class Fibers implements FiberScheduler {
    */
   $adopt(
     generator: Generator<unknown, unknown, unknown>,
-    landed: (value: unknown) => void,
+    landed: (value: unknown, cancelled: boolean) => void,
     crashed: (error: unknown) => void,
   ): FiberTask {
     if (this.#closed) throw new LoopClosedError("the fibers' scheduler is closed, and takes no fiber");
@@ -202,6 +203,7 @@ export class Fibers implements FiberScheduler {
     task.crashed = crashed;
     task.state = ready;
     this.#running = true;
+    this.#resumptions++;
     this.#step(task);
     this.#running = false;
     return task;
@@ -257,6 +259,7 @@ export class Fibers implements FiberScheduler {
     }
     const awaited = step.value as Waitable | undefined;
     if (task.doomed) {
+      disown(awaited);
       this.#kill(task);
     } else if (awaited === undefined) {
       task.state = turn;
@@ -334,6 +337,7 @@ export class Fibers implements FiberScheduler {
         refusal = new FiberStateError(
           "a fiber that has been cancelled must not wait: it has only its finally blocks to run",
         );
+        disown(step.value);
         if (refusals === REFUSALS) throw refusal;
         step = generator.throw(refusal);
       }
@@ -362,7 +366,7 @@ export class Fibers implements FiberScheduler {
 
     if (landed !== undefined) {
       if (state === "failed") crashed!(outcome);
-      else landed(outcome);
+      else landed(outcome, state === "cancelled");
       fiber?.$end(state, outcome);
     } else if (fiber !== undefined) {
       if (!fiber.$end(state, outcome) && state === "failed") this.#report(outcome, fiber);
@@ -511,17 +515,6 @@ export function createFibers(options: FibersOptions = {}): Fibers {
   return new Fibers(options);
 }
 
-const generatorFunction = Object.getPrototypeOf(function* () {});
-
-/** Quick for functions of this realm, and right for others. */
-function isGeneratorFunction(body: unknown): boolean {
-  return typeof body === "function" && (Object.getPrototypeOf(body) === generatorFunction || isForeign(body));
-}
-
-function isForeign(body: unknown): boolean {
-  return Object.prototype.toString.call(body) === "[object GeneratorFunction]";
-}
-
 function refuseBody(body: unknown): never {
   throw new InvalidArgumentError(
     `spawn takes a generator function (function* () {…}), but was given ${describe(body)}${
@@ -529,6 +522,13 @@ function refuseBody(body: unknown): never {
     }`,
   );
 }
+
+/** A fiber that has been cancelled does not wait any more: if it was for a promise, nobody else may know of its rejection. */
+function disown(awaited: unknown): void {
+  if (awaited instanceof Promise) whenSettled(awaited, nothing, nothing);
+}
+
+function nothing(): void {}
 
 /** Leaves an error to the platform, as one that nobody has handled; never throws here. */
 function stray(error: unknown): void {

@@ -5,13 +5,32 @@ export type { EventContext } from "./context.js";
 export { Fiber, type FiberBody, type FiberContext, type FiberState } from "./fiber.js";
 export { createFibers, Fibers, type FibersOptions, type FibersStats, type SpawnOptions } from "./fibers.js";
 export { type Host, platformHost } from "./host.js";
-export type { FailedEvent, Handler, Kind, KindOptions } from "./kind.js";
-export { type CloseReport, createLoop, type Loop } from "./loop.js";
+export {
+  type CoalescePolicy,
+  coalesce,
+  type FailedEvent,
+  type FiberHandler,
+  type Handler,
+  type Kind,
+  type KindOptions,
+} from "./kind.js";
+export type { LagSummary } from "./lagHistogram.js";
+export { type CloseReport, createLoop, type Loop, type RunOptions } from "./loop.js";
+export type { WatchOptions } from "./loopWatch.js";
 export { Mutex } from "./mutex.js";
-export type { CloseOptions, LoopOptions, QueuePolicy } from "./options.js";
+export type {
+  CollectionObservation,
+  EventObservation,
+  ObservationOptions,
+  SlowObservation,
+  TurnObservation,
+} from "./observation.js";
+export type { CloseOptions, LoopOptions, Priority, QueuePolicy } from "./options.js";
 export type { PostResult } from "./queue.js";
 export { type Selected, type SelectedOf, select } from "./select.js";
 export { Semaphore, type SemaphoreOptions } from "./semaphore.js";
+export type { BlockedReport } from "./sentinel.js";
+export * from "./sources/index.js";
 export type { LoopStatistics } from "./statistics.js";
 export { type Drift, Timer, type TimerTarget } from "./timer.js";
 export {
@@ -32,3 +51,5 @@ export {
   type WaitOptions,
   type WaitTimers,
 } from "./waiting.js";
+export type { SlowOptions, SlowReport } from "./watchdog.js";
+export type { WatchdogState } from "./watchdogThread.js";

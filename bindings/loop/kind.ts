@@ -1,19 +1,59 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { EventContext } from "./context.js";
-import { assertFunction, type QueuePolicy } from "./options.js";
-import type { PostResult } from "./queue.js";
+import { isGeneratorFunction } from "./generatorFunction.js";
+import { assertFunction, type Priority, type QueuePolicy } from "./options.js";
+import type { EventQueue, PostResult } from "./queue.js";
 
 /**
  * Handles one event. The region and the scope of `context` end when it returns or throws; when it returns a promise (or any
- * other thenable), as soon as that has settled. Whatever else it returns is ignored.
+ * other thenable), as soon as that has settled; of a generator function, which is run as a fiber, when the fiber has ended. What
+ * it returns otherwise is ignored.
  */
 export type Handler<Payload> = (payload: Payload, context: EventContext<Payload>) => unknown;
 
+/** A {@link Handler} that is a generator function: what a `yield` in it gives is of any type, as in a fiber's body. */
+export type FiberHandler<Payload> = (
+  payload: Payload,
+  context: EventContext<Payload>,
+  // biome-ignore lint/suspicious/noExplicitAny: it depends on what is yielded, which a generator's type cannot say
+) => Generator<unknown, unknown, any>;
+
 /** The options of `loop.on()`. */
-export interface KindOptions {
+export interface KindOptions<Payload = never> {
   /** What a post of this kind does when the ring is full; the loop's policy if not given. */
-  readonly policy?: QueuePolicy;
+  readonly policy?: QueuePolicy | CoalescePolicy<Payload>;
+  /**
+   * Which of the events that wait comes first; `"normal"` if not given. Of eight events that a turn handles while all
+   * priorities have some waiting, five are high ones, two normal, and one low: none starves. Each priority has a ring and an
+   * overflow of its own; the order is strict within one.
+   */
+  readonly priority?: Priority;
+  /**
+   * Milliseconds, fractions included, after which an async handler's or a fiber's `signal` is aborted with a {@link DeadlineError};
+   * a fiber is cancelled, too, and has then failed with that error. Counted from the handler's begin. None if not given. If there is
+   * no memory for its timer, `onError` is told, and the event goes on without one; likewise with `abandonAfter`.
+   */
+  readonly deadline?: number;
+}
+
+/** What {@link coalesce} makes. */
+export interface CoalescePolicy<Payload> {
+  readonly key: (payload: Payload) => unknown;
+}
+
+/**
+ * A policy for kinds of which only the latest matters, for each key: an event whose key waits already takes over that one's
+ * place in the line, with the new payload, however full the ring is. One whose key does not wait is refused by a full ring.
+ *
+ * @param key called at each post; equal keys are those that are so to a `Map`. What it throws is the `cause` of what `post` throws
+ *
+ * @example
+ * const quote = loop.on("quote", show, { policy: coalesce(({ symbol }: Quote) => symbol) });
+ */
+export function coalesce<Payload>(key: (payload: Payload) => unknown): CoalescePolicy<Payload> {
+  assertFunction("the key", key);
+  return { key };
 }
 
 /**
@@ -29,10 +69,14 @@ export interface FailedEvent {
   readonly payload: unknown;
 }
 
+/** For what has failed after no event. */
+export const NO_EVENT: FailedEvent = { kind: "", sequence: -1, payload: undefined };
+
 /** One kind of event: what `loop.on()` returns. Posting through it is the loop's fast path. */
 export interface Kind<Payload = unknown> {
   readonly name: string;
-  readonly policy: QueuePolicy;
+  readonly policy: QueuePolicy | "coalesce";
+  readonly priority: Priority;
 
   /**
    * Puts an event behind all that wait. The handler never runs before `post` returns, not even on an idle loop: it runs
@@ -40,8 +84,11 @@ export interface Kind<Payload = unknown> {
    *
    * The payload is held by the queue until the event has been handled, and by nothing afterwards. Costs O(1).
    *
-   * @returns `"queued"`; `"spilled"`, if the ring was full and the event waits in the overflow; or `"rejected"`, if
-   * there was no room or the policy is `"reject"`: then nothing has happened, and `loop.ready()` tells when to try again
+   * @returns `"queued"`; `"spilled"`, if the ring was full and the event waits in the overflow; `"displaced"`, if the ring was full
+   * and the oldest event of this kind was dropped for it; `"coalesced"`, if it has taken over the place of one with its key; or
+   * `"rejected"`, if there was no room or the policy is `"reject"`: then nothing has happened, and `loop.ready()` tells when to try
+   * again
+   * @throws {InvalidArgumentError} if the key of a coalescing kind has thrown; nothing has happened
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    * @throws {DisposedError} if the runtime has been disposed; the loop stops with the same error
    */
@@ -51,30 +98,68 @@ export interface Kind<Payload = unknown> {
 /** What a kind posts to. */
 export interface Inbox {
   accept(kind: EventKind, payload: unknown): PostResult;
+  /** @throws as {@link accept} does, if it takes nothing */
+  assertAccepts(kind: EventKind): void;
+}
+
+/** What a kind is made of, checked. */
+export interface KindSettings {
+  /** Its number in the loop, from 0. */
+  readonly index: number;
+  readonly name: string;
+  readonly handler: Handler<unknown>;
+  readonly policy: QueuePolicy | "coalesce";
+  readonly priority: Priority;
+  readonly deadline: number | undefined;
 }
 
 /** A kind as the loop sees it: the handler, and what is learnt about its events. */
 export class EventKind implements Kind {
   /** Bytes that the next region for this kind is made ready for. */
   sizeHint = 0;
+  /** Its number in the loop, from 0. */
+  readonly index: number;
 
   readonly name: string;
-  readonly policy: QueuePolicy;
-  readonly maySpill: boolean;
+  readonly policy: QueuePolicy | "coalesce";
+  readonly priority: Priority;
+  readonly deadline: number | undefined;
   readonly handler: Handler<unknown>;
-  readonly #inbox: Inbox;
+  readonly isFiber: boolean;
+  /** Told of each payload whose fiber has ended, after its region. */
+  onFiberEnd: ((payload: unknown) => void) | undefined;
+  /** Where its events wait. */
+  readonly queue: EventQueue<EventKind>;
+  protected readonly inbox: Inbox;
 
-  constructor(inbox: Inbox, name: string, handler: Handler<unknown>, policy: QueuePolicy) {
-    this.name = name;
-    this.policy = policy;
-    this.maySpill = policy === "spill";
-    this.handler = handler;
-    this.#inbox = inbox;
+  constructor(
+    inbox: Inbox,
+    queue: EventQueue<EventKind>,
+    settings: KindSettings,
+    isFiber = isGeneratorFunction(settings.handler),
+  ) {
+    this.index = settings.index;
+    this.name = settings.name;
+    this.policy = settings.policy;
+    this.priority = settings.priority;
+    this.deadline = settings.deadline;
+    this.handler = settings.handler;
+    this.isFiber = isFiber;
+    this.queue = queue;
+    this.inbox = inbox;
   }
 
   post(payload: unknown): PostResult {
-    return this.#inbox.accept(this, payload);
+    return this.inbox.accept(this, payload);
   }
+
+  /** What was posted, of what is queued. */
+  payloadOf(queued: unknown): unknown {
+    return queued;
+  }
+
+  /** All its events that wait are dropped. */
+  dropped(): void {}
 
   /**
    * Learns from an event that has used `bytes`: the hint rises to it at once, and falls by a sixteenth of the
@@ -86,18 +171,79 @@ export class EventKind implements Kind {
   }
 }
 
+/** An event of a {@link CoalescingKind} that waits: whichever payload of its key came last. */
+class Coalesced {
+  constructor(
+    readonly key: unknown,
+    public payload: unknown,
+  ) {}
+}
+
+/** A kind of whose events one for each key waits. What it queues is an object of its own for each. */
+export class CoalescingKind extends EventKind {
+  /** By key, those that wait. */
+  private readonly waiting: Map<unknown, Coalesced>;
+  private readonly key: (payload: unknown) => unknown;
+  /** Posts that have taken over another's place. */
+  coalesced = 0;
+
+  constructor(inbox: Inbox, queue: EventQueue<EventKind>, settings: KindSettings, key: (payload: unknown) => unknown) {
+    const waiting = new Map<unknown, Coalesced>();
+    const { handler } = settings;
+    const take = ({ key, payload }: Coalesced) => {
+      waiting.delete(key); // from here on another of this key queues up anew
+      return payload;
+    };
+    const unwrapping: Handler<unknown> = (queued, context) => handler(take(queued as Coalesced), context);
+    super(inbox, queue, { ...settings, handler: unwrapping }, isGeneratorFunction(handler));
+    this.waiting = waiting;
+    this.key = key;
+  }
+
+  override post(payload: unknown): PostResult {
+    const key = this.keyOf(payload);
+    this.inbox.assertAccepts(this);
+    const waiting = this.waiting.get(key);
+    if (waiting !== undefined) {
+      waiting.payload = payload;
+      this.coalesced++;
+      return "coalesced";
+    }
+    const queued = new Coalesced(key, payload);
+    const result = this.inbox.accept(this, queued);
+    if (result !== "rejected") this.waiting.set(key, queued);
+    return result;
+  }
+
+  override payloadOf(queued: unknown): unknown {
+    return (queued as Coalesced).payload;
+  }
+
+  override dropped(): void {
+    this.waiting.clear();
+  }
+
+  private keyOf(payload: unknown): unknown {
+    try {
+      return this.key(payload);
+    } catch (error) {
+      throw new InvalidArgumentError(`the coalesce key of kind "${this.name}" has thrown`, { cause: error });
+    }
+  }
+}
+
 /** @throws {InvalidArgumentError} if it is empty or no string */
 export function assertKindName(name: unknown): void {
   if (typeof name === "string" && name !== "") return;
   throw new InvalidArgumentError(`a kind's name must be a string that is not empty, but is ${describe(name)}`);
 }
 
-/** @throws {InvalidArgumentError} if it is no function, or a generator function: calling that would run none of it */
+/** @throws {InvalidArgumentError} if it is no function, or an async generator function: calling that would run none of it */
 export function assertHandler(name: string, handler: unknown): void {
   assertFunction(`the handler of ${describe(name)}`, handler);
-  if (/Generator/.test(Object.prototype.toString.call(handler))) {
+  if (/AsyncGenerator/.test(Object.prototype.toString.call(handler))) {
     throw new InvalidArgumentError(
-      `the handler of ${describe(name)} must be a plain or async function, not a generator`,
+      `the handler of ${describe(name)} must be a plain, async or generator function, not an async generator`,
     );
   }
 }

@@ -1,9 +1,18 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { EventLoop, type LoopRuntime } from "./eventLoop.js";
-import type { Handler, Kind, KindOptions } from "./kind.js";
+import type { Fiber, FiberBody } from "./fiber.js";
+import type { SpawnOptions } from "./fibers.js";
+import type { FiberHandler, Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
+import type { RingMessage } from "./ringMessage.js";
+import type { SourceStream } from "./sources/detect.js";
+import type { SourceOptions } from "./sources/options.js";
+import type { Source } from "./sources/source.js";
 import type { LoopStatistics } from "./statistics.js";
+import type { Timer, TimerTarget } from "./timer.js";
+import type { PeriodicOptions, Timers } from "./timers.js";
+import type { Waiting } from "./waiting.js";
 
 /** What a loop has done, once it has closed. Each event that it accepted is in exactly one of the three counts. */
 export interface CloseReport {
@@ -13,6 +22,12 @@ export interface CloseReport {
   readonly dropped: number;
   /** Events that were in flight when the deadline passed. Their regions and scopes end when they settle, and not before. */
   readonly abandoned: number;
+}
+
+/** The options of `loop.run()` and `loop.runUntilIdle()`. */
+export interface RunOptions {
+  /** Aborting it stops the loop. It has one listener of ours, until the run has settled. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -36,7 +51,7 @@ export interface Loop {
    * Declares a kind of event.
    *
    * @param name unique in this loop, not empty; what `onError` and statistics call the kind
-   * @param handler a synchronous or async function; its payload type is that of the kind
+   * @param handler a synchronous, async or generator function; its payload type is that of the kind
    * @returns the kind, to post through
    * @throws {DuplicateKindError} if the name is taken
    * @throws {InvalidArgumentError} if name, handler or policy is none
@@ -48,15 +63,82 @@ export interface Loop {
    * });
    * socket.on("message", (bytes) => depth.post(bytes));
    */
-  on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions): Kind<Payload>;
+  on<Payload>(name: string, handler: FiberHandler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
+  on<Payload>(name: string, handler: Handler<Payload>, options?: KindOptions<Payload>): Kind<Payload>;
+
+  /**
+   * Makes a fiber that runs in this loop's turns, beside its events. As {@link Fibers.spawn}, whose errors it throws; a frame is
+   * taken from the loop's frames. An error that nobody has joined for is reported as an event's failure is. The loop does not wait
+   * for fibers that wait for something, nor for timers, before it comes to rest or closes: a close cancels them. Those that are
+   * ready have one more turn when it closes.
+   *
+   * @throws {LoopClosedError} if the loop is closing or closed
+   *
+   * @example
+   * loop.spawn(function* () {
+   *   for (;;) {
+   *     yield loop.sleep(1000);
+   *     heartbeat.post(undefined);
+   *   }
+   * });
+   */
+  spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
+  spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
+
+  /**
+   * Arms a timer that fires in a turn of this loop: it calls a function, or posts to a kind or a baton. As {@link Timers.after}.
+   * What comes due while nobody runs the loop waits for the next run. Armed timers keep the process alive.
+   *
+   * @throws {LoopClosedError} if the loop is closed; while it is closing, those in flight may need one
+   */
+  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer;
+
+  /** As {@link after}, again and again. As {@link Timers.every}. */
+  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer;
+
+  /**
+   * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock, from then on. Whoever is asleep when
+   * the loop closes is woken with a {@link LoopClosedError}; the loop's own fibers are cancelled.
+   *
+   * @throws {LoopClosedError} if the loop is closed
+   * @throws {InvalidArgumentError} if that is no delay of a timer
+   */
+  sleep(milliseconds: number): Waiting<void>;
+
+  /** The loop's timers, made when first read. They end with the loop. @throws {LoopClosedError} if it is closed */
+  readonly timers: Timers;
+
+  /**
+   * Makes each message that comes out of a stream an event of `kind`. The bytes are copied once, into a ring in linear memory,
+   * and framed where they lie; the payload is a {@link RingMessage} that shows them until the event has ended.
+   *
+   * While ring or queue is full, the stream is paused, or not read: nothing is lost, and nothing piles up. A browser's
+   * WebSocket, Node's own, and an `EventTarget` cannot be paused; what they send then waits, up to `backlogBytes`.
+   *
+   * The source ends with its stream, with `stop()`, or with the loop, and lets go of all that it has taken.
+   *
+   * @param kind of this loop; posts to it by other ways are none of the source's business
+   * @param stream a Node readable stream or socket, a web `ReadableStream`, a WebSocket (a browser's, Node's, or the `ws`
+   *   package's), an async iterable, or an `EventTarget`; told apart by what they have. Nobody else should read it.
+   * @throws {InvalidArgumentError} if kind, stream or an option is none, or somebody else reads the stream
+   * @throws {OutOfMemoryError} or {SealedError} if there is no memory for the ring
+   * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
+   *
+   * @example
+   * const depth = loop.on("depth", (message: RingMessage, { region }) => decodeDepth(message, region));
+   * const source = loop.source(depth, new WebSocket("wss://example.org/depth"), { maximumMessageBytes: 1 << 16 });
+   * const { messages, ended } = await source.done;
+   */
+  source(kind: Kind<RingMessage>, stream: SourceStream, options?: SourceOptions): Source;
 
   /**
    * Handles events until the loop is closed.
    *
    * Rejects with the error that stopped the loop, with {@link LoopStateError} if the loop is running already (a handler
-   * cannot run its own loop), and with {@link LoopClosedError} if it is closing or closed.
+   * cannot run its own loop), and with {@link LoopClosedError} if it is closing or closed. If `signal` is aborted, the loop
+   * stops with its reason, as by an error.
    */
-  run(): Promise<void>;
+  run(options?: RunOptions): Promise<void>;
 
   /**
    * Handles events until the queue is empty and nothing is in flight; at once if that is so. May be called again.
@@ -65,13 +147,15 @@ export interface Loop {
    *
    * Rejects as {@link Loop.run} does, and with {@link LoopClosedError} if a close dropped or abandoned an event.
    */
-  runUntilIdle(): Promise<void>;
+  runUntilIdle(options?: RunOptions): Promise<void>;
 
   /**
    * Resolves when the ring has room for another event, which may be at once. Of several who wait, the first to post may
    * take all the room, so look at what `post` returns. Rejects with {@link LoopClosedError} once no more posts are taken.
+   *
+   * @param kind whose ring, as each priority has one; that of normal priority if not given
    */
-  ready(): Promise<void>;
+  ready(kind?: Kind<never>): Promise<void>;
 
   /**
    * Closes the loop. From the call on, no posts are taken; the queue is handled (`"drain"`, also if the loop was not

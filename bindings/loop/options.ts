@@ -1,13 +1,21 @@
+import { FramePool } from "../allocators/framePool.js";
 import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
 import type { FailedEvent } from "./kind.js";
+import { type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
 
-/** What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow. */
-export type QueuePolicy = "reject" | "spill";
+/**
+ * What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow, `"drop-oldest"` drops
+ * the oldest event of the same kind that waits in the ring, and is refused if there is none.
+ */
+export type QueuePolicy = "reject" | "spill" | "drop-oldest";
+
+/** Which of the kinds whose events wait comes first; see {@link KindOptions.priority}. */
+export type Priority = "high" | "normal" | "low";
 
 /** The options of {@link createLoop}; all of them may be left out. */
-export interface LoopOptions {
+export interface LoopOptions extends WatchOptions {
   readonly queue?: {
     /** Events that the ring holds, from 1 to 2^24; 4,096 if not given. Its memory is taken at once, 16 bytes a slot. */
     readonly capacity?: number;
@@ -15,6 +23,11 @@ export interface LoopOptions {
     readonly overflow?: number;
     /** For kinds that name no policy of their own; `"reject"` if not given. */
     readonly policy?: QueuePolicy;
+    /**
+     * Called when the queue of an open loop has become empty after its ring had no room for a post: sources that have stopped may go on.
+     * What it throws is reported as an event's failure is.
+     */
+    readonly onDrain?: () => void;
   };
   /** What ends a turn, whichever comes first; then the platform has its chance before the next one. */
   readonly turn?: {
@@ -28,6 +41,14 @@ export interface LoopOptions {
   };
   /** Asynchronous events that may be in flight at once, from 1 to 2^24; 1,024 if not given. At it, dispatch pauses. */
   readonly inFlight?: number;
+  /**
+   * Milliseconds that the loop waits for an event in flight; as long as it takes if not given. Then the event is abandoned: its
+   * signal is aborted, `onError` is told with an {@link EventAbandonedError}, and its place is another's. Its region is kept apart,
+   * and used by nobody else, until its handler has settled after all.
+   */
+  readonly abandonAfter?: number;
+  /** Where the frames of fibers come from; a pool of the loop's own if not given, of 1, 4 and 16 KiB. */
+  readonly frames?: FramePool;
   /** Clock, hop and timer; those of the platform if not given. */
   readonly host?: Host;
   /**
@@ -55,8 +76,12 @@ export interface LoopSettings {
   readonly turnEvents: number;
   readonly turnMilliseconds: number;
   readonly inFlight: number;
+  readonly onDrain: (() => void) | undefined;
+  readonly abandonAfter: number | undefined;
+  readonly frames: FramePool | undefined;
   readonly host: Host;
   readonly onError: LoopOptions["onError"];
+  readonly watch: WatchSettings;
 }
 
 /** Bound of every count: two arrays of 2^24 references are 256 MiB, and slot numbers stay small integers everywhere. */
@@ -69,6 +94,11 @@ export function settingsOf(options: LoopOptions): LoopSettings {
   assertObject("queue", queue);
   assertObject("turn", turn);
   if (onError !== undefined) assertFunction("onError", onError);
+  if (queue.onDrain !== undefined) assertFunction("queue.onDrain", queue.onDrain);
+  const { abandonAfter, frames } = options;
+  if (frames !== undefined && !(frames instanceof FramePool)) {
+    throw new InvalidArgumentError(`frames must be a frame pool, but is ${describe(frames)}`);
+  }
   return {
     capacity: checkInteger("queue.capacity", queue.capacity ?? 4096, 1, LARGEST_COUNT),
     overflow: checkInteger("queue.overflow", queue.overflow ?? 65_536, 0, LARGEST_COUNT),
@@ -76,8 +106,12 @@ export function settingsOf(options: LoopOptions): LoopSettings {
     turnEvents: checkInteger("turn.events", turn.events ?? 4096, 1, LARGEST_COUNT),
     turnMilliseconds: milliseconds("turn.milliseconds", turn.milliseconds ?? 4, Number.MIN_VALUE),
     inFlight: checkInteger("inFlight", options.inFlight ?? 1024, 1, LARGEST_COUNT),
+    onDrain: queue.onDrain,
+    abandonAfter: abandonAfter === undefined ? undefined : milliseconds("abandonAfter", abandonAfter, Number.MIN_VALUE),
+    frames,
     host: hostOf(options.host),
     onError,
+    watch: watchSettingsOf(options),
   };
 }
 
@@ -93,8 +127,8 @@ export function closingOf(options: CloseOptions): { mode: "drain" | "discard"; d
 
 /** @throws {InvalidArgumentError} if it is no policy */
 export function policyOf(name: string, policy: QueuePolicy): QueuePolicy {
-  if (policy === "reject" || policy === "spill") return policy;
-  throw new InvalidArgumentError(`${name} must be "reject" or "spill", but is ${describe(policy)}`);
+  if (policy === "reject" || policy === "spill" || policy === "drop-oldest") return policy;
+  throw new InvalidArgumentError(`${name} must be "reject", "spill" or "drop-oldest", but is ${describe(policy)}`);
 }
 
 /** @throws {InvalidArgumentError} if it is no object */
@@ -110,7 +144,8 @@ export function assertFunction(name: string, value: unknown): void {
     throw new InvalidArgumentError(`${name} must be a function, but is ${describe(value)}`);
 }
 
-function milliseconds(name: string, value: number, least: number): number {
+/** @throws {InvalidArgumentError} if it is no number of milliseconds from `least` to what a host's timer holds */
+export function milliseconds(name: string, value: number, least: number): number {
   if (typeof value === "number" && value >= least && value <= LONGEST_DELAY) return value;
   const range = least === 0 ? "from 0" : "above 0";
   throw new InvalidArgumentError(`${name} must be ${range} and at most ${LONGEST_DELAY} ms, but is ${describe(value)}`);

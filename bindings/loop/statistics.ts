@@ -1,4 +1,8 @@
 import type { Collector, CollectorFigures } from "../memory/collector.js";
+import type { FibersStats } from "./fibers.js";
+import type { LagSummary } from "./lagHistogram.js";
+import type { TimersStatistics } from "./timers.js";
+import type { WatchdogState } from "./watchdogThread.js";
 
 /** What `loop.stats()` returns: a plain object, a snapshot. Counts are of events, since the loop was made. */
 export interface LoopStatistics {
@@ -6,26 +10,32 @@ export interface LoopStatistics {
   readonly processed: number;
   /** Those of them whose handler threw or rejected, and abandoned ones that did so later. */
   readonly failed: number;
-  /** Events that were queued when a close, its deadline or an error dropped them. */
+  /** Events that were queued when a close, its deadline or an error dropped them, or a newer one displaced them. */
   readonly dropped: number;
-  /** Events that were in flight when a close's deadline passed. */
+  /** Events that were in flight when a close's deadline passed, or for as long as `abandonAfter` says. */
   readonly abandoned: number;
   /** Posts that were refused because there was no room. */
   readonly rejected: number;
   /** Posts that went into the overflow. */
   readonly spilled: number;
+  /** Events that were dropped for newer ones of their kind, under the policy `"drop-oldest"`. */
+  readonly displaced: number;
+  /** Posts that took over the place of one with the same key. */
+  readonly coalesced: number;
   /** Events that wait now, in the ring and in the overflow. */
   readonly queued: number;
   /** Those of them that wait in the overflow. */
   readonly overflow: number;
-  /** The most events that the ring has held. */
+  /** The most events that a ring has held: each priority has one. */
   readonly queueHighWater: number;
-  /** The most events that the overflow has held. */
+  /** The most events that an overflow has held. */
   readonly overflowHighWater: number;
   /** Asynchronous events whose handler's promise has not settled, abandoned ones included. */
   readonly inFlight: number;
   /** The most that have been in flight at once. */
   readonly inFlightHighWater: number;
+  /** Abandoned events that have not settled: their regions are kept for them. */
+  readonly quarantined: number;
   /** Turns that had something to do. */
   readonly turns: number;
   /** Regions that are leased now. */
@@ -38,6 +48,14 @@ export interface LoopStatistics {
   readonly scopesLive: number;
   /** Scopes that events have read. */
   readonly scopesOpened: number;
+  /** Handlers that have held the loop for longer than `slowAfter`. */
+  readonly slow: number;
+  /** How long the slowest has held it, in milliseconds. */
+  readonly longestSlow: number;
+  /** How late turns have begun; undefined without `observe: { lag: true }`. */
+  readonly lag: LagSummary | undefined;
+  /** How the watchdog's worker does; undefined without one. */
+  readonly watchdog: WatchdogState | undefined;
   /** Turns in which no event could be handled, and a heap was given one step. */
   readonly idleTurns: number;
   /**
@@ -45,6 +63,10 @@ export interface LoopStatistics {
    * destroyed is not among them. The two longest are each the longest of any heap.
    */
   readonly collections: CollectorFigures;
+  /** The figures of the loop's timers; undefined if it has none, or is closed. */
+  readonly timers: TimersStatistics | undefined;
+  /** The figures of the loop's fibers, those of fiber handlers among them; undefined if it has none. */
+  readonly fibers: FibersStats | undefined;
 }
 
 /** The figures of all in one. O(heaps). */

@@ -15,7 +15,8 @@ export type LeakKind =
   | "scope"
   | "heap"
   | "handle"
-  | "timers";
+  | "timers"
+  | "messageRing";
 
 /** Memory of one kind, made in one place of the program. */
 export interface Leak {

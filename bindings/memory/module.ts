@@ -125,12 +125,24 @@ export interface ModuleExports {
   nextWake(wheel: Address): void;
   validateWheel(wheel: Address): number;
 
+  createMessageRing(bytes: number, maximum: number): Address;
+  destroyMessageRing(ring: Address): void;
+  ringRoom(ring: Address, wanted: number): number;
+  fillRing(ring: Address, bytes: number): void;
+  frameAll(ring: Address): number;
+  frameLine(ring: Address): number;
+  framePrefixed(ring: Address, isLittleEndian: number): number;
+  skipLine(ring: Address): void;
+  skipPrefixed(ring: Address): void;
+  releaseMessage(ring: Address, slot: number): number;
+  validateMessageRing(ring: Address): number;
+
   readonly LAYOUT_VERSION: Constant;
   readonly PAGE_LIMIT: Constant;
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
   readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "WHEEL"}_${string}`
+    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "CLASS" | "WHEEL" | "RING"}_${string}`
   ]: Constant;
 }
 
@@ -148,6 +160,12 @@ export const ARENA_SIZE = 104;
 export const SLAB_POOL = 8;
 export const CELL_NEXT = 0;
 export const CELL_GUARD = 4;
+
+/** The same of a class of collected objects, and of a stack of words. */
+export const CLASS_CURSOR = 0;
+export const CLASS_LIMIT = 4;
+export const STACK_TOP = 0;
+export const STACK_END = 8;
 
 /** The owners' bytes, one for each page, and the byte of a page of pools. */
 export const PAGE_OWNERS = 40_960;
@@ -188,6 +206,10 @@ export function verifyModule(exports: ModuleExports): void {
     SLAB_POOL,
     CELL_NEXT,
     CELL_GUARD,
+    CLASS_CURSOR,
+    CLASS_LIMIT,
+    STACK_TOP,
+    STACK_END,
     PAGE_OWNERS,
     POOL_OWNER,
   };

@@ -45,8 +45,15 @@ export interface FileServer {
   close(): Promise<void>;
 }
 
-/** @param policies the content-security policy of a page, by its path */
-export async function serve(folder: string, policies: Readonly<Record<string, string>>): Promise<FileServer> {
+/**
+ * @param policies the content-security policy of a page, by its path
+ * @param headers what every response has
+ */
+export async function serve(
+  folder: string,
+  policies: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<FileServer> {
   const requests: string[] = [];
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
@@ -54,6 +61,7 @@ export async function serve(folder: string, policies: Readonly<Record<string, st
     try {
       const body = await readFile(join(folder, path));
       response.setHeader("Content-Type", CONTENT_TYPES[extname(path)] ?? "application/octet-stream");
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
       const policy = policies[path];
       if (policy !== undefined) response.setHeader("Content-Security-Policy", policy);
       response.end(body);

@@ -392,7 +392,7 @@ class Load {
 
 describe.each(withModules(strategies))("a loop at full load: $strategy, $name module", ({ strategy, debug }) => {
   const live = debug ? 20_000 : 200_000;
-  const events = debug ? 1_000 : 6_000;
+  const events = debug ? 2_000 : 6_000;
   const stepUnits = 4_000;
   const longestStep = {
     manual: 0,

@@ -94,16 +94,13 @@ describe("declaring a kind", () => {
     loop.on("__proto__", () => {});
   });
 
-  test("needs a handler that is a function, and no generator, whose body would never run", () => {
+  test("needs a handler that is a function, and no async generator, whose body would never run", () => {
     const loop = make({});
     const handlers = [
       undefined,
       null,
       {},
       "handler",
-      function* () {
-        yield 1;
-      },
       async function* () {
         yield 1;
       },

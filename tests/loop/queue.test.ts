@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import type { QueuePolicy } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { EventQueue } from "../../bindings/loop/queue.js";
 
@@ -10,8 +11,7 @@ const tag: Tag = { name: "tag" };
 function drain(queue: EventQueue<Tag>): unknown[] {
   const payloads: unknown[] = [];
   while (queue.length > 0) {
-    payloads.push(queue.payload);
-    queue.shift();
+    payloads.push(queue.shift());
   }
   return payloads;
 }
@@ -22,10 +22,10 @@ describe("a queue", () => {
       const queue = new EventQueue<Tag>(capacity, 0);
       for (let index = 0; index < capacity; index++) {
         expect(queue.hasRoom).toBe(true);
-        expect(queue.push(tag, index, true)).toBe("queued");
+        expect(queue.push(tag, index, "spill")).toBe("queued");
       }
       expect(queue.hasRoom).toBe(false);
-      expect(queue.push(tag, capacity, true)).toBe("rejected");
+      expect(queue.push(tag, capacity, "spill")).toBe("rejected");
       expect(queue.length).toBe(capacity);
       expect(drain(queue)).toEqual(Array.from({ length: capacity }, (_, index) => index));
     }
@@ -33,11 +33,11 @@ describe("a queue", () => {
 
   test("spills only what may spill, up to the overflow's bound", () => {
     const queue = new EventQueue<Tag>(1, 2);
-    expect(queue.push(tag, 0, true)).toBe("queued");
-    expect(queue.push(tag, 1, false)).toBe("rejected");
-    expect(queue.push(tag, 1, true)).toBe("spilled");
-    expect(queue.push(tag, 2, true)).toBe("spilled");
-    expect(queue.push(tag, 3, true)).toBe("rejected");
+    expect(queue.push(tag, 0, "spill")).toBe("queued");
+    expect(queue.push(tag, 1, "reject")).toBe("rejected");
+    expect(queue.push(tag, 1, "spill")).toBe("spilled");
+    expect(queue.push(tag, 2, "spill")).toBe("spilled");
+    expect(queue.push(tag, 3, "spill")).toBe("rejected");
     expect([queue.length, queue.overflowLength, queue.overflowHighWater, queue.spilled, queue.rejected]).toEqual([
       3, 2, 2, 2, 2,
     ]);
@@ -46,11 +46,11 @@ describe("a queue", () => {
 
   test("lets nothing overtake what is in the overflow", () => {
     const queue = new EventQueue<Tag>(2, 10);
-    for (let index = 0; index < 5; index++) queue.push(tag, index, true);
+    for (let index = 0; index < 5; index++) queue.push(tag, index, "spill");
     queue.shift();
     expect(queue.hasRoom).toBe(false);
-    expect(queue.push(tag, "late", false)).toBe("rejected");
-    expect(queue.push(tag, 5, true)).toBe("spilled");
+    expect(queue.push(tag, "late", "reject")).toBe("rejected");
+    expect(queue.push(tag, 5, "spill")).toBe("spilled");
     expect(drain(queue)).toEqual([1, 2, 3, 4, 5]);
   });
 
@@ -59,11 +59,11 @@ describe("a queue", () => {
     let next = 0;
     let expected = 0;
     for (let round = 0; round < 5; round++) {
-      for (let index = 0; index < 5000; index++) queue.push(tag, next++, true);
+      for (let index = 0; index < 5000; index++) queue.push(tag, next++, "spill");
       for (let index = 0; index < (round === 4 ? next - expected : 4000); index++) {
-        if (queue.payload !== expected) expect(queue.payload).toBe(expected);
+        const payload = queue.shift();
+        if (payload !== expected) expect(payload).toBe(expected);
         expected++;
-        queue.shift();
       }
     }
     expect(queue.length).toBe(next - expected);
@@ -77,7 +77,7 @@ describe("a queue", () => {
     const push = (target: EventQueue<Tag>, name: string) => {
       const payload = { name };
       registry.register(payload, name);
-      target.push(tag, payload, true);
+      target.push(tag, payload, "spill");
     };
     push(calm, "calm");
     for (const name of ["ring", "overflow", "dropped"]) push(queue, name);
@@ -98,9 +98,32 @@ describe("a queue", () => {
     expect(calm.length).toBe(0);
   });
 
+  test("drops the oldest of the same kind for a newer one, and refuses that if there is none", () => {
+    const [mine, other] = [{ name: "mine" }, { name: "other" }];
+    const queue = new EventQueue<Tag>(3, 2);
+    queue.push(other, 0, "reject");
+    queue.push(mine, 1, "drop-oldest");
+    queue.push(mine, 2, "drop-oldest");
+    queue.push(other, 3, "spill");
+    expect(queue.push(mine, 4, "drop-oldest")).toBe("displaced");
+    expect(queue.displaced).toBe(1);
+    expect(drain(queue)).toEqual([0, 2, 3, 4]);
+    for (let index = 0; index < 3; index++) queue.push(other, index, "reject");
+    expect(queue.push(mine, 3, "drop-oldest")).toBe("rejected");
+    expect(drain(queue)).toEqual([0, 1, 2]);
+  });
+
   test("behaves as two bounded lists, whatever is pushed, shifted and cleared", () => {
+    const kinds = [{ name: "a" }, { name: "b" }, { name: "c" }];
     const operation = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ type: fc.constant("push" as const), maySpill: fc.boolean() }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          type: fc.constant("push" as const),
+          policy: fc.constantFrom("reject" as const, "spill" as const, "drop-oldest" as const),
+          kind: fc.constantFrom(...kinds),
+        }),
+      },
       {
         weight: 5,
         arbitrary: fc.record({ type: fc.constant("shift" as const), count: fc.integer({ min: 1, max: 8 }) }),
@@ -115,24 +138,30 @@ describe("a queue", () => {
     ) => {
       const queue = new EventQueue<Tag>(capacity, overflow);
       let model: { kind: Tag; payload: number }[] = [];
-      const counts = { ring: 0, overflow: 0, spilled: 0, rejected: 0 };
+      const counts = { ring: 0, overflow: 0, spilled: 0, rejected: 0, displaced: 0 };
       let next = 0;
-      const push = (maySpill: boolean) => {
-        const kind = { name: `kind ${next}` };
-        const result = queue.push(kind, next, maySpill);
-        if (model.length < capacity) expect(result).toBe("queued");
-        else if (maySpill && model.length < capacity + overflow) expect(result).toBe("spilled");
-        else expect(result).toBe("rejected");
-        if (result === "spilled") counts.spilled++;
-        if (result === "rejected") counts.rejected++;
-        else model.push({ kind, payload: next });
+      const expected = (kind: Tag, policy: QueuePolicy) => {
+        if (model.length < capacity) return "queued";
+        if (policy === "spill" && model.length < capacity + overflow) return "spilled";
+        const oldest = model.slice(0, capacity).findIndex((event) => event.kind === kind);
+        if (policy !== "drop-oldest" || oldest < 0) return "rejected";
+        model.splice(oldest, 1);
+        return "displaced";
+      };
+      const push = (kind: Tag, policy: QueuePolicy) => {
+        const result = queue.push(kind, next, policy);
+        expect(result).toBe(expected(kind, policy));
+        if (result !== "queued") counts[result as "spilled" | "rejected" | "displaced"]++;
+        if (result !== "rejected") model.push({ kind, payload: next });
         next++;
         counts.ring = Math.max(counts.ring, Math.min(model.length, capacity));
         counts.overflow = Math.max(counts.overflow, model.length - capacity);
       };
       for (const operation of operations) {
-        if (operation.type === "push") push(operation.maySpill);
-        if (operation.type === "burst") for (let index = 0; index < operation.count; index++) push(true);
+        if (operation.type === "push") push(operation.kind, operation.policy);
+        if (operation.type === "burst") {
+          for (let index = 0; index < operation.count; index++) push(kinds[index % 3]!, "spill");
+        }
         if (operation.type === "clear") {
           expect(queue.clear()).toBe(model.length);
           model = [];
@@ -141,8 +170,7 @@ describe("a queue", () => {
           for (let index = 0; index < operation.count && model.length > 0; index++) {
             const { kind, payload } = model.shift()!;
             expect(queue.kind).toBe(kind);
-            expect(queue.payload).toBe(payload);
-            queue.shift();
+            expect(queue.shift()).toBe(payload);
           }
         }
         expect(queue.length).toBe(model.length);
@@ -154,6 +182,7 @@ describe("a queue", () => {
         overflow: queue.overflowHighWater,
         spilled: queue.spilled,
         rejected: queue.rejected,
+        displaced: queue.displaced,
       }).toEqual(counts);
       expect(drain(queue)).toEqual(model.map(({ payload }) => payload));
     };

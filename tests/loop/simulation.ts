@@ -121,6 +121,15 @@ export class SimulatedPool {
     return region.used;
   }
 
+  /** As the pool that it stands for: small regions only, and nothing when there is anything unusual about it. */
+  restart(region: SimulatedRegion): number {
+    if (this.lost || this.fault !== undefined || region.used > 256 || Number.isFinite(this.leasesLeft)) return -1;
+    if (region.ended) throw new Error("a region that is not leased was restarted");
+    const { used } = region;
+    region.used = 0;
+    return used;
+  }
+
   dispose(): void {
     this.disposals++;
   }
@@ -226,6 +235,7 @@ export class SimulatedRuntime {
   readonly pool = new SimulatedPool();
   readonly $memory = { collectors: new Set<Collector>(), handlersRunning: 0 };
   readonly debug: boolean;
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: { debug?: boolean } = {}) {
     this.debug = options.debug ?? false;
@@ -237,6 +247,12 @@ export class SimulatedRuntime {
 
   dispose(): void {
     this.pool.lose();
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  $onDispose(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   regionPool(): RegionPool {

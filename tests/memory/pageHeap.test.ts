@@ -203,7 +203,7 @@ class Pair {
       growths: model.growths,
     });
     expect(Object.values(stats.bytesByOwner)).toEqual(
-      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map((number) => model.ownedBy(number) * PAGE),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13].map((number) => model.ownedBy(number) * PAGE),
     );
     this.runtime.validate();
   }

@@ -23,12 +23,28 @@ export const mutants = [
     replace: "if",
   }),
   mutant("markSweep.ts", "the barrier is not raised when a cycle begins", {
-    find: "heap.black = 1;\n  heap.barrier = 1;",
+    find: "heap.black = 1;\n  heap.barrier = Barrier.OVERWRITTEN;",
     replace: "heap.black = 1;",
   }),
   mutant("markSweep.ts", "the barrier is not raised for hooks", {
-    find: "heap.barrier = 1;\n  heap.phase = Phase.HOOKS;",
+    find: "heap.barrier = Barrier.CALL;\n  heap.handleBarrier = Barrier.CALL;\n  heap.phase = Phase.HOOKS;",
     replace: "heap.phase = Phase.HOOKS;",
+  }),
+  mutant("marker.ts", "the barrier of handles is not raised when a cycle begins", {
+    find: "heap.handleBarrier = heap.unscanned ? Barrier.CALL : Barrier.NONE;",
+    replace: "heap.handleBarrier = Barrier.NONE;",
+  }),
+  mutant("marker.ts", "the barrier of handles falls when the first scope has been scanned", {
+    find: "if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;",
+    replace: "heap.handleBarrier = Barrier.NONE;",
+  }),
+  mutant("scope.ts", "the barrier of handles falls when an unscanned scope ends", {
+    find: "if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;",
+    replace: "heap.handleBarrier = Barrier.NONE;",
+  }),
+  mutant("marker.ts", "objects of few slots are taken for empty", {
+    find: "if (childCount <= FEW_SLOTS && isEmpty(childType, child, childCount)) {",
+    replace: "if (childCount <= FEW_SLOTS) {",
   }),
   // ── mark-sweep: roots ─────────────────────────────────────────────────────────────────────────────────────────────
   mutant("marker.ts", "scopes are no roots", {

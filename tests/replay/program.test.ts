@@ -182,6 +182,8 @@ test("help tells every option and every exit status", async () => {
     "--messages",
     "--passes",
     "--only",
+    "--serve",
+    "--connect",
     "Exit status",
   ]) {
     expect(out).toContain(word);

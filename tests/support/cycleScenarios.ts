@@ -494,6 +494,22 @@ export const scenarios: readonly Scenario[] = [
     model.store(other, 0, undefined); // so that it may be part of a dropped ring
     return () => model.store(holder, 0, undefined);
   }),
+  scenario(
+    "a candidate that is reached from another, before it is looked at itself, loses what held it",
+    NODES,
+    (graph, model) => {
+      const holder = graph.rooted();
+      const top = graph.below(holder, 0);
+      const ring = graph.below(top, 0);
+      model.store(ring, 1, ring);
+      for (const candidate of [ring, top]) {
+        model.store(holder, 1, candidate);
+        model.store(holder, 1, undefined);
+        model.settle();
+      }
+      return () => model.store(holder, 0, undefined);
+    },
+  ),
   scenario("what hooks are to run for is looked at by weak slots, and held", "hooked node leaf", (graph, model) => {
     const live = graph.rooted("hooked");
     const holder = graph.rooted("hooked");

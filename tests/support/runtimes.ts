@@ -24,6 +24,7 @@ export const Owner = {
   HEAP_SPANS: 9,
   HEAP_AREAS: 10,
   TIMERS: 12,
+  MESSAGE_RINGS: 13,
 };
 
 /** Runs `body` with a runtime of its own, which is disposed afterwards. */

@@ -161,7 +161,7 @@ export function applyOperation(model: ShadowHeap, operation: ShadowOperation): v
     case "move": {
       const handle = model.pickHandle(random);
       const object = pickHoldable();
-      if (handle !== undefined && object !== undefined) model.move(handle, object);
+      if (handle !== undefined && object !== undefined) model.move(handle, object, random.below(2) === 0);
       break;
     }
     case "store": {

@@ -1,5 +1,24 @@
-import { createLoop, type EventContext, f64, type Kind, type Loop, type Region, type Runtime, struct } from "tidemark";
+import { Socket } from "node:net";
+import {
+  Baton,
+  type Bytes,
+  coalesce,
+  createLoop,
+  type EventContext,
+  type Fiber,
+  f64,
+  type Kind,
+  type Loop,
+  type Region,
+  type RingMessage,
+  type Runtime,
+  type SourceReport,
+  struct,
+  type Timer,
+  type Timers,
+} from "tidemark";
 import { describe, expectTypeOf, test } from "vitest";
+import { WebSocket as NodeWebSocket } from "ws";
 
 const Level = struct("Level", { price: f64 });
 
@@ -61,7 +80,37 @@ describe("a kind", () => {
   test("tells what happened to a post", () => {
     compiled(() => {
       const kind = loop.on("kind", (_payload: number) => {});
-      expectTypeOf(kind.post(1)).toEqualTypeOf<"queued" | "spilled" | "rejected">();
+      expectTypeOf(kind.post(1)).toEqualTypeOf<"queued" | "spilled" | "displaced" | "coalesced" | "rejected">();
+    });
+  });
+});
+
+describe("a handler", () => {
+  test("that is a generator function yields what it likes, and may name what a yield gives", () => {
+    compiled(() => {
+      const kind = loop.on("kind", function* (payload: string, { region, signal }) {
+        expectTypeOf(payload).toEqualTypeOf<string>();
+        expectTypeOf(region).toEqualTypeOf<Region>();
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+        const posted: boolean = yield new Baton().wait(5);
+        if (!posted) yield loop.sleep(1);
+        return 7;
+      });
+      expectTypeOf(kind).toEqualTypeOf<Kind<string>>();
+      // @ts-expect-error: a string is wanted
+      kind.post(1);
+    });
+  });
+
+  test("has options for its kind, whose key takes the kind's payload", () => {
+    compiled(() => {
+      const quote = (_: { symbol: string }) => {};
+      loop.on("quote", quote, { policy: coalesce(({ symbol }) => symbol), priority: "low", deadline: 5 });
+      loop.on("quote", quote, { policy: "drop-oldest" });
+      // @ts-expect-error: the payload is no number
+      loop.on("quote", quote, { policy: coalesce((price: number) => price) });
+      // @ts-expect-error: no such priority
+      loop.on("quote", quote, { priority: "urgent" });
     });
   });
 });
@@ -76,6 +125,51 @@ describe("a loop", () => {
       createLoop(runtime, { queue: { capacity: "8" } });
       // @ts-expect-error: no such option
       createLoop(runtime, { ring: 8 });
+    });
+  });
+  test("has fibers whose results have types, timers whose payloads fit their targets, and sleeps", () => {
+    compiled(() => {
+      const fiber = loop.spawn(function* () {
+        yield;
+        return 7;
+      });
+      expectTypeOf(fiber).toEqualTypeOf<Fiber<number>>();
+      expectTypeOf(loop.spawn(function* () {}, { detached: true })).toEqualTypeOf<undefined>();
+      const kind = loop.on("kind", (_: string) => {});
+      expectTypeOf(loop.after(5, kind, "text")).toEqualTypeOf<Timer>();
+      // @ts-expect-error: the kind takes a string
+      loop.after<string>(5, kind, 5);
+      expectTypeOf(loop.timers).toEqualTypeOf<Timers>();
+      loop.sleep(5).then((nothing) => expectTypeOf(nothing).toEqualTypeOf<void>());
+      loop.run({ signal: AbortSignal.timeout(5) });
+      // @ts-expect-error: a signal is wanted
+      loop.run({ signal: new AbortController() });
+    });
+  });
+});
+
+describe("a source", () => {
+  test("takes a kind of messages, and every kind of stream as its own types declare it", () => {
+    compiled(async () => {
+      const lines = loop.on("line", (message: RingMessage) => message.length);
+      const bytes = loop.on("bytes", (message: Bytes) => message.length);
+      const texts = loop.on("text", (text: string) => text.length);
+      loop.source(lines, process.stdin, { framing: "line" });
+      loop.source(bytes, new Socket());
+      loop.source(lines, new NodeWebSocket("ws://x"), { map: (data: Buffer) => data });
+      loop.source(lines, new WebSocket("ws://x"));
+      loop.source(lines, new Blob().stream());
+      loop.source(lines, new Worker("x"), { event: "message", map: (event: MessageEvent) => String(event.data) });
+      const source = loop.source(lines, (async function* () {})());
+      expectTypeOf(await source.done).toEqualTypeOf<SourceReport>();
+      // @ts-expect-error: the messages are bytes
+      loop.source(texts, process.stdin);
+      // @ts-expect-error: no stream
+      loop.source(lines, "text");
+      // @ts-expect-error: no such framing
+      loop.source(lines, process.stdin, { framing: "lines" });
+      // @ts-expect-error: neither bytes nor text
+      loop.source(lines, process.stdin, { map: () => 5 });
     });
   });
 });

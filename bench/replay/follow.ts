@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { WebSocket } from "ws";
+import { CollectionWatch } from "../collections.js";
+import { ConnectionFailure } from "./connectionFailure.js";
+import { ConnectionLost, createLiveClient, type LiveClient } from "./liveClient.js";
+import type { SubjectReport } from "./measure.js";
+import type { SubjectName } from "./subject.js";
+import { VerifyingWatcher, Watcher } from "./watcher.js";
+
+export interface FollowOptions {
+  readonly url: string;
+  /** Hold the book against the feed's own best prices, in the same pass. */
+  readonly verify: boolean;
+  /** Stop after so many messages; absent: when the server has no more. */
+  readonly limit?: number | undefined;
+  /** How many will come, where that is known: for the progress, and for the latencies. */
+  readonly expected?: number | undefined;
+}
+
+/** Told, in words, of a connection that was lost and is asked for again. */
+export type Notice = (text: string) => void;
+
+/** Reconnects in a row without a message in between, and the milliseconds before the first; they double. */
+const ATTEMPTS = 5;
+const FIRST_DELAY = 100;
+
+/**
+ * Follows a feed over a WebSocket to its end, and measures it as it comes: one pass, without warming up.
+ *
+ * A connection that is lost is asked for again, a bounded number of times; the book then waits for a snapshot, since what
+ * was missed is not known. A connection that cannot be had at all is not asked for again.
+ *
+ * @throws {ConnectionFailure} there is no connection, or none any more
+ */
+export async function follow(
+  name: SubjectName,
+  options: FollowOptions,
+  notice: Notice,
+  progress?: (share: number) => void,
+): Promise<SubjectReport> {
+  const { verify, limit, expected } = options;
+  const watcher = new (verify ? VerifyingWatcher : Watcher)(limit, expected, progress);
+  const client = await createLiveClient(name, watcher);
+  watcher.onLimit = () => client.stop();
+  const watch = new CollectionWatch();
+  watch.openWindow();
+  try {
+    const connections = await connect(client, watcher, options.url, notice);
+    watch.closeWindow();
+    const book = client.book();
+    return {
+      name,
+      messagesPerSecond: book.counters.messages / watcher.probe.seconds,
+      latencyMicros: watcher.probe.summary(),
+      collections: await watch.totals(),
+      ...memoryOf(client),
+      feedBytes: watcher.bytes,
+      book,
+      refused: { count: client.refusals.count, first: [...client.refusals.first] },
+      verification: watcher.totals(),
+      connection: { url: options.url, connections, pauses: client.pauses },
+    };
+  } finally {
+    watch.dispose();
+    await client.dispose();
+  }
+}
+
+/** Returns how many connections it took. */
+async function connect(client: LiveClient, watcher: Watcher, url: string, notice: Notice): Promise<number> {
+  let attempts = 0;
+  for (let connections = 1; ; ) {
+    const before = watcher.messages;
+    try {
+      watcher.restart();
+      await client.follow(new WebSocket(url, { perMessageDeflate: false }));
+      return connections;
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+      const { messages } = watcher;
+      if (messages === 0) throw new ConnectionFailure(`${url} cannot be followed: ${error.message}`);
+      if (messages > before) attempts = 0;
+      const after = `after ${messages.toLocaleString("en-US")} messages`;
+      if (attempts === ATTEMPTS) {
+        throw new ConnectionFailure(
+          `${url} was lost ${after}, and could not be had again in ${ATTEMPTS} attempts: ${error.message}`,
+        );
+      }
+      if (messages > before) {
+        connections++;
+        notice(`${url} was lost ${after}: ${error.message}; connecting again, and waiting for a snapshot`);
+      }
+      await sleep(FIRST_DELAY * 2 ** attempts);
+      attempts++;
+    }
+  }
+}
+
+function memoryOf(client: LiveClient): Pick<SubjectReport, "heapBytes" | "linearBytes" | "residentBytes"> {
+  const residentBytes = process.memoryUsage.rss();
+  globalThis.gc?.();
+  return { heapBytes: process.memoryUsage().heapUsed, linearBytes: client.linearBytes(), residentBytes };
+}

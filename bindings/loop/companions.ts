@@ -1,0 +1,125 @@
+import type { FramePool } from "../allocators/framePool.js";
+import type { Runtime } from "../runtime.js";
+import { Fibers } from "./fibers.js";
+import type { Host } from "./host.js";
+import { Sleepers } from "./sleep.js";
+import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
+import type { WaitTimers } from "./waiting.js";
+
+/** Timers that fire, and fibers that are resumed, between two readings of the clock. */
+const PIECE = 64;
+
+/** What a loop needs of its runtime for these; only read when they are first made. */
+export type CompanionRuntime = Partial<Pick<Runtime, "framePool">> & { readonly $memory: unknown };
+
+export interface CompanionOptions {
+  readonly host: Host;
+  readonly frames: FramePool | undefined;
+  readonly debug: boolean;
+  /** Called when there is something to do and there was not. */
+  readonly onWake: () => void;
+  /** Told of what a timer's function or a fiber that nobody joins throws. */
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * What a loop has beside its events: timers, which fire in its turns, and fibers, which are resumed there. Each is made when it is
+ * first needed, so a loop that has neither pays for neither.
+ */
+export class Companions {
+  readonly #runtime: CompanionRuntime;
+  readonly #options: CompanionOptions;
+  /** Those who sleep on the loop's clock. */
+  readonly sleepers = new Sleepers(() => this.timers);
+  #timers: Timers | undefined;
+  #timersAreDue = false;
+  #fibers: Fibers | undefined;
+  #closed = false;
+  /** The frame pool that is the loop's own. */
+  #frames: FramePool | undefined;
+
+  constructor(runtime: CompanionRuntime, options: CompanionOptions) {
+    this.#runtime = runtime;
+    this.#options = options;
+  }
+
+  /** @throws {OutOfMemoryError}, {SealedError} or {DisposedError} when they are first made */
+  get timers(): Timers {
+    this.#timers ??= createTimers(this.#runtime as Pick<Runtime, "$memory">, {
+      host: this.#options.host,
+      onError: this.#options.onError,
+      onDue: () => {
+        this.#timersAreDue = true;
+        this.#options.onWake();
+      },
+    });
+    return this.#timers;
+  }
+
+  /** @throws as {@link timers} */
+  get fibers(): Fibers {
+    this.#fibers ??= this.#createFibers();
+    return this.#fibers;
+  }
+
+  /** The figures of the timers; undefined if there are none, or none any more. */
+  timersStats(): TimersStatistics | undefined {
+    return this.#timers === undefined || this.#timers.disposed ? undefined : this.#timers.stats();
+  }
+
+  get madeFibers(): Fibers | undefined {
+    return this.#fibers;
+  }
+
+  /** Whether a turn has something to do for them. */
+  get wanted(): boolean {
+    return this.#hasDue || this.#fibers?.hasReady === true;
+  }
+
+  /** Whether timers are due; those that have been disposed, by whomever, alone or with the runtime, are never. */
+  get #hasDue(): boolean {
+    return this.#timersAreDue && !this.#timers!.disposed;
+  }
+
+  #createFibers(): Fibers {
+    const { host, debug, onError } = this.#options;
+    const waits: WaitTimers = {
+      after: (milliseconds, callback) => this.timers.arm(milliseconds, callback),
+      cancel: (id) => void this.timers.cancel(id as number),
+    };
+    let { frames } = this.#options;
+    if (frames === undefined && this.#runtime.framePool !== undefined) {
+      this.#frames = this.#runtime.framePool();
+      frames = this.#frames;
+    }
+    return new Fibers({ ...(frames && { frames }), host, timers: waits, debug, wake: this.#wake, onError });
+  }
+
+  /** A fiber that a close could not end at once, as it was owed a mutex, is ended as soon as it has got it. */
+  readonly #wake = (): void => {
+    if (this.#closed) this.#options.host.hop(() => void this.#fibers!.run());
+    else this.#options.onWake();
+  };
+
+  /**
+   * Fires what is due and resumes what is ready, in pieces, one of each at least, until neither has more to do or the clock has
+   * come to `end`.
+   */
+  run(end: number): void {
+    const { host } = this.#options;
+    do {
+      if (this.#hasDue) this.#timersAreDue = this.#timers!.run(host.now(), PIECE);
+      if (this.#fibers?.hasReady) this.#fibers.run(PIECE);
+    } while (this.wanted && host.now() < end);
+  }
+
+  /** Cancels all timers and fibers, wakes who sleeps with an error each, and gives back what memory they had. */
+  close(refusal: () => unknown): void {
+    this.#closed = true;
+    this.#fibers?.close();
+    this.sleepers.refuse(refusal);
+    this.#timers?.dispose();
+    this.#timersAreDue = false;
+    this.#frames?.destroy();
+  }
+}

@@ -1,0 +1,200 @@
+import { describe } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import type { Platform } from "../platform.js";
+import type { Heartbeat } from "./heartbeat.js";
+import { LagHistogram, type LagSummary } from "./lagHistogram.js";
+import { Observation, type ObservationOptions } from "./observation.js";
+import { type SlowOptions, type SlowSettings, slowSettingsOf, Watchdog } from "./watchdog.js";
+import { type WatchdogState, WatchdogThread } from "./watchdogThread.js";
+
+/** The options of a loop that say what is watched, and who is told. Without them nothing is told to anybody. */
+export interface WatchOptions extends SlowOptions {
+  readonly watchdog?: {
+    /**
+     * Whether a worker reports slow handlers while they still block the loop; false if not given. It needs memory that
+     * threads share: in Node it is there, a page must be cross-origin isolated. Elsewhere a line on the console says so.
+     */
+    readonly worker?: boolean;
+    /**
+     * Where the worker posts its reports (see {@link BlockedReport}), to be read by another thread than the loop's; if not
+     * given, it writes lines to standard error, or to the browser's console. It is transferred to the worker.
+     */
+    readonly port?: { postMessage(message: unknown): void };
+  };
+  readonly observe?: ObservationOptions & {
+    /**
+     * Whether the loop's lag is recorded, for `stats().lag`; false if not given. It takes two readings of the clock a turn,
+     * which is what a turn of one event would do without.
+     */
+    readonly lag?: boolean;
+  };
+}
+
+/** The options, checked and complete. */
+export interface WatchSettings extends SlowSettings {
+  readonly worker: boolean;
+  readonly port: NonNullable<WatchOptions["watchdog"]>["port"];
+  readonly measures: boolean;
+  readonly lag: boolean;
+}
+
+/**
+ * All that watches one loop: the watchdog with its worker, the lag's histogram, and what is told to those who look on.
+ *
+ * A turn goes like this:
+ *
+ *   hopAsked ──▶ begins ──▶ handled, after each stretch of events ──▶ ends
+ *
+ * Nothing here throws.
+ */
+export class LoopWatch {
+  /** What the dispatcher is to write before each event; undefined if nobody reads it. */
+  readonly heartbeat: Heartbeat | undefined;
+  readonly #watchdog: Watchdog;
+  readonly #observation: Observation;
+  readonly #thread: WatchdogThread | undefined;
+  readonly #lag: LagHistogram | undefined;
+  readonly #hasListener: boolean;
+  /** When the hop to the next turn was asked for. */
+  #askedAt = 0;
+  #begunAt = 0;
+  #events = 0;
+
+  /**
+   * @param failed takes what `onSlow` throws; must not throw itself
+   * @param nameOf gives a kind's name by its number, as {@link LoopWatch.declare} was told it
+   */
+  constructor(
+    settings: WatchSettings,
+    platform: Platform | undefined,
+    failed: (error: unknown) => void,
+    nameOf: (index: number) => string,
+  ) {
+    this.#observation = new Observation(platform, settings);
+    this.#watchdog = new Watchdog(settings, failed, this.#observation, nameOf);
+    this.#hasListener = settings.onSlow !== undefined;
+    if (settings.lag) this.#lag = new LagHistogram();
+    if (settings.worker) {
+      const { slowAfter, slowReportsEvery: reportsEvery, port } = settings;
+      this.#thread = new WatchdogThread(platform, { slowAfter, reportsEvery, port });
+      this.heartbeat = this.#watchdog.heartbeat = this.#thread.heartbeat;
+    }
+  }
+
+  /** Whether hops are to be told of. */
+  get wantsHops(): boolean {
+    return this.#lag !== undefined;
+  }
+
+  /** A kind has been declared; its number is what the heartbeat is given. */
+  declare(index: number, name: string): void {
+    this.#thread?.declare(index, name);
+  }
+
+  /** The hop to the next turn is being asked for. Only while {@link LoopWatch.wantsHops}. */
+  hopAsked(now: number): void {
+    this.#askedAt = now;
+  }
+
+  /** Looks up, at the beginning of a turn, whether a turn of one event, too, needs the clock. */
+  look(): boolean {
+    const observation = this.#observation;
+    observation.refresh();
+    const isHeard = this.#hasListener || observation.slows;
+    this.#watchdog.isHeard = isHeard;
+    return isHeard || this.#lag !== undefined || observation.events || observation.turns;
+  }
+
+  /** A turn begins. */
+  begins(now: number): void {
+    this.#begunAt = now;
+    this.#events = 0;
+    this.#lag?.record(now - this.#askedAt);
+  }
+
+  /**
+   * A stretch of events has been handled; parameters as in {@link Watchdog.handled}.
+   *
+   * @returns how many events to handle before the next reading of the clock
+   */
+  handled(kind: string, sequence: number, events: number, startedAt: number, endedAt: number): number {
+    this.#events += events;
+    const stretch = this.#watchdog.handled(kind, sequence, events, startedAt, endedAt);
+    if (!this.#observation.events) return stretch;
+    // The first stretch of a turn is of one event, so from here on each is.
+    this.#observation.event(kind, sequence, startedAt, endedAt);
+    return 1;
+  }
+
+  /** A turn ends. `turn` is its number, `now` the last reading of the clock. */
+  ends(turn: number, now: number): void {
+    if (this.#observation.turns) this.#observation.turn(turn, this.#events, this.#begunAt, now);
+  }
+
+  /** Whether turns that are spent on a heap are to be timed. */
+  get wantsCollections(): boolean {
+    return this.#observation.collections;
+  }
+
+  /** A turn has been spent on a heap; `turn` is its number among those. */
+  collected(turn: number, startedAt: number, endedAt: number): void {
+    this.#observation.collection(turn, startedAt, endedAt);
+  }
+
+  /** Slow handlers, or stretches of several events that were slow together. */
+  get slow(): number {
+    return this.#watchdog.slow;
+  }
+
+  /** The longest that one of them took, in milliseconds. */
+  get longestSlow(): number {
+    return this.#watchdog.longest;
+  }
+
+  /** The lag of all turns so far, if it is recorded. */
+  get lag(): LagSummary | undefined {
+    return this.#lag?.summary();
+  }
+
+  /** How the worker does, if one was asked for. */
+  get workerState(): WatchdogState | undefined {
+    return this.#thread?.state;
+  }
+
+  /** The loop has closed: ends the worker. */
+  close(): void {
+    this.#thread?.close();
+  }
+}
+
+/**
+ * Checks the options.
+ *
+ * @throws {InvalidArgumentError} naming the first that is out of range
+ */
+export function watchSettingsOf(options: WatchOptions): WatchSettings {
+  const { watchdog = {}, observe = {} } = options;
+  checkObject("watchdog", watchdog);
+  checkObject("observe", observe);
+  const { port } = watchdog;
+  if (port !== undefined && typeof port?.postMessage !== "function") {
+    throw new InvalidArgumentError(`watchdog.port must be a message port, but is ${describe(port)}`);
+  }
+  return {
+    ...slowSettingsOf(options),
+    worker: flag("watchdog.worker", watchdog.worker),
+    port,
+    measures: flag("observe.measures", observe.measures),
+    lag: flag("observe.lag", observe.lag),
+  };
+}
+
+function checkObject(name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new InvalidArgumentError(`${name} must be an object, but is ${describe(value)}`);
+}
+
+function flag(name: string, value: boolean | undefined): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw new InvalidArgumentError(`${name} must be true or false, but is ${describe(value)}`);
+}

@@ -1,0 +1,60 @@
+import { InvalidModuleError } from "../errors.js";
+import type { ModuleExports } from "../memory/module.js";
+
+/** Offsets, in bytes, in the header of a message ring and its entries, as constants that the engine can fold. */
+export const Ring = {
+  DATA: 0,
+  CAPACITY: 4,
+  HEAD: 8,
+  FRAME: 12,
+  TAIL: 20,
+  WRAPPED: 24,
+  ENTRIES: 28,
+  COUNT: 36,
+  TOO_LONG: 44,
+  HIGH_WATER: 52,
+  COUNT_HIGH_WATER: 56,
+  PAGES: 60,
+  MOVED: 64,
+  ENTRY_LIST: 72,
+  ENTRY_OFFSET: 0,
+  ENTRY_LENGTH: 4,
+  ENTRY_BYTES: 12,
+} as const;
+
+/** What framing answers in place of a slot. */
+export const NOTHING_FRAMED = -1;
+export const NO_ENTRY = -2;
+export const TOO_LONG = -3;
+
+/** The most bytes of data, and what must lie beside the longest message. */
+export const RING_BYTES_LIMIT = 2 ** 30;
+export const FRAMING_BYTES = 8;
+
+/** What `validateMessageRing` found, by its number. */
+export const VIOLATIONS: readonly string[] = [
+  "nothing",
+  "its pages have been given back",
+  "its offsets are out of order",
+  "its entries in use are not those that it counts",
+  "its oldest message has been released, and is still there",
+  "a message lies where none may",
+];
+
+const verified = new WeakSet<ModuleExports>();
+
+/**
+ * Makes sure that the module lays rings out as {@link Ring} says. O(1) after the first time.
+ *
+ * @throws {InvalidModuleError} naming the first offset that differs
+ */
+export function verifyRing(exports: ModuleExports): void {
+  if (verified.has(exports)) return;
+  for (const [name, offset] of Object.entries(Ring)) {
+    const found = exports[`RING_${name}`]?.value;
+    if (found !== offset) {
+      throw new InvalidModuleError(`this is no module of this version: RING_${name} is ${found}, not ${offset}`);
+    }
+  }
+  verified.add(exports);
+}

@@ -1,0 +1,70 @@
+/** What a stream may give, made one of two. */
+export type Chunk = Uint8Array | string;
+
+/** Bytes or text of what a stream, or `map`, gives; `undefined` if it is neither. No copy. */
+export function chunkOf(value: unknown): Chunk | undefined {
+  if (typeof value === "string") return value;
+  if (ArrayBuffer.isView(value)) {
+    // A Uint8Array, also one of another realm, as it is: an object less for each chunk.
+    if (value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]") {
+      return value as Uint8Array;
+    }
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  if (isBuffer(value)) return new Uint8Array(value);
+  return undefined;
+}
+
+function isBuffer(value: unknown): value is ArrayBuffer {
+  const tag = Object.prototype.toString.call(value);
+  return tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]";
+}
+
+/** The UTF-8 length of a text in which a lone surrogate counts as the U+FFFD that it becomes. O(units) */
+export function encodedLength(text: string): number {
+  let length = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit < 0x80) continue;
+    length += unit < 0x800 ? 1 : 2;
+    if ((unit & 0xfc00) === 0xd800 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) index++; // 4 bytes for 2 units
+  }
+  return length;
+}
+
+/** Chunks that wait, oldest first. */
+export class Backlog {
+  /** Bytes of the chunks that wait; of texts, units. */
+  bytes = 0;
+  readonly #chunks: Chunk[] = [];
+  #first = 0;
+
+  get isEmpty(): boolean {
+    return this.#first === this.#chunks.length;
+  }
+
+  /** The oldest; only while there is one. */
+  get oldest(): Chunk {
+    return this.#chunks[this.#first]!;
+  }
+
+  push(chunk: Chunk): void {
+    this.#chunks.push(chunk);
+    this.bytes += chunk.length;
+  }
+
+  /** Removes the oldest. O(1), amortised */
+  shift(): void {
+    this.bytes -= this.oldest.length;
+    this.#chunks[this.#first++] = "";
+    if (2 * this.#first < this.#chunks.length) return;
+    this.#chunks.splice(0, this.#first);
+    this.#first = 0;
+  }
+
+  clear(): void {
+    this.#chunks.length = 0;
+    this.#first = 0;
+    this.bytes = 0;
+  }
+}

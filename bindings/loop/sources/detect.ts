@@ -1,0 +1,53 @@
+import { describe } from "../../arguments.js";
+import { InvalidArgumentError } from "../../errors.js";
+import { type EventTargetStream, EventTargetTap } from "./eventTarget.js";
+import { type NodeStream, NodeStreamTap } from "./nodeStream.js";
+import { asyncIterableTap, type WebStream, webStreamTap } from "./pulled.js";
+import type { Tap } from "./tap.js";
+import { isPausable, PausableWebSocketTap, type WebSocketStream, WebSocketTap } from "./webSocket.js";
+
+/** What a source can be made of, by its shape. */
+export type SourceStream = NodeStream | WebStream | WebSocketStream | AsyncIterable<unknown> | EventTargetStream;
+
+/** A tap, and whether its chunks are events, whose bytes are their `data`. */
+export interface Detected {
+  readonly tap: Tap;
+  readonly givesEvents: boolean;
+}
+
+/**
+ * Finds out what a stream is by what it has, so that it may come from anywhere. The order decides where one is several: a
+ * WebSocket is an event target, and a Node stream can be iterated.
+ *
+ * @throws {InvalidArgumentError} if it is none, or somebody else reads it
+ */
+export function detect(stream: SourceStream, event: string): Detected {
+  const found = stream as Partial<NodeStream & WebStream & WebSocketStream & AsyncIterable<unknown>>;
+  const has = (...names: (keyof typeof found)[]) => names.every((name) => typeof found[name] === "function");
+  const isObject = (typeof stream === "object" && stream !== null) || typeof stream === "function";
+  if (!isObject) throw unknownStream(stream);
+
+  if (has("addEventListener", "send", "close") && typeof found.binaryType === "string" && "readyState" in found) {
+    const socket = stream as WebSocketStream;
+    const tap = isPausable(socket) ? new PausableWebSocketTap(socket) : new WebSocketTap(socket);
+    return { tap, givesEvents: false };
+  }
+  if (has("getReader")) return { tap: webStreamTap(stream as WebStream), givesEvents: false };
+  if (has("on", "removeListener", "pause", "resume")) {
+    return { tap: new NodeStreamTap(stream as NodeStream), givesEvents: false };
+  }
+  if (has("addEventListener", "removeEventListener")) {
+    return { tap: new EventTargetTap(stream as EventTargetStream, event), givesEvents: true };
+  }
+  if (typeof found[Symbol.asyncIterator] === "function") {
+    return { tap: asyncIterableTap(stream as AsyncIterable<unknown>), givesEvents: false };
+  }
+  throw unknownStream(stream);
+}
+
+function unknownStream(stream: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(
+    "a source takes a Node readable stream, a web ReadableStream, a WebSocket, an EventTarget or an async iterable, " +
+      `but was given ${describe(stream)}`,
+  );
+}

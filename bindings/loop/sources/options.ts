@@ -1,0 +1,80 @@
+import { checkInteger, describe } from "../../arguments.js";
+import { InvalidArgumentError } from "../../errors.js";
+import type { Framing } from "../messageRing.js";
+import { FRAMING_BYTES, RING_BYTES_LIMIT } from "../messageRingLayout.js";
+import { assertFunction, assertObject } from "../options.js";
+import type { Closing } from "./tap.js";
+
+/** Options of `loop.source()`; all may be left out. */
+export interface SourceOptions {
+  /**
+   * How the bytes become messages: `"message"` (the default): each chunk is one, as for WebSockets; `"line"`: each line, without
+   * its end, `\n` or `\r\n`, and what follows the last one; `"length"`: each is preceded by its length in four bytes, the most
+   * significant first, or last for `"length-le"`.
+   */
+  readonly framing?: Framing;
+  /** Bytes in linear memory for messages until their events have ended, 1 KiB to 1 GiB; 1 MiB if not given. */
+  readonly ringBytes?: number;
+  /** The longest message in bytes, from 1 to `ringBytes` − 8; a quarter of `ringBytes` if not given. */
+  readonly maximumMessageBytes?: number;
+  /** What a longer message does: it ends the source with a {@link SourceError} (`"end"`, the default), or is left out. */
+  readonly tooLong?: "end" | "skip";
+  /**
+   * Bytes that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does; 16 MiB if
+   * not given. One more chunk ends the source with a {@link SourceError}.
+   */
+  readonly backlogBytes?: number;
+  /** Makes bytes or a text of what the stream gives; nothing becomes of what it returns `undefined` for. */
+  readonly map?: (chunk: never) => Uint8Array | ArrayBuffer | string | undefined;
+  /** Of an `EventTarget`, the type of the events; `"message"` if not given. Its `map` is `(event) => event.data` if not given. */
+  readonly event?: string;
+  /**
+   * What the source does with its stream when it ends first, since it is stopped, its loop closes, or a message is too long:
+   * it closes, cancels or destroys it (`"close"`, the default), or only lets go of it, paused (`"leave"`).
+   */
+  readonly onStop?: Closing;
+}
+
+/** The options, checked and complete. */
+export interface SourceSettings {
+  readonly framing: Framing;
+  readonly ringBytes: number;
+  readonly maximumMessageBytes: number;
+  readonly skipsTooLong: boolean;
+  readonly backlogBytes: number;
+  readonly map: ((chunk: never) => unknown) | undefined;
+  readonly event: string;
+  readonly onStop: Closing;
+}
+
+const DEFAULT_RING_BYTES = 1 << 20;
+const LEAST_RING_BYTES = 1 << 10;
+const DEFAULT_BACKLOG_BYTES = 16 << 20;
+
+/** @throws {InvalidArgumentError} naming the first option that is out of range */
+export function sourceSettings(options: SourceOptions): SourceSettings {
+  assertObject("options", options);
+  const { map, event = "message", ringBytes = DEFAULT_RING_BYTES } = options;
+  checkInteger("ringBytes", ringBytes, LEAST_RING_BYTES, RING_BYTES_LIMIT);
+  const maximumMessageBytes = options.maximumMessageBytes ?? ringBytes >>> 2;
+  if (map !== undefined) assertFunction("map", map);
+  if (typeof event !== "string" || event === "") {
+    throw new InvalidArgumentError(`event must be the name of an event, but is ${describe(event)}`);
+  }
+  return {
+    framing: oneOf("framing", options.framing ?? "message", ["message", "line", "length", "length-le"]),
+    ringBytes,
+    maximumMessageBytes: checkInteger("maximumMessageBytes", maximumMessageBytes, 1, ringBytes - FRAMING_BYTES),
+    skipsTooLong: oneOf("tooLong", options.tooLong ?? "end", ["end", "skip"]) === "skip",
+    backlogBytes: checkInteger("backlogBytes", options.backlogBytes ?? DEFAULT_BACKLOG_BYTES, 0, 2 ** 40),
+    map,
+    event,
+    onStop: oneOf("onStop", options.onStop ?? "close", ["close", "leave"]),
+  };
+}
+
+function oneOf<Choice extends string>(name: string, value: Choice, choices: readonly Choice[]): Choice {
+  if (choices.includes(value)) return value;
+  const named = choices.map((choice) => JSON.stringify(choice)).join(", ");
+  throw new InvalidArgumentError(`${name} must be one of ${named}, but is ${describe(value)}`);
+}

@@ -1,0 +1,106 @@
+import { InvalidArgumentError } from "../../errors.js";
+import { type Basin, type Closing, ignore, type Tap } from "./tap.js";
+
+/** What a source needs of a web `ReadableStream`. */
+export interface WebStream {
+  getReader(): {
+    read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
+    cancel(reason?: unknown): Promise<unknown>;
+    releaseLock(): void;
+  };
+}
+
+/** What is asked for each chunk. */
+interface Supply {
+  next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
+  /** The end, before it has come by itself. */
+  leave(closing: Closing): void;
+}
+
+/** A stream that gives a chunk when asked for one, and is not asked while the source has no room: that is its pause. */
+export class PulledTap implements Tap {
+  readonly mayPause = true;
+  readonly #supply: Supply;
+  #basin: Basin | undefined;
+  #isFlowing = true;
+  #isPulling = false;
+
+  constructor(supply: Supply) {
+    this.#supply = supply;
+  }
+
+  open(basin: Basin): void {
+    this.#basin = basin;
+    void this.#pull();
+  }
+
+  pause(): void {
+    this.#isFlowing = false;
+  }
+
+  resume(): void {
+    this.#isFlowing = true;
+    if (!this.#isPulling) void this.#pull();
+  }
+
+  close(closing: Closing): void {
+    if (this.#basin === undefined) return;
+    this.#basin = undefined;
+    try {
+      this.#supply.leave(closing);
+    } catch {
+      // nobody is left whom an error of its closing could tell anything
+    }
+  }
+
+  /** One at a time, since a stream may be asked for the next chunk only when it has given this one. */
+  async #pull(): Promise<void> {
+    this.#isPulling = true;
+    try {
+      while (this.#isFlowing && this.#basin !== undefined) {
+        const { done, value } = await this.#supply.next();
+        if (this.#basin === undefined) return; // closed meanwhile: what has come is nobody's
+        if (done === true) this.#letGo()?.end();
+        else this.#basin.chunk(value);
+      }
+    } catch (error) {
+      this.#letGo()?.fail(error);
+    } finally {
+      this.#isPulling = false;
+    }
+  }
+
+  #letGo(): Basin | undefined {
+    const basin = this.#basin;
+    this.#basin = undefined;
+    return basin;
+  }
+}
+
+/** @throws {InvalidArgumentError} if somebody else reads the stream */
+export function webStreamTap(stream: WebStream): Tap {
+  let reader: ReturnType<WebStream["getReader"]>;
+  try {
+    reader = stream.getReader();
+  } catch (error) {
+    throw new InvalidArgumentError("the stream is locked: somebody else is reading it", { cause: error });
+  }
+  return new PulledTap({
+    next: () => reader.read(),
+    leave: (closing) => {
+      if (closing === "close") reader.cancel().catch(ignore);
+      reader.releaseLock();
+    },
+  });
+}
+
+export function asyncIterableTap(iterable: AsyncIterable<unknown>): Tap {
+  const iterator = iterable[Symbol.asyncIterator]();
+  return new PulledTap({
+    next: () => iterator.next(),
+    leave: (closing) => {
+      // A generator that waits for something takes note of it only then: it is not waited for.
+      if (closing === "close") Promise.resolve(iterator.return?.()).catch(ignore);
+    },
+  });
+}

@@ -1,0 +1,37 @@
+/** How a tap is closed: the stream with it, or only what is tied to the stream. */
+export type Closing = "close" | "leave";
+
+/** Whom a tap tells what comes out of its stream. All may be called at any time once the tap is open, until it is closed. */
+export interface Basin {
+  /** A chunk has come, maybe while the tap was paused. */
+  chunk(value: unknown): void;
+  /** The stream has come to its end. */
+  end(): void;
+  /** The stream has failed, or was closed before its end. */
+  fail(error: unknown): void;
+}
+
+/**
+ * What all kinds of streams are to a source.
+ *
+ *   new ──open──▶ flowing ⇄ paused ──close, or basin.end, or basin.fail──▶ closed
+ *
+ * A tap does not throw; what its stream throws is for `basin.fail`, and nobody's after `close`.
+ */
+export interface Tap {
+  /** Whether `pause` reaches the stream; where it does not, chunks go on coming. */
+  readonly mayPause: boolean;
+  /** Begins; chunks come from now on, or a little later. */
+  open(basin: Basin): void;
+  pause(): void;
+  resume(): void;
+  /**
+   * Lets go of the stream, in any state; nothing is told from here on. Does nothing the second time.
+   *
+   * @param code why, as a WebSocket would say it: 1000 for nothing unusual
+   */
+  close(closing: Closing, code: number): void;
+}
+
+/** A `close` that only lets go, for a stream that has come to its end by itself. */
+export function ignore(): void {}

@@ -1,0 +1,366 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import {
+  Baton,
+  Condition,
+  FiberCancelledError,
+  FiberStateError,
+  InvalidArgumentError,
+  LoopClosedError,
+  Mutex,
+  type Timer,
+} from "tidemark";
+import { describe, expect, test } from "vitest";
+import { NOTHING_LEFT, realLoop } from "./realLoop.js";
+import { Outcome } from "./simulation.js";
+
+const NO_DELAYS = [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 47, "5", null, undefined, 5n] as number[];
+
+describe("the timers of a loop", () => {
+  test("call functions and post to kinds and batons, in its turns, ties in the order in which they were armed", async () => {
+    const { loop, pass } = await realLoop();
+    const seen: unknown[] = [];
+    const kind = loop.on("kind", (value: number) => void seen.push(value));
+    const baton = new Baton();
+    loop.spawn(function* () {
+      yield baton.wait();
+      seen.push("baton");
+    });
+    loop.after(5, (text: string) => seen.push(text), "first");
+    loop.after(5, kind, 7);
+    loop.after(5, baton, undefined);
+    loop.after(5, () => seen.push("last"));
+    loop.run();
+    await pass(4);
+    expect(seen).toEqual([]);
+    await pass(1);
+    expect(seen).toEqual(["first", "last", "baton", 7]); // what was posted comes behind what has been due
+    await loop.close();
+  });
+
+  test("fire again and again, until they are cancelled", async () => {
+    const { loop, pass } = await realLoop();
+    let beats = 0;
+    const every: Timer = loop.every(3, () => void (++beats === 4 && every.cancel()));
+    loop.run();
+    await pass(30);
+    expect([beats, every.armed, loop.timers.stats().armed]).toEqual([4, false, 0]);
+    await loop.close();
+  });
+
+  test("wait, when they are due, until somebody runs the loop, and fire then", async () => {
+    const { loop, host, pass } = await realLoop();
+    const seen: string[] = [];
+    loop.after(2, () => seen.push("timer"));
+    loop.spawn(function* () {
+      seen.push("fiber");
+      yield loop.sleep(1);
+      seen.push("slept");
+    });
+    await pass(10);
+    expect([seen, host.hops.length]).toEqual([[], 0]);
+    const idle = new Outcome(loop.runUntilIdle());
+    await pass();
+    expect([seen, idle.state]).toEqual([["timer", "fiber"], "resolved"]); // who sleeps is not waited for
+    await pass(5);
+    loop.run();
+    await pass();
+    expect(seen).toEqual(["timer", "fiber", "slept"]);
+    await loop.close();
+  });
+
+  test("that were taken and not armed, or disposed of by their user, harm nobody", async () => {
+    const { loop, pass, failures } = await realLoop();
+    const seen: number[] = [];
+    const kind = loop.on("kind", (value: number) => void seen.push(value), { deadline: 5 });
+    loop.after(1, kind, 1);
+    await pass(1); // due, and not yet fired
+    loop.timers.dispose();
+    kind.post(2);
+    const idle = new Outcome(loop.runUntilIdle());
+    await pass();
+    expect([seen, idle.state, failures]).toEqual([[2], "resolved", []]);
+    expect(loop.stats().timers).toBeUndefined();
+    const close = new Outcome(loop.close());
+    await pass();
+    expect(close.state).toBe("resolved");
+  });
+
+  test("that are due when the runtime is disposed of do not fire, and keep the loop from nothing", async () => {
+    const { loop, runtime, host, pass } = await realLoop();
+    const seen: string[] = [];
+    loop.after(1, () => seen.push("timer"));
+    const run = new Outcome(loop.run());
+    await pass();
+    await host.advance(1);
+    expect(host.hops).toHaveLength(1); // on its way to the turn in which it would fire
+    runtime.dispose();
+    await pass(5);
+    expect([seen, run.state]).toEqual([[], "rejected"]);
+    expect(loop.stats().timers).toBeUndefined();
+  });
+
+  test("report what they throw, what is refused and what rejects, and the others fire", async () => {
+    const { loop, pass, failures } = await realLoop({ queue: { capacity: 1, overflow: 0 } });
+    const full = loop.on("full", (_: number) => {});
+    full.post(1);
+    const seen: string[] = [];
+    loop.after(1, () => {
+      throw new Error("thrown");
+    });
+    loop.after(1, () => Promise.reject(new Error("rejected")));
+    loop.after(1, full, 2);
+    loop.after(1, () => seen.push("other"));
+    await pass(1);
+    loop.run();
+    await pass();
+    expect(seen).toEqual(["other"]);
+    expect(failures.map(({ error }) => (error as Error).message)[0]).toBe("thrown");
+    expect(failures).toHaveLength(3);
+    expect(new Set(failures.map(({ event }) => event.sequence))).toEqual(new Set([-1]));
+    await loop.close();
+  });
+
+  test("stop a loop without onError when one of them throws", async () => {
+    const { loop, pass } = await realLoop({ onError: undefined });
+    loop.after(1, () => {
+      throw new Error("planned");
+    });
+    const run = new Outcome(loop.run());
+    await pass(1);
+    expect((run.error as Error).message).toBe("planned");
+  });
+
+  test("refuse delays and targets that are none, and nothing is armed", async () => {
+    const { loop } = await realLoop();
+    for (const delay of NO_DELAYS) {
+      expect(() => loop.after(delay, () => {}), String(delay)).toThrow(InvalidArgumentError);
+      expect(() => loop.every(delay, () => {}), String(delay)).toThrow(InvalidArgumentError);
+      expect(() => loop.sleep(delay), String(delay)).toThrow(InvalidArgumentError);
+    }
+    expect(() => loop.every(0, () => {})).toThrow(InvalidArgumentError);
+    for (const target of [undefined, null, 5, {}, { post: 1 }]) {
+      expect(() => loop.after(1, target as never), String(target)).toThrow(InvalidArgumentError);
+    }
+    expect(loop.timers.stats()).toMatchObject({ armed: 0, arms: 0 });
+    await loop.close();
+  });
+
+  test("end with the loop, and none can be armed or slept by afterwards", async () => {
+    const { loop, host, runtime, pass } = await realLoop();
+    const before = runtime.stats().usedBytes;
+    let fired = 0;
+    loop.after(5, () => fired++);
+    loop.every(5, () => fired++);
+    loop.run();
+    await pass(1);
+    await loop.close();
+    await pass(20);
+    expect([fired, host.timers, host.hops.length]).toEqual([0, 0, 0]);
+    expect(() => loop.after(1, () => {})).toThrow(LoopClosedError);
+    expect(() => loop.every(1, () => {})).toThrow(LoopClosedError);
+    expect(() => loop.sleep(1)).toThrow(LoopClosedError);
+    expect(() => loop.spawn(function* () {})).toThrow(LoopClosedError);
+    expect(() => loop.timers).toThrow(LoopClosedError);
+    expect(loop.stats().timers).toBeUndefined();
+    expect(runtime.stats().usedBytes).toBe(before);
+    runtime.validate();
+  });
+});
+
+describe("fibers of a loop", () => {
+  test("run in its turns, have frames, and give their results to who joins them", async () => {
+    const { loop, pass } = await realLoop();
+    const fiber = loop.spawn(
+      function* ({ frame }) {
+        frame.set(0, 42);
+        yield loop.sleep(2);
+        return frame.get(0);
+      },
+      { frame: "small" },
+    );
+    const joined = new Outcome(Promise.resolve(fiber.join()));
+    loop.run();
+    await pass(2);
+    expect([joined.value, fiber.state]).toEqual([42, "returned"]);
+    expect(loop.stats().fibers).toMatchObject({ live: 0, returned: 1 });
+    await loop.close();
+  });
+
+  test("report an error that nobody has joined for, and cannot join themselves", async () => {
+    const { loop, pass, failures } = await realLoop();
+    loop.spawn(function* ({ fiber }) {
+      yield fiber;
+    });
+    loop.spawn(
+      function* () {
+        yield;
+        throw new Error("planned");
+      },
+      { detached: true },
+    );
+    loop.run();
+    await pass();
+    expect(failures.map(({ error }) => (error as Error).constructor)).toEqual([FiberStateError, Error]);
+    expect(loop.stats().failed).toBe(0); // no event has
+    await loop.close();
+  });
+
+  test("that take turns for ever let events through, and do not keep the loop from closing", async () => {
+    const { loop, pass, host } = await realLoop({ turn: { milliseconds: 1 } });
+    let turns = 0;
+    const fiber = loop.spawn(function* () {
+      for (;;) {
+        if (++turns % 10 === 0) host.time += 1;
+        yield;
+      }
+    });
+    const seen: number[] = [];
+    const kind = loop.on("kind", (value: number) => void seen.push(value));
+    loop.run();
+    for (let step = 0; step < 10; step++) {
+      kind.post(step);
+      await host.step();
+    }
+    expect([seen.length, turns]).toEqual([10, expect.any(Number)]);
+    expect(turns).toBeGreaterThan(10);
+    const close = new Outcome(loop.close());
+    await host.step();
+    await pass();
+    expect([close.state, fiber.state, host.hops.length]).toEqual(["resolved", "cancelled", 0]);
+  });
+
+  test("that are ready when the loop closes have one more turn, and those that wait are cancelled", async () => {
+    const { loop, pass } = await realLoop();
+    const seen: string[] = [];
+    const waits = loop.spawn(function* () {
+      try {
+        yield new Baton().wait();
+      } finally {
+        seen.push("finally");
+      }
+    });
+    loop.run();
+    await pass();
+    loop.spawn(function* () {
+      seen.push("new");
+      yield;
+      seen.push("a turn");
+    });
+    const joined = new Outcome(Promise.resolve(waits.join()));
+    const close = new Outcome(loop.close());
+    await pass();
+    expect([seen, close.state]).toEqual([["new", "a turn", "finally"], "resolved"]);
+    expect(joined.error).toBeInstanceOf(FiberCancelledError);
+  });
+
+  test("that are owed a mutex when the loop closes end as soon as they have got it", async () => {
+    const { loop, pass } = await realLoop();
+    const mutex = new Mutex();
+    const condition = new Condition(mutex);
+    const seen: string[] = [];
+    const kind = loop.on("kind", function* (_: number, { region }) {
+      void region;
+      yield mutex.lock();
+      try {
+        yield condition.wait();
+        seen.push("woken");
+      } finally {
+        seen.push("finally");
+        mutex.unlock();
+      }
+    });
+    kind.post(1);
+    loop.run();
+    await pass();
+    expect(mutex.tryLock()).toBe(true);
+    const close = new Outcome(loop.close({ deadline: 1 }));
+    await pass(1);
+    expect([close.value, seen]).toEqual([{ processed: 0, dropped: 0, abandoned: 1 }, []]);
+    expect(loop.stats()).toMatchObject({ regionsLive: 1, quarantined: 1 });
+    mutex.unlock();
+    await pass();
+    expect(seen).toEqual(["finally"]);
+    expect(loop.stats()).toMatchObject(NOTHING_LEFT);
+    expect(mutex.tryLock()).toBe(true);
+  });
+});
+
+describe("who sleeps by a loop's clock outside its fibers", () => {
+  test("is woken in time, as often as it is awaited, and by a closing loop with an error", async () => {
+    const { loop, pass } = await realLoop();
+    loop.run();
+    const nap = loop.sleep(3);
+    const first = new Outcome(Promise.resolve(nap));
+    await pass(3);
+    const [second, third] = [new Outcome(Promise.resolve(nap)), new Outcome(Promise.resolve(loop.sleep(1000)))];
+    await pass(2);
+    expect([first.state, second.state, third.state]).toEqual(["resolved", "pending", "pending"]);
+    const close = new Outcome(loop.close());
+    await pass();
+    expect([close.state, second.state, third.state]).toEqual(["resolved", "rejected", "rejected"]);
+    expect(third.error).toBeInstanceOf(LoopClosedError);
+    const late = new Outcome(Promise.resolve(nap));
+    await pass();
+    expect(late.error).toBeInstanceOf(LoopClosedError);
+  });
+
+  test("and handles an event is woken by the runtime's dispose, so that the loop ends", async () => {
+    const { loop, runtime, pass } = await realLoop();
+    const errors: unknown[] = [];
+    const kind = loop.on("kind", async () => {
+      try {
+        await loop.sleep(1000);
+      } catch (error) {
+        errors.push(error);
+      }
+    });
+    kind.post(undefined);
+    const run = new Outcome(loop.run());
+    await pass();
+    runtime.dispose();
+    await pass();
+    expect(run.state).toBe("rejected");
+    expect((errors[0] as Error).message).toContain("disposed");
+    expect(await loop.close()).toEqual({ processed: 1, dropped: 0, abandoned: 0 });
+  });
+
+  test("leaves no timer behind when its fiber is cancelled", async () => {
+    const { loop, pass } = await realLoop();
+    const fiber = loop.spawn(function* () {
+      yield loop.sleep(1000);
+    });
+    loop.run();
+    await pass();
+    expect(loop.timers.stats().armed).toBe(1);
+    fiber.cancel();
+    await pass();
+    expect([fiber.state, loop.timers.stats().armed]).toEqual(["cancelled", 0]);
+    await loop.close();
+  });
+});
+
+test("armed timers keep the process alive; a loop without any, or with such as keep nothing alive, does not", async () => {
+  const entry = new URL("../../build/bindings/index.node.js", import.meta.url).href;
+  const run = async (body: string) => {
+    const program = `
+      const { createLoop, createRuntime } = await import(${JSON.stringify(entry)});
+      const loop = createLoop(await createRuntime());
+      const start = performance.now();
+      process.on("exit", () => console.log(performance.now() - start < 5000 ? "soon" : "late"));
+      loop.run();
+      ${body}`;
+    const options = { timeout: 30_000 };
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], options);
+    return stdout.trim().split("\n");
+  };
+  expect(await run(`loop.after(20, () => console.log("fired"));`)).toEqual(["fired", "soon"]);
+  expect(await run(`loop.spawn(function* () { yield loop.sleep(20); console.log("slept"); });`)).toEqual([
+    "slept",
+    "soon",
+  ]);
+  expect(await run(`loop.timers.after(60_000, () => {}).unref(); loop.spawn(function* () { yield; });`)).toEqual([
+    "soon",
+  ]);
+  expect(await run(`loop.after(60_000, () => {}); await loop.close();`)).toEqual(["soon"]);
+});

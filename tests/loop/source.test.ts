@@ -1,0 +1,536 @@
+import {
+  createLoop,
+  createRuntime,
+  InvalidArgumentError,
+  type Kind,
+  LoopClosedError,
+  type RingMessage,
+  SourceError,
+  type SourceStream,
+  StaleReferenceError,
+} from "tidemark";
+import { describe, expect, test } from "vitest";
+import { RandomNumbers } from "../support/randomNumbers.js";
+import { modules } from "../support/runtimes.js";
+import { scaled } from "../support/scale.js";
+import { bytesOf, Faucet, framed, settled, withLoop } from "./sourceSupport.js";
+
+describe("messages", () => {
+  test("come to the handler in order, and the source ends with its stream, all of them handled", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet);
+      for (const text of ["one", "", "two €"]) faucet.send(bytesOf(text));
+      faucet.send("three €");
+      const run = loop.runUntilIdle();
+      expect(texts).toEqual([]); // none is handled inside the stream's event
+      faucet.end();
+      const report = await source.done;
+      await run;
+      expect(texts).toEqual(["one", "", "two €", "three €"]);
+      expect(report).toEqual({ messages: 4, bytes: 19, skipped: 0, pauses: 0, ended: "end" });
+      expect(source.stats()).toMatchObject({ state: "ended", messages: 4 });
+      expect(faucet.listeners).toBe(0);
+      expect(faucet.destroyed).toBe(false);
+    }));
+
+  test("are lines however they are cut, the last one also without an end, but none where nothing is left", async () => {
+    const read = async (...chunks: (string | Uint8Array)[]) => {
+      let found: string[] = [];
+      await withLoop(async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line" });
+        for (const chunk of chunks) faucet.send(chunk);
+        faucet.end();
+        await Promise.all([source.done, loop.runUntilIdle()]);
+        found = texts;
+      });
+      return found;
+    };
+    expect(await read("a\nb\r\nc")).toEqual(["a", "b", "c"]);
+    expect(await read("a\r", "\nb\n")).toEqual(["a", "b"]);
+    expect(await read("\n\r\n\r\r\n\rx\r")).toEqual(["", "", "\r", "\rx\r"]);
+    expect(await read()).toEqual([]);
+    const euro = bytesOf("€\n");
+    expect(await read(euro.subarray(0, 1), euro.subarray(1, 2), euro.subarray(2))).toEqual(["€"]);
+    expect(await read("\u{1f600}".repeat(1000), "\n", "\ud800")).toEqual(["\u{1f600}".repeat(1000), "\ufffd"]);
+  });
+
+  test("end with their event: a synchronous one when its handler returns or throws, another when it settles", async () => {
+    const kept: RingMessage[] = [];
+    const faults: unknown[] = [];
+    let release = () => {};
+    const handle = (message: RingMessage) => {
+      kept.push(message);
+      if (kept.length === 2) throw new Error("thrown");
+      if (kept.length === 3) return new Promise<void>((resolve) => (release = resolve));
+      if (kept.length === 4) return Promise.reject(new Error("rejected"));
+      return undefined;
+    };
+    const onError = (error: unknown) => faults.push(error);
+    await withLoop(
+      async ({ loop, kind }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet);
+        for (const text of ["returns", "throws", "waits", "rejects"]) faucet.send(text);
+        faucet.end();
+        const run = loop.runUntilIdle();
+        await settled();
+        await settled();
+        const [returned, threw, waiting, rejected] = kept as [RingMessage, RingMessage, RingMessage, RingMessage];
+        for (const message of [returned, threw, rejected]) {
+          expect(() => message.toString()).toThrow(StaleReferenceError);
+          expect(() => message.address).toThrow(StaleReferenceError);
+        }
+        expect(waiting.toString()).toBe("waits");
+        expect(source.stats()).toMatchObject({ state: "ending", ring: { messages: 2 } }); // the last one is not the oldest
+        release();
+        await run;
+        expect(() => waiting.toString()).toThrow(StaleReferenceError);
+        await source.done;
+      },
+      { handle, onError },
+    );
+    expect(faults.map((fault) => (fault as Error).message)).toEqual(["thrown", "rejected"]);
+  });
+
+  test("come through all the same when memory grows, by the runtime or by a host behind its back", () =>
+    withLoop(async ({ loop, kind, texts, runtime }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing: "line" });
+      faucet.send("one\ntw");
+      runtime.reserve(4 << 20);
+      faucet.send("o\nth");
+      runtime.$memory.raw.grow(1);
+      faucet.send("ree\nfour");
+      runtime.$memory.raw.grow(1);
+      faucet.end();
+      runtime.$memory.raw.grow(1);
+      await loop.runUntilIdle();
+      expect(texts).toEqual(["one", "two", "three", "four"]);
+      await source.done;
+    }));
+
+  test("of two sources of one kind each go back to their own ring", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const [one, two] = [new Faucet(), new Faucet()];
+      const sources = [loop.source(kind, one), loop.source(kind, two, { framing: "line" })];
+      one.send("one");
+      two.send("two\nthree\n");
+      one.send("four");
+      kind.post("by hand" as never); // what others post to the kind is none of a source's business
+      one.end();
+      two.end();
+      await loop.runUntilIdle();
+      const reports = await Promise.all(sources.map(({ done }) => done));
+      expect(reports.map(({ messages }) => messages)).toEqual([2, 2]);
+      expect(texts).toEqual(["one", "two", "three", "four", "by hand"]);
+    }));
+});
+
+describe.each(modules)("any stream of bytes in the $name module", ({ debug }) => {
+  test.each(["line", "length", "length-le", "message"] as const)(
+    "gives the same messages however it is cut, through a small ring and a small queue, with handlers of all speeds: %s",
+    async (framing) => {
+      for (let seed = 1; seed <= scaled(6); seed++) {
+        const random = new RandomNumbers(seed);
+        const messages = Array.from({ length: 600 }, (_, index) =>
+          bytesOf(`${index} ${"x".repeat(random.below(random.pick([9, 900])))}`),
+        );
+        const stream = framed(framing, messages, () => random.below(2) === 0);
+        const handle = () =>
+          random.below(3) === 0 ? new Promise<void>((resolve) => setImmediate(resolve)) : undefined;
+        await withLoop(
+          async ({ loop, kind, texts }) => {
+            const faucet = new Faucet();
+            const source = loop.source(kind, faucet, { framing, ringBytes: 1024, maximumMessageBytes: 1000 });
+            const run = loop.run();
+            for (let sent = 0, index = 0; sent < stream.length; ) {
+              while (faucet.paused) await settled();
+              const piece =
+                framing === "message" ? messages[index++]! : stream.subarray(sent, sent + 1 + random.below(2000));
+              const isText = random.below(4) === 0 && piece.every((byte) => byte < 128);
+              faucet.send(isText ? Buffer.from(piece).toString() : piece);
+              sent += piece.length;
+              if (index % 50 === 0) source.validate();
+            }
+            faucet.end();
+            const report = await source.done;
+            expect(texts.length).toBe(messages.length);
+            expect(texts.findIndex((text, index) => text !== Buffer.from(messages[index]!).toString())).toBe(-1);
+            expect(report.messages).toBe(messages.length);
+            expect(report.pauses).toBeGreaterThan(0);
+            await loop.close();
+            await run;
+          },
+          { debug, handle, queue: { capacity: 4, overflow: 2, policy: random.pick(["reject", "spill"] as const) } },
+        );
+      }
+    },
+  );
+});
+
+describe("back-pressure", () => {
+  test("pauses the stream while the queue is full, keeps what has come, and resumes when all of it is in", () =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line" });
+        faucet.send("1\n2\n");
+        expect(faucet.paused).toBe(false);
+        faucet.send("3\n4\n5\n");
+        expect(faucet.paused).toBe(true);
+        expect(source.stats()).toMatchObject({ state: "paused", messages: 2, pauses: 1 });
+        faucet.send("6\n7"); // what a stream had on the way
+        await loop.runUntilIdle();
+        await settled();
+        await loop.runUntilIdle();
+        await settled();
+        await loop.runUntilIdle();
+        expect(faucet.paused).toBe(false);
+        expect(texts).toEqual(["1", "2", "3", "4", "5", "6"]);
+        faucet.end();
+        await loop.runUntilIdle();
+        expect(await source.done).toMatchObject({ messages: 7, pauses: 1 });
+        expect(texts.at(-1)).toBe("7");
+      },
+      { queue: { capacity: 2, overflow: 0 } },
+    ));
+
+  test("pauses it while the ring is full of messages that an async handler holds, and loses nothing", async () => {
+    const releases: (() => void)[] = [];
+    await withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { ringBytes: 1024, maximumMessageBytes: 1000 });
+        const run = loop.run();
+        const message = "x".repeat(300);
+        const { capacity } = source.stats().ring;
+        let sent = 0;
+        for (; !faucet.paused; sent++) faucet.send(message);
+        expect(300 * sent).toBeGreaterThan(capacity - 900); // room for 900 bytes, as a text of 300 units may need
+        await settled();
+        await settled();
+        expect(source.stats().ring.used).toBeGreaterThan(capacity / 2);
+        releases.shift()!();
+        await settled();
+        await settled();
+        while (texts.length < sent) {
+          releases.shift()!();
+          await settled();
+        }
+        expect(faucet.paused).toBe(false);
+        faucet.end();
+        for (const release of releases) release();
+        expect(await source.done).toMatchObject({ messages: sent, bytes: 300 * sent });
+        await loop.close();
+        await run;
+      },
+      { handle: () => new Promise<void>((resolve) => releases.push(resolve)) },
+    );
+  });
+
+  test("never puts more than one event into the overflow, which is for those that cannot be held back", () =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line" });
+        faucet.send("1\n2\n3\n4\n5\n6\n");
+        faucet.end();
+        expect(loop.stats()).toMatchObject({ queued: 3, overflow: 1 });
+        const run = loop.run();
+        await source.done;
+        expect(texts).toEqual(["1", "2", "3", "4", "5", "6"]);
+        expect(loop.stats().overflowHighWater).toBe(1);
+        await loop.close();
+        await run;
+      },
+      { queue: { capacity: 2, overflow: 100, policy: "spill" } },
+    ));
+
+  test("bounds what waits of a stream that goes on all the same: one chunk too many is an overrun, and the rest is handled", () =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { backlogBytes: 10 });
+        const failed = source.done.catch((error: unknown) => error);
+        for (const text of ["1", "2", "34567", "89012", "3"]) faucet.send(text);
+        expect(faucet.destroyed).toBe(true);
+        faucet.send("nobody hears this");
+        const run = loop.run();
+        const error = (await failed) as SourceError;
+        expect(error).toBeInstanceOf(SourceError);
+        expect(error).toMatchObject({ code: "ERR_TIDEMARK_SOURCE", reason: "overrun" });
+        expect(error.message).toMatch(/1 bytes came while 10 waited .* no more than 10/);
+        expect(texts).toEqual(["1", "2", "34567", "89012"]);
+        await loop.close();
+        await run;
+      },
+      { queue: { capacity: 1, overflow: 0 } },
+    ));
+});
+
+describe("what is wrong", () => {
+  const failing = (
+    act: (faucet: Faucet) => void,
+    options: Parameters<ReturnType<typeof createLoop>["source"]>[2],
+    handled: string[],
+    expected: Partial<SourceError>,
+  ) =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, options);
+      const failed = source.done.catch((error: unknown) => error);
+      act(faucet);
+      await loop.runUntilIdle();
+      const error = await failed;
+      expect(error).toBeInstanceOf(SourceError);
+      expect(error).toMatchObject({ code: "ERR_TIDEMARK_SOURCE", ...expected });
+      expect(texts).toEqual(handled);
+      expect(faucet.listeners).toBeLessThanOrEqual(1); // one that ignores what destroying brings
+      expect(source.stats().state).toBe("ended");
+    });
+
+  const cause = new Error("connection reset");
+
+  test("an error of the stream comes after all that came before it, as the cause; half a line does not count", () =>
+    failing(
+      (faucet) => {
+        faucet.send("one\ntw");
+        faucet.emit("error", cause);
+      },
+      { framing: "line" },
+      ["one"],
+      { reason: "failed", cause, message: "the stream has failed: connection reset" },
+    ));
+
+  test("a stream that is closed without an end is disconnected", () =>
+    failing(
+      (faucet) => {
+        faucet.send("one");
+        faucet.emit("close");
+      },
+      {},
+      ["one"],
+      { reason: "disconnected" },
+    ));
+
+  test("an end in the midst of a message with a length is told with what is there", () =>
+    failing(
+      (faucet) => {
+        faucet.send(new Uint8Array([0, 0, 0, 1, 65, 0, 0, 0, 9, 66]));
+        faucet.end();
+      },
+      { framing: "length" },
+      ["A"],
+      { reason: "truncated", message: "the stream has ended 5 bytes into a message, its length included" },
+    ));
+
+  test.each([
+    ["message", ["ok", "x".repeat(101), "after"], ["ok"]],
+    ["line", ["ok\n", `${"x".repeat(101)}`, "after\n"], ["ok"]],
+    ["length", ["\0\0\0\x02ok\0\0\0\x65after"], ["ok"]],
+  ] as const)("a message that is too long ends the source and destroys the stream: %s", (framing, chunks, handled) =>
+    failing(
+      (faucet) => {
+        for (const chunk of chunks) faucet.send(chunk);
+        expect(faucet.destroyed).toBe(true);
+      },
+      { framing, maximumMessageBytes: 100 },
+      [...handled],
+      { reason: "too-long", message: "a message of at least 101 bytes has come, and no more than 100 may be in one" },
+    ),
+  );
+
+  test.each([
+    [
+      "message",
+      ["ok", "x".repeat(101), "after", `${"€".repeat(33)}x`, "€".repeat(34)],
+      ["ok", "after", `${"€".repeat(33)}x`],
+    ],
+    ["line", ["ok\n", "x".repeat(101), "x".repeat(300), "x\nafter\nla", "st"], ["ok", "after", "last"]],
+    ["length", ["\0\0\0\x02ok\0\0\x01\0", "y".repeat(200), "y".repeat(56), "\0\0\0\x05after"], ["ok", "after"]],
+  ] as const)("or is left out and counted: %s", (framing, chunks, handled) =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing, maximumMessageBytes: 100, tooLong: "skip" });
+      for (const chunk of chunks) faucet.send(chunk);
+      faucet.end();
+      await loop.runUntilIdle();
+      expect(await source.done).toMatchObject({ skipped: framing === "message" ? 2 : 1, messages: handled.length });
+      expect(texts).toEqual(handled);
+    }),
+  );
+
+  test("what is neither bytes nor text is named", () =>
+    failing((faucet) => faucet.emit("data", new Blob(["x"])), {}, [], {
+      reason: "unsupported",
+      message: "bytes or a text were expected, but a Blob has come",
+    }));
+
+  test("a map that throws ends the source", () => {
+    const map = () => {
+      throw cause;
+    };
+    return failing((faucet) => faucet.send("x"), { map }, [], { reason: "failed", cause });
+  });
+
+  test("bad arguments are refused, and nothing is done to the stream", () =>
+    withLoop(async ({ loop, kind, runtime }) => {
+      const faucet = new Faucet();
+      const refuse = (options: object, words: RegExp) => {
+        expect(() => loop.source(kind, faucet, options)).toThrow(InvalidArgumentError);
+        expect(() => loop.source(kind, faucet, options)).toThrow(words);
+      };
+      refuse({ framing: "lines" }, /framing must be one of "message", "line".* but is "lines"/);
+      refuse({ ringBytes: 1023 }, /ringBytes must be a whole number from 1024 to/);
+      refuse({ ringBytes: 2048, maximumMessageBytes: 2041 }, /maximumMessageBytes .* from 1 to 2040/);
+      refuse({ maximumMessageBytes: 0 }, /maximumMessageBytes/);
+      refuse({ tooLong: "drop" }, /tooLong/);
+      refuse({ backlogBytes: -1 }, /backlogBytes/);
+      refuse({ map: 3 }, /map must be a function/);
+      refuse({ event: "" }, /event/);
+      refuse({ onStop: "destroy" }, /onStop/);
+      for (const stream of [undefined, null, 7, "text", {}, new Uint8Array(3), new Map()]) {
+        expect(() => loop.source(kind, stream as never as SourceStream)).toThrow(
+          /a source takes a Node readable stream/,
+        );
+      }
+      const other = createLoop(runtime);
+      const foreign = other.on("message", () => {}) as Kind<RingMessage>;
+      expect(() => loop.source(foreign, faucet)).toThrow(/a kind of this very loop/);
+      expect(() => loop.source({ name: "message" } as never, faucet)).toThrow(InvalidArgumentError);
+      expect(faucet.listeners).toBe(0);
+      await other.close();
+      expect(() => other.source(foreign, faucet)).toThrow(LoopClosedError);
+    }));
+});
+
+describe("the end from without", () => {
+  test("stop() destroys the stream, drops what was not posted, and waits for what was", () =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line" });
+        faucet.send("1\n2\n3\n4");
+        const stopped = source.stop();
+        expect(stopped).toBe(source.done);
+        expect(faucet.destroyed).toBe(true);
+        expect(source.stats().state).toBe("ending");
+        expect(source.stop()).toBe(stopped);
+        await loop.runUntilIdle();
+        expect(await stopped).toEqual({ messages: 2, bytes: 2, skipped: 0, pauses: 1, ended: "stopped" });
+        expect(texts).toEqual(["1", "2"]);
+      },
+      { queue: { capacity: 2 } },
+    ));
+
+  test("or only lets go of it, paused, for somebody else to go on", () =>
+    withLoop(async ({ loop, kind }) => {
+      const faucet = new Faucet();
+      await loop.source(kind, faucet, { onStop: "leave" }).stop();
+      expect(faucet).toMatchObject({ destroyed: false, paused: true, listeners: 0 });
+    }));
+
+  test("`await using` stops it", () =>
+    withLoop(async ({ loop, kind }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet);
+      await source[Symbol.asyncDispose]();
+      expect(faucet.destroyed).toBe(true);
+      expect(await source.done).toMatchObject({ ended: "stopped" });
+    }));
+
+  test.each(["drain", "discard"] as const)("the loop's close ends it at once: %s", async (mode) => {
+    await withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line" });
+        faucet.send("1\n2\n3\n");
+        const closed = loop.close({ mode });
+        expect(faucet.destroyed).toBe(true);
+        const report = await source.done;
+        expect(report).toMatchObject({ messages: 2, ended: "loop-closed" });
+        expect(texts).toEqual(mode === "drain" ? ["1", "2"] : []);
+        expect(await closed).toMatchObject({ processed: texts.length, dropped: 2 - texts.length });
+      },
+      { queue: { capacity: 2 } },
+    );
+  });
+
+  test("an event that a close has abandoned keeps its message until it settles", async () => {
+    let message: RingMessage | undefined;
+    let release = () => {};
+    await withLoop(
+      async ({ loop, kind, runtime }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet);
+        faucet.send("kept");
+        faucet.send("dropped");
+        const run = loop.run();
+        await settled();
+        await settled();
+        await loop.close({ deadline: 1 });
+        await run;
+        expect(await source.done).toMatchObject({ messages: 2, ended: "loop-closed" });
+        expect(message!.toString()).toBe("kept");
+        expect(runtime.stats().bytesByOwner.messageRings).toBeGreaterThan(0);
+        release();
+        await settled();
+        expect(() => message!.toString()).toThrow(StaleReferenceError);
+      },
+      {
+        inFlight: 1,
+        handle: (current) => {
+          message = current;
+          return new Promise<void>((resolve) => (release = resolve));
+        },
+      },
+    );
+  });
+
+  test("a handler's error that stops the loop ends it, too", async () => {
+    const runtime = await createRuntime();
+    const loop = createLoop(runtime);
+    const kind = loop.on("message", (_: RingMessage) => {
+      throw new Error("no more");
+    });
+    const faucet = new Faucet();
+    const source = loop.source(kind, faucet);
+    faucet.send("1");
+    faucet.send("2");
+    await expect(loop.run()).rejects.toThrow("no more");
+    expect(await source.done).toMatchObject({ ended: "loop-closed" });
+    expect(faucet.destroyed).toBe(true);
+    expect(runtime.stats().bytesByOwner.messageRings).toBe(0);
+    runtime.dispose();
+  });
+
+  test("so does the runtime's dispose, and what comes after it is nobody's", async () => {
+    const runtime = await createRuntime();
+    const loop = createLoop(runtime);
+    const kind = loop.on("message", (_: RingMessage) => {});
+    const faucet = new Faucet();
+    const source = loop.source(kind, faucet);
+    faucet.send("1");
+    runtime.dispose();
+    faucet.send("2");
+    expect(await source.done).toMatchObject({ messages: 1, ended: "loop-closed" });
+    expect(source.stats().ring.capacity).toBe(0);
+    source.validate();
+  });
+});
+
+test("a source that nobody has stopped is found as a leak of the debug runtime", async () => {
+  const runtime = await createRuntime({ debug: true });
+  const loop = createLoop(runtime);
+  const kind = loop.on("message", (_: RingMessage) => {});
+  const source = loop.source(kind, new Faucet());
+  const leaks = () => runtime.leaks().filter(({ kind }) => kind === "messageRing");
+  expect(leaks()).toMatchObject([{ count: 1, bytes: source.stats().ring.bytes }]);
+  expect(leaks()[0]!.stack).toContain("source.test");
+  await source.stop();
+  expect(leaks()).toEqual([]);
+  await loop.close();
+  runtime.dispose();
+});
