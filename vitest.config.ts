@@ -1,7 +1,15 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 const build = (path: string) => fileURLToPath(new URL(`./build/${path}`, import.meta.url));
+
+/** Tests that look neither at time nor at the engine's collections, so that whatever runs beside them does not matter. */
+const indifferent = [
+  "tests/{allocators,collections,collectors,layout,memory,types}/**/!(*arbage).test.ts",
+  "tests/simulation/*.test.ts",
+  "tests/loop/{model,*Model}.test.ts",
+];
 
 export default defineConfig({
   resolve: {
@@ -12,9 +20,27 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["tests/**/*.test.ts"],
-    exclude: ["tests/browser/**"],
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "indifferent",
+          include: indifferent,
+          maxWorkers: availableParallelism(), // one fewer if not given
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "timed",
+          include: ["tests/**/*.test.ts"],
+          exclude: [...indifferent, "tests/browser/**"],
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 });
