@@ -1,16 +1,16 @@
 // Byte heap: malloc and free, in two halves.
 //
-//   1 … 256 B   blocks of one of sixteen classes, in spans of 4 KiB            see span.ts
+//   1 … 256 B   blocks of one of sixteen classes, in pages of granules         see span.ts, freeRuns.ts
 //   above       blocks of any size with boundary tags, in areas of pages       see boundaryTag.ts, area.ts
 //
 // The byte that the page heap keeps for each page tells which half an address belongs to. Everything is O(1), and every
 // free is checked: an address that is not the beginning of a block of this heap, in use, is refused, and nothing changes.
 //
-//   heap (a small block)   ┌─────────┬───────┬────────────┬────────────┬──────┬─────────┐
-//                          │ figures │ areas │ span pages │ quarantine │ bins │ classes │
-//                          └─────────┴───────┴────────────┴────────────┴──────┴─────────┘
+//   heap (two small blocks)   ┌─────────┬───────┬───────────┬────────────┬──────┐   ┌──────────────────┐
+//                             │ figures │ areas │ free runs │ quarantine │ bins │   │ size classes     │
+//                             └─────────┴───────┴───────────┴────────────┴──────┘   └──────────────────┘
 
-import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, SIZE_LIMIT } from "../memory/alignment";
+import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, PAGE_MASK, SIZE_LIMIT } from "../memory/alignment";
 import { Owner, ownerOf } from "../memory/pageHeap";
 import { fail, IS_DEBUG } from "../memory/root";
 import { CLASS_COUNT, classBytes, GRANULE, SMALL_LIMIT, sizeClassOf } from "../memory/sizeClass";
@@ -20,6 +20,7 @@ import { countStep } from "../memory/work";
 import { Areas, freeAllAreas, trimAreas } from "./area";
 import { BINS_SIZE, Bins, blockSizeFor } from "./boundaryTag";
 import { endChecked } from "./checkedBlock";
+import { FREE_RUNS_SIZE, FreeRuns } from "./freeRuns";
 import {
   allocateGuarded,
   dropQuarantine,
@@ -41,18 +42,8 @@ import {
   growInPlace,
   shrink,
 } from "./largeBlock";
-import { CLASS_SIZE, LOOK_LIMIT, list, removeSpan, SizeClass, settle, takeFromRing } from "./sizeClasses";
-import {
-  allocateSpan,
-  freeAllSpans,
-  freeEmptyPages,
-  hasFreeSpan,
-  isSpanPage,
-  NO_BLOCK,
-  Span,
-  SpanPages,
-  spanOf,
-} from "./span";
+import { CLASS_SIZE, SizeClass, WARM_LIMIT } from "./sizeClasses";
+import { FIRST_GRANULE, GranuleState, granulesOf, heapOf, isSpanPage, LAST_GRANULE, stateOf, warm } from "./span";
 
 @unmanaged
 export class ByteHeap {
@@ -64,6 +55,10 @@ export class ByteHeap {
   smallAmongLarge: u32;
   /** The newest of its checked blocks. */
   checked: Address;
+  /** The most warm blocks of a class, for now. */
+  warmLimit: u32;
+  /** The size classes lie in a small block of their own; they are numbered from 1, and this is where number 0 would lie. */
+  classes: Address;
 
   /** Returns the address of `size` bytes, not cleared, at a multiple of 16, or 0 with a status. */
   @inline
@@ -103,32 +98,32 @@ export class ByteHeap {
     // A size of 0 wraps to more than the limit.
     if (size - 1 >= SMALL_LIMIT) return this.takeLarge(size);
     const sizeClass = this.classOf(sizeClassOf(size));
-    return sizeClass.warmCount ? sizeClass.takeWarm() : takeCold(this, sizeClass, sizeClassOf(size));
+    return sizeClass.warmCount ? sizeClass.takeWarm() : takeCold(this, sizeClassOf(size));
   }
 
   private takeLarge(size: u32): Address {
     if (size == 0 || size > SIZE_LIMIT) return fail(Status.INVALID_SIZE, size);
-    return allocateLarge(this.areas, this.bins, changetype<Address>(this), size);
+    const address = changetype<Address>(this);
+    const block = allocateLarge(this.areas, this.bins, address, size);
+    return block || !reclaim(this) ? block : allocateLarge(this.areas, this.bins, address, size);
   }
 
   takeAligned(size: u32, alignment: u32): Address {
     if (alignment <= GRANULE) return this.take(size);
     if (size == 0 || size > SIZE_LIMIT) return fail(Status.INVALID_SIZE, size);
-    return allocateLargeAligned(this.areas, this.bins, changetype<Address>(this), size, alignment);
+    const address = changetype<Address>(this);
+    const block = allocateLargeAligned(this.areas, this.bins, address, size, alignment);
+    return block || !reclaim(this) ? block : allocateLargeAligned(this.areas, this.bins, address, size, alignment);
   }
 
   @inline
   give(address: Address): u32 {
     if (!isSpanPage(address)) return giveLarge(this, address);
-    const span = spanOf(address);
-    const index = span.indexOf(address);
-    if (span.heap != changetype<Address>(this) || index == NO_BLOCK || span.isFree(index)) {
-      return refuseSmall(this, address);
-    }
-    span.give(index);
-    const sizeClass = changetype<SizeClass>(span.sizeClass);
-    sizeClass.giveWarm(address);
-    if (span.needsCare) settle(this.spanPages, sizeClass, span);
+    const granules = heapOf(address) == changetype<Address>(this) ? warm(address) : 0;
+    if (!granules) return refuseSmall(this, address);
+    const sizeClass = this.classOf(granules);
+    if (sizeClass.warmCount < this.warmLimit) sizeClass.giveWarm(address);
+    else giveCold(this, address, granules);
     return 1;
   }
 
@@ -137,20 +132,21 @@ export class ByteHeap {
     const owner = ownerOf(address);
     if (owner == Owner.HEAP_AREAS) return checkLarge(changetype<Address>(this), address);
     if (owner != Owner.HEAP_SPANS) return <u32>fail(Status.FOREIGN_ADDRESS, <u32>address);
-    const span = spanOf(address);
-    if (span.heap != changetype<Address>(this)) {
-      return <u32>fail(span.heap ? Status.FOREIGN_ADDRESS : Status.FREED_ADDRESS, <u32>address);
+    if (heapOf(address) != changetype<Address>(this)) return <u32>fail(Status.FOREIGN_ADDRESS, <u32>address);
+    const offset = <u32>(address & PAGE_MASK);
+    if (offset & (GRANULE - 1) || offset < FIRST_GRANULE || offset >= LAST_GRANULE) {
+      return <u32>fail(Status.INTERIOR_ADDRESS, <u32>address);
     }
-    const index = span.indexOf(address);
-    if (index == NO_BLOCK) return <u32>fail(Status.INTERIOR_ADDRESS, <u32>address);
-    return span.isFree(index) ? <u32>fail(Status.FREED_ADDRESS, <u32>address) : 1;
+    const state = stateOf(address);
+    if (state == GranuleState.USED) return 1;
+    return <u32>fail(state == GranuleState.INSIDE ? Status.INTERIOR_ADDRESS : Status.FREED_ADDRESS, <u32>address);
   }
 
   /** As {@link usableSize}. */
   sizeAt(address: Address): u32 {
     if (!this.check(address)) return 0;
     if (ownerOf(address) == Owner.HEAP_AREAS) return contentBytes(blockOf(address));
-    return spanOf(address).blockBytes;
+    return classBytes(granulesOf(address));
   }
 
   resize(address: Address, size: u32): Address {
@@ -179,8 +175,8 @@ export class ByteHeap {
     return changetype<Areas>(changetype<Address>(this) + AREAS);
   }
 
-  get spanPages(): SpanPages {
-    return changetype<SpanPages>(changetype<Address>(this) + SPAN_PAGES);
+  get runs(): FreeRuns {
+    return changetype<FreeRuns>(changetype<Address>(this) + FREE_RUNS);
   }
 
   /** In the debug module: the blocks that are freed and held back. */
@@ -194,72 +190,92 @@ export class ByteHeap {
 
   @inline
   classOf(sizeClass: u32): SizeClass {
-    return changetype<SizeClass>(changetype<Address>(this) + CLASSES + sizeClass * CLASS_SIZE);
+    return changetype<SizeClass>(this.classes + sizeClass * CLASS_SIZE);
   }
 
   /** The pages taken from the page heap. */
   get pages(): u32 {
-    return this.areas.pages + this.spanPages.count;
+    return this.areas.pages + this.runs.pages;
   }
 }
 
 const AREAS: u32 = offsetof<ByteHeap>();
-const SPAN_PAGES: u32 = AREAS + offsetof<Areas>();
-const QUARANTINE: u32 = SPAN_PAGES + offsetof<SpanPages>();
+const FREE_RUNS: u32 = AREAS + offsetof<Areas>();
+const QUARANTINE: u32 = FREE_RUNS + FREE_RUNS_SIZE;
 const BINS: u32 = QUARANTINE + offsetof<Quarantine>();
-/** Classes are numbered from 1. */
-const CLASSES: u32 = BINS + BINS_SIZE - CLASS_SIZE;
-const HEAP_SIZE: u32 = CLASSES + (CLASS_COUNT + 1) * CLASS_SIZE;
+const HEAP_SIZE: u32 = BINS + BINS_SIZE;
+const CLASSES_SIZE: u32 = CLASS_COUNT * CLASS_SIZE;
 if (HEAP_SIZE > SMALL_BLOCK_SIZE) ERROR("a heap must fit into a small block");
-
-/** How many of the next classes lend a block before the heap takes another page. */
-const LENDING_CLASSES: u32 = 4;
+if (CLASSES_SIZE > SMALL_BLOCK_SIZE) ERROR("the classes of a heap must fit into a small block");
 
 /** Small blocks lie among the large ones as long as there are so many large ones for each of them. */
 const LARGE_FOR_A_SMALL: u32 = 8;
 
+/** The most warm blocks of a class while most granules are free: so few of them cannot keep many pages from becoming empty. */
+const WARM_LIMIT_AMONG_FREE: u32 = 4;
+
 /**
- * Takes a block where none of its class is known to be free: from a span of the class, a new one in a page that is there, a
- * free block of one of the next classes, the free blocks of the areas if small blocks are rare, and at last from a new page.
- * The larger blocks and the areas come before the page for what half-empty spans are worth: memory filled rose from 74.3 to
- * 76.1 % in benchmark case heap/tiny, and from 93.0 to 93.8 in heap/mixed.
+ * Takes a block of a class that has none warm: from the free runs, also those that the warm blocks of other classes can make,
+ * from the free blocks of the areas if small blocks are rare, and at last from a new page.
  */
-function takeCold(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
-  let block = takeFromRing(sizeClass, LOOK_LIMIT);
-  if (block) return block;
-  if (!hasFreeSpan(heap.spanPages)) {
-    const last = heap.spanPages.count ? min(number + LENDING_CLASSES, CLASS_COUNT) : 0;
-    for (let next = number + 1; next <= last; next++) {
-      countStep();
-      const lender = heap.classOf(next);
-      block = lender.warmCount ? lender.takeWarm() : takeFromRing(lender, LOOK_LIMIT);
-      if (block) return block;
-    }
-    // Not in the debug module: a small block that is held back there would keep the large ones' pages from going back.
-    const isRare = heap.smallAmongLarge * LARGE_FOR_A_SMALL <= heap.areas.allocations;
-    block = isRare && !IS_DEBUG ? takeAmongLarge(heap, number) : 0;
-    if (block) return block;
+function takeCold(heap: ByteHeap, granules: u32): Address {
+  const runs = heap.runs;
+  let block = runs.take(granules);
+  if (!block && coolAll(heap)) block = runs.take(granules);
+  if (block) {
+    heap.classOf(granules).warmUp(runs, granules);
+    return block;
   }
-  const address = changetype<Address>(heap);
-  const span = allocateSpan(heap.spanPages, address, changetype<Address>(sizeClass), classBytes(number));
-  if (!span) return takeLast(heap, sizeClass, number);
-  list(sizeClass, changetype<Span>(span));
-  return changetype<Span>(span).takeLowest();
+  // Not in the debug module: a small block that is held back there would keep the large ones' pages from going back.
+  const isRare = heap.smallAmongLarge * LARGE_FOR_A_SMALL <= heap.areas.allocations;
+  block = isRare && !IS_DEBUG ? takeAmongLarge(heap, granules) : 0;
+  if (block) return block;
+  if (runs.addPage(changetype<Address>(heap))) return runs.take(granules);
+  // In the debug module the blocks that are held back go first: they may make room where the block belongs.
+  return IS_DEBUG && heap.quarantine.count ? 0 : takeAmongLarge(heap, granules);
+}
+
+/** Takes note of a warm block of a class that has no room for another, or gives all of them back while most granules are free. */
+function giveCold(heap: ByteHeap, block: Address, granules: u32): void {
+  const runs = heap.runs;
+  const sizeClass = heap.classOf(granules);
+  if (runs.areMany) {
+    if (heap.warmLimit == WARM_LIMIT) coolAll(heap);
+    else sizeClass.cool(runs, granules, sizeClass.warmCount);
+    heap.warmLimit = WARM_LIMIT_AMONG_FREE;
+    runs.give(block, granules);
+    return;
+  }
+  heap.warmLimit = WARM_LIMIT;
+  sizeClass.makeRoom(runs, granules);
+  sizeClass.giveWarm(block);
+}
+
+/** Gives all warm blocks back to the free runs; each had to be freed to be there. False if there was none. */
+function coolAll(heap: ByteHeap): bool {
+  let count: u32 = 0;
+  for (let granules: u32 = 1; granules <= CLASS_COUNT; granules++) {
+    countStep();
+    const sizeClass = heap.classOf(granules);
+    count += sizeClass.warmCount;
+    if (sizeClass.warmCount) sizeClass.cool(heap.runs, granules, sizeClass.warmCount);
+  }
+  return count != 0;
+}
+
+/** When no page is to be had: gives back those that only warm blocks hold. True if there was one. */
+function reclaim(heap: ByteHeap): bool {
+  const pages = heap.runs.pages;
+  coolAll(heap);
+  heap.runs.dropEmptyPage();
+  return heap.runs.pages != pages;
 }
 
 /** Takes a small block from the areas, if they have one free; otherwise 0. */
-function takeAmongLarge(heap: ByteHeap, number: u32): Address {
-  const block = allocateFree(heap.areas, heap.bins, classBytes(number));
+function takeAmongLarge(heap: ByteHeap, granules: u32): Address {
+  const block = allocateFree(heap.areas, heap.bins, classBytes(granules));
   if (block) heap.smallAmongLarge++;
   return block;
-}
-
-/** When no page is to be had: a span with room may lie behind more full ones than were looked at, and areas may have room. */
-function takeLast(heap: ByteHeap, sizeClass: SizeClass, number: u32): Address {
-  const block = takeFromRing(sizeClass, u32.MAX_VALUE);
-  // In the debug module the blocks that are held back go first: they may make room where the block belongs.
-  if (block || (IS_DEBUG && heap.quarantine.count)) return block;
-  return takeAmongLarge(heap, number);
 }
 
 function refuseSmall(heap: ByteHeap, address: Address): u32 {
@@ -302,28 +318,33 @@ function resizeLarge(heap: ByteHeap, content: Address, size: u32): Address {
 /** Returns a new heap, or 0 with a status. */
 export function createByteHeap(): Address {
   const address = allocateSmallBlock();
-  if (!address) return 0;
+  const classes = address ? allocateSmallBlock() : 0;
+  if (!classes) {
+    if (address) freeSmallBlock(address);
+    return 0;
+  }
   memory.fill(address, 0, HEAP_SIZE);
-  changetype<ByteHeap>(address).bins.prepare();
+  memory.fill(classes, 0, CLASSES_SIZE);
+  const heap = changetype<ByteHeap>(address);
+  heap.bins.prepare();
+  heap.warmLimit = WARM_LIMIT;
+  heap.classes = classes - CLASS_SIZE;
   return address;
 }
 
 /** Gives back all that the heap has, whatever lives in it, and ends its checked bytes. O(pages + checked bytes) */
 export function destroyByteHeap(heap: ByteHeap): void {
   endChecked(heap);
-  freeAllSpans(heap.spanPages);
+  heap.runs.dropAll();
   freeAllAreas(heap.areas);
+  freeSmallBlock(heap.classes + CLASS_SIZE);
   freeSmallBlock(changetype<Address>(heap));
 }
 
-/** Gives back what is kept for the next allocation: empty spans, empty pages, free ends of areas. O(pages) */
+/** Gives back what is kept for the next allocation: warm blocks, an empty page, free ends of areas. O(pages) */
 export function trimByteHeap(heap: ByteHeap): void {
   if (IS_DEBUG) dropQuarantine(heap);
-  for (let sizeClass: u32 = 1; sizeClass <= CLASS_COUNT; sizeClass++) {
-    const ring = heap.classOf(sizeClass).ring;
-    if (ring && changetype<Span>(ring).isEmpty)
-      removeSpan(heap.spanPages, heap.classOf(sizeClass), changetype<Span>(ring));
-  }
-  freeEmptyPages(heap.spanPages);
+  coolAll(heap);
+  heap.runs.dropEmptyPage();
   trimAreas(heap.areas, heap.bins);
 }

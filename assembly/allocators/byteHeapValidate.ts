@@ -3,68 +3,114 @@
 import { Address, PAGE_SHIFT } from "../memory/alignment";
 import { Owner, ownerOf } from "../memory/pageHeap";
 import { IS_DEBUG } from "../memory/root";
-import { CLASS_COUNT, classBytes } from "../memory/sizeClass";
+import { CLASS_COUNT, classBytes, GRANULE, GRANULE_SHIFT } from "../memory/sizeClass";
 import { AREA_HEADER, Area } from "./area";
 import { BIN_COUNT, BLOCK_MINIMUM, binOf, TAG_SIZE, TaggedBlock } from "./boundaryTag";
 import { ByteHeap } from "./byteHeap";
 import { Findings, found, Violation } from "./findings";
+import { FreeRun, LAST_BIN } from "./freeRuns";
 import { isGuardedSound } from "./guardedBlock";
-import { nextPageOf, SPANS_IN_PAGE, Span, spanAt } from "./span";
+import {
+  ALL_GRANULES,
+  FIRST_GRANULE,
+  freeFrom,
+  GranuleState,
+  granulesOf,
+  heapOf,
+  isSpanPage,
+  LAST_GRANULE,
+  nextPageOf,
+  stateOf,
+} from "./span";
 
 /** Checks everything. Returns 1 if all is well, or 0 with the violation and its address in `findings`. O(blocks) */
 export function validateByteHeap(heap: ByteHeap, findings: Findings): u32 {
   memory.fill(changetype<Address>(findings), 0, offsetof<Findings>());
-  if (!walkSpans(heap, findings) || !walkRings(heap, findings) || !walkAreas(heap, findings)) return 0;
+  if (!walkSpans(heap, findings) || !walkWarm(heap, findings) || !walkRuns(heap, findings)) return 0;
+  if (!walkAreas(heap, findings)) return 0;
   return walkBins(heap, findings) ? 1 : 0;
 }
 
 function walkSpans(heap: ByteHeap, findings: Findings): bool {
   let pages: u32 = 0;
-  for (let page = heap.spanPages.first; page; page = nextPageOf(page)) {
-    if (ownerOf(page) != Owner.HEAP_SPANS) return found(findings, Violation.OWNER, page);
+  let empty: u32 = 0;
+  for (let page = heap.runs.firstPage; page; page = nextPageOf(page)) {
+    if (!isSpanPage(page) || heapOf(page) != changetype<Address>(heap)) return found(findings, Violation.OWNER, page);
     pages++;
-    for (let number: u32 = 0; number < SPANS_IN_PAGE; number++) {
-      const span = spanAt(page, number);
-      if (span.heap && !walkSpan(heap, span, findings)) return false;
-    }
+    if (freeFrom(page + FIRST_GRANULE) == ALL_GRANULES) empty++;
+    if (!walkSpan(page, findings)) return false;
   }
-  return pages == heap.spanPages.count || found(findings, Violation.FIGURES, heap.spanPages.first);
+  const isRight = pages == heap.runs.pages && empty == heap.runs.emptyPages && empty <= 1;
+  return isRight || found(findings, Violation.FIGURES, heap.runs.firstPage);
 }
 
-function walkSpan(heap: ByteHeap, span: Span, findings: Findings): bool {
-  const address = changetype<Address>(span);
-  if (span.heap != changetype<Address>(heap)) return found(findings, Violation.OWNER, address);
-  let used: u32 = 0;
-  for (let index: u32 = 0; index < span.blocks; index++) {
-    if (span.isFree(index)) continue;
-    used++;
-    if (IS_DEBUG && !isGuardedSound(span.blockAt(index), span.blockBytes))
-      return found(findings, Violation.CANARY, span.blockAt(index));
+/** Goes from block to block, and over the runs between them: together they are the whole page. */
+function walkSpan(page: Address, findings: Findings): bool {
+  let address = page + FIRST_GRANULE;
+  while (address < page + LAST_GRANULE) {
+    const state = stateOf(address);
+    if (state == GranuleState.FREE) {
+      findings.freeBlocks++;
+      address += freeFrom(address) << GRANULE_SHIFT;
+      continue;
+    }
+    const granules = granulesOf(address);
+    if (state == GranuleState.INSIDE || granules > CLASS_COUNT) return found(findings, Violation.SPAN, address);
+    const bytes = classBytes(granules);
+    if (state == GranuleState.WARM) {
+      findings.freeBlocks++;
+    } else {
+      if (IS_DEBUG && !isGuardedSound(address, bytes)) return found(findings, Violation.CANARY, address);
+      findings.blocks++;
+      findings.bytes += bytes;
+    }
+    address += bytes;
   }
-  if (used != span.usedCount) return found(findings, Violation.SPAN, address);
-  if (used < span.blocks && !span.isListed) return found(findings, Violation.RING, address);
-  findings.blocks += used;
-  findings.bytes += used * span.blockBytes;
-  findings.freeBlocks += span.blocks - used;
-  return true;
+  return address == page + LAST_GRANULE || found(findings, Violation.SPAN, address);
 }
 
-function walkRings(heap: ByteHeap, findings: Findings): bool {
-  for (let number: u32 = 1; number <= CLASS_COUNT; number++) {
-    const sizeClass = heap.classOf(number);
-    const first = sizeClass.ring;
-    for (let address = first; address; ) {
-      const span = changetype<Span>(address);
-      const isOurs = span.sizeClass == changetype<Address>(sizeClass) && span.blockBytes == classBytes(number);
-      if (!isOurs || !span.isListed) return found(findings, Violation.RING, address);
-      if (changetype<Span>(span.next).previous != address) return found(findings, Violation.RING, address);
-      address = span.next == first ? 0 : span.next;
-    }
+/** Every block that a class knows as warm is one. */
+function walkWarm(heap: ByteHeap, findings: Findings): bool {
+  for (let granules: u32 = 1; granules <= CLASS_COUNT; granules++) {
+    const sizeClass = heap.classOf(granules);
     for (let index: u32 = 0; index < sizeClass.warmCount; index++) {
-      if (heap.check(sizeClass.warmAt(index))) return found(findings, Violation.WARM, sizeClass.warmAt(index));
+      const block = sizeClass.warmAt(index);
+      const isOurs = isSpanPage(block) && heapOf(block) == changetype<Address>(heap);
+      if (!isOurs || stateOf(block) != GranuleState.WARM || granulesOf(block) != granules)
+        return found(findings, Violation.WARM, block);
     }
   }
   return true;
+}
+
+function warmBlocksOf(heap: ByteHeap): u32 {
+  let count: u32 = 0;
+  for (let granules: u32 = 1; granules <= CLASS_COUNT; granules++) count += heap.classOf(granules).warmCount;
+  return count;
+}
+
+/** Every run in a bin is a whole one, of the bin's length, and what is free elsewhere is warm: so far nothing else is counted. */
+function walkRuns(heap: ByteHeap, findings: Findings): bool {
+  const runs = heap.runs;
+  let granules: u32 = 0;
+  let count: u32 = 0;
+  for (let bin: u32 = 1; bin <= LAST_BIN; bin++) {
+    let link = runs.head(bin);
+    if (((runs.filled >> bin) & 1) != <u32>(load<Address>(link) != 0)) return found(findings, Violation.BIN, link);
+    for (let address = load<Address>(link); address; address = load<Address>(link)) {
+      const isOurs = isSpanPage(address) && heapOf(address) == changetype<Address>(heap);
+      const isFree = isOurs && (address & (GRANULE - 1)) == 0 && stateOf(address) == GranuleState.FREE;
+      const isRight = isFree && changetype<FreeRun>(address).link == link;
+      const length = isRight ? freeFrom(address) : 0;
+      if (!length || min(length, LAST_BIN) != bin || stateOf(address - GRANULE) == GranuleState.FREE)
+        return found(findings, Violation.BIN, address);
+      granules += length;
+      count++;
+      link = address + offsetof<FreeRun>("next");
+    }
+  }
+  const isRight = granules == runs.freeGranules && count + warmBlocksOf(heap) == findings.freeBlocks;
+  return isRight || found(findings, Violation.FIGURES, runs.firstPage);
 }
 
 function walkAreas(heap: ByteHeap, findings: Findings): bool {

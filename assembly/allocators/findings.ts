@@ -8,15 +8,15 @@ export namespace Violation {
   export const NONE: u32 = 0;
   /** A page or block that belongs to someone else. */
   export const OWNER: u32 = 1;
-  /** A span whose counts and bitmap disagree. */
+  /** A span whose bitmaps make no sense. */
   export const SPAN: u32 = 2;
-  /** A ring of spans that is broken, or has a span of another class. */
+  /** A ring of slabs that is broken, or has a slab of another pool. */
   export const RING: u32 = 3;
-  /** A warm block that is not free. */
+  /** A warm block that is none, or one that its class does not know. */
   export const WARM: u32 = 4;
   /** Tags that disagree, or two free blocks side by side. */
   export const TAG: u32 = 5;
-  /** A bin that is broken, or has a block of another size. */
+  /** A bin that is broken, or has a block or run of another size. */
   export const BIN: u32 = 6;
   /** Figures that disagree with what is there. */
   export const FIGURES: u32 = 7;

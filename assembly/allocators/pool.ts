@@ -3,6 +3,9 @@
 // A cell is known by its address and the generation of its guard, which is odd while the cell is in use (guardRun.ts).
 // Every free is checked; a cell's generation does not wrap: after 2^31 uses the cell is retired.
 //
+// Source of the division by multiplication that also tells what is no multiple: Granlund and Montgomery, "Division by
+// invariant integers using multiplication" (1994), section 9.
+//
 // TypeScript claims free cells a few at a time and hands them out itself (bindings/allocators/warmCells.ts); in the debug
 // module, and for large cells, everything is a call.
 
@@ -62,8 +65,9 @@ export class Pool {
   cellBytes: u32;
   /** From one cell to the next, in bytes. */
   stride: u32;
-  /** 2^32 / stride, rounded up; divides exactly inside a page. */
-  reciprocal: u32;
+  /** The stride is 2^`strideShift` times an odd number, and this its inverse modulo 2^32. */
+  strideInverse: u32;
+  strideShift: u32;
   slabPages: u32;
   slabCells: u32;
   slabs: u32;
@@ -106,10 +110,10 @@ export class Pool {
   @inline
   guardIn(slab: Slab, address: Address): Address {
     if (slab.pool != changetype<Address>(this)) return fail(Status.FOREIGN_ADDRESS, <u32>address);
-    // Below the first cell this wraps to more than any slab has.
     const offset = <u32>(address - changetype<Address>(slab)) - FIRST_CELL;
-    const index = offset < PAGE_SIZE ? <u32>((<u64>offset * this.reciprocal) >> 32) : offset / this.stride;
-    if (index * this.stride != offset || index >= slab.cells) return fail(Status.INTERIOR_ADDRESS, <u32>address);
+    // This makes of each number another one, 0, 1, 2, … of the multiples of the stride: what is left for all others is larger.
+    const index = rotr<u32>(offset * this.strideInverse, this.strideShift);
+    if (index >= slab.cells) return fail(Status.INTERIOR_ADDRESS, <u32>address);
     const guard = slab.guardAt(index);
     return load<u32>(guard) & 1 ? guard : fail(Status.FREED_ADDRESS, <u32>address);
   }
@@ -328,7 +332,8 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
   changetype<Slab>(address).pool = changetype<Address>(pool);
   pool.cellBytes = cellBytes;
   pool.stride = stride;
-  pool.reciprocal = <u32>((((<u64>1) << 32) + stride - 1) / stride);
+  pool.strideShift = <u32>ctz(stride);
+  pool.strideInverse = inverseOf(stride >> pool.strideShift);
   pool.slabPages = pages;
   pool.slabCells = cells;
   enlist(pool, changetype<Slab>(address));
@@ -340,6 +345,14 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
   pool.reserved = pool.capacity;
   pool.isFixed = isFixed;
   return changetype<Address>(pool);
+}
+
+/** The number by which `odd`, an odd number, has to be multiplied to make 1, modulo 2^32. */
+function inverseOf(odd: u32): u32 {
+  // Every odd number is its own inverse modulo 8, and each turn doubles the bits that are right: 3, 6, 12, 24, 48.
+  let inverse = odd;
+  for (let bits = 3; bits < 32; bits *= 2) inverse *= 2 - odd * inverse;
+  return inverse;
 }
 
 /**

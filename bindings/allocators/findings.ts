@@ -17,7 +17,7 @@ export interface Findings {
 const VIOLATIONS: readonly string[] = [
   "nothing",
   "memory that belongs to someone else",
-  "a span whose counts disagree with its bitmap",
+  "a span whose bitmaps make no sense",
   "a broken ring",
   "a block that is known as free, but in use",
   "tags that disagree with their neighbours",

@@ -177,22 +177,21 @@ describe.each(modules)("a byte heap of the $name module that has filled memory",
     }));
 });
 
-test("a small block that is free is found when memory is out, however many full spans are looked at before it", () =>
+test("what warm blocks hold comes to blocks of other sizes when memory is out", () =>
   withRuntime({ initialBytes: PAGE, maximumBytes: 20 * PAGE }, (runtime) => {
     const heap = runtime.byteHeap();
     const addresses: number[] = [];
-    fill(heap, 256, addresses);
-    const numbers = [...new Set(addresses.map((address) => address >>> 12))];
-    const spans = numbers.map((number) => addresses.filter((address) => address >>> 12 === number));
-    const warm = 14; // as many as the heap remembers: what is freed and taken again never shows that its span is full
-    for (let group = 0; group + warm < 8 * warm; group += warm) {
-      for (const span of spans.slice(group, group + warm)) heap.free(span[0]!);
-      for (let count = 0; count < warm; count++) heap.allocate(256);
-    }
-    const last = spans.at(-2)!;
-    for (const address of last) heap.free(address);
-    const again = last.map(() => heap.allocate(256));
-    expect(new Set(again)).toEqual(new Set(last));
-    expect(() => heap.allocate(256)).toThrow(OutOfMemoryError);
+    for (const size of [256, 128, 64, 32, 16]) fill(heap, size, addresses);
+    // Side by side, and few enough to stay as they are.
+    const freed = addresses.slice(100, 116);
+    for (const address of freed) heap.free(address);
+    const rooms = Array.from({ length: 32 }, () => heap.allocate(128));
+    expect(Math.min(...rooms)).toBe(Math.min(...freed));
+    expect(Math.max(...rooms)).toBe(Math.max(...freed) + 128);
+    expect(() => heap.allocate(16)).toThrow(OutOfMemoryError);
+    heap.validate();
+    for (const address of addresses) if (!freed.includes(address)) heap.free(address);
+    for (const address of rooms) heap.free(address);
+    heap.free(heap.allocate(15 * PAGE)); // pages that only warm blocks are in
     heap.validate();
   }));

@@ -1,5 +1,6 @@
 import { InvalidAddressError } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { RandomNumbers } from "../support/randomNumbers.js";
 import { modules, PAGE, withRuntime } from "../support/runtimes.js";
 
 const corrupt = expect.objectContaining({ code: "ERR_TIDEMARK_CORRUPTION" });
@@ -20,6 +21,30 @@ describe.each(modules)("what is no block in use of the $name module's byte heap"
       }
       expect(heap.stats()).toEqual({ ...before, refusals });
       heap.validate();
+    }));
+
+  test("is an invalid address, wherever it lies in the pages of small blocks", () =>
+    withRuntime({ debug }, (runtime) => {
+      const heap = runtime.byteHeap();
+      const sizes = Array.from({ length: 300 }, (_, index) => 1 + ((index * 37) % (debug ? 208 : 256)));
+      const addresses = sizes.map((size) => heap.allocate(size));
+      const first = Math.floor(Math.min(...addresses) / PAGE) * PAGE;
+      expect(heap.stats().reservedBytes).toBe(PAGE);
+      // Some warm, some in runs between others, and the rest of the page.
+      for (let index = 0; index < addresses.length; index += 3) heap.free(addresses[index]!);
+      const live = new Set(addresses.filter((_, index) => index % 3 !== 0));
+      const before = heap.stats();
+      let refusals = 0;
+      for (let address = first; address < first + PAGE; address += 4) {
+        if (live.has(address)) continue;
+        expect(() => heap.free(address)).toThrow(InvalidAddressError);
+        refusals++;
+      }
+      expect(heap.stats()).toEqual({ ...before, refusals });
+      heap.validate();
+      for (const address of live) heap.free(address);
+      heap.trim();
+      expect(heap.stats()).toMatchObject({ blocks: 0, reservedBytes: 0 });
     }));
 
   test("is an invalid address where three blocks have been merged, whichever was freed last", () =>
@@ -98,3 +123,50 @@ describe("in the release module", () => {
       heap.validate();
     }));
 });
+
+test.each([0, 1, 0xff, "what was there before"])(
+  "small blocks that are written to after their free (%s) cost no other block anything, and the walk tells",
+  (content) =>
+    withRuntime({}, (runtime) => {
+      const heap = runtime.byteHeap();
+      const random = new RandomNumbers(7);
+      const owned = new Set<number>();
+      const blocks: { address: number; size: number }[] = [];
+      const stale: { address: number; bytes: Uint8Array }[] = [];
+      let overlaps = 0;
+      const allocate = () => {
+        const size = 1 + random.below(256);
+        const address = heap.allocate(size);
+        heap.$memory.u8.fill(size, address, address + size);
+        for (let at = address; at < address + size; at++) {
+          if (owned.has(at)) overlaps++;
+          owned.add(at);
+        }
+        blocks.push({ address, size });
+      };
+      const free = () => {
+        const [block] = blocks.splice(random.below(blocks.length), 1);
+        const { address, size } = block!;
+        stale.push({ address, bytes: heap.$memory.u8.slice(address, address + size) });
+        heap.free(address);
+        for (let at = address; at < address + size; at++) owned.delete(at);
+      };
+      for (let count = 0; count < 1500; count++) allocate();
+      while (blocks.length > 500) free();
+      for (let turn = 0; turn < 2000; turn++) {
+        free();
+        // Whoever freed a block goes on writing to it, but not where someone else lives by now.
+        for (let count = 0; count < 8; count++) {
+          const { address, bytes } = stale[random.below(stale.length)]!;
+          if (bytes.some((_, offset) => owned.has(address + offset))) continue;
+          if (typeof content === "number") heap.$memory.u8.fill(content, address, address + bytes.length);
+          else heap.$memory.u8.set(bytes, address);
+        }
+        allocate();
+      }
+      expect(overlaps).toBe(0);
+      expect(heap.$memory.u32[0]).toBe(0);
+      expect(() => heap.validate()).toThrow(corrupt);
+      for (const { address } of blocks) heap.free(address);
+    }),
+);
