@@ -10,8 +10,8 @@
 //                             │ figures │ areas │ free runs │ quarantine │ bins │   │ size classes     │
 //                             └─────────┴───────┴───────────┴────────────┴──────┘   └──────────────────┘
 
-import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, PAGE_MASK, SIZE_LIMIT } from "../memory/alignment";
-import { Owner, ownerOf } from "../memory/pageHeap";
+import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, PAGE_MASK, PAGE_SHIFT, SIZE_LIMIT } from "../memory/alignment";
+import { availablePages, Owner, ownerOf } from "../memory/pageHeap";
 import { fail, IS_DEBUG } from "../memory/root";
 import { CLASS_COUNT, classBytes, GRANULE, SMALL_LIMIT, sizeClassOf } from "../memory/sizeClass";
 import { allocateSmallBlock, freeSmallBlock, SMALL_BLOCK_SIZE } from "../memory/smallBlock";
@@ -105,7 +105,7 @@ export class ByteHeap {
     if (size == 0 || size > SIZE_LIMIT) return fail(Status.INVALID_SIZE, size);
     const address = changetype<Address>(this);
     const block = allocateLarge(this.areas, this.bins, address, size);
-    return block || !reclaim(this) ? block : allocateLarge(this.areas, this.bins, address, size);
+    return block || !reclaim(this, size) ? block : allocateLarge(this.areas, this.bins, address, size);
   }
 
   takeAligned(size: u32, alignment: u32): Address {
@@ -113,7 +113,9 @@ export class ByteHeap {
     if (size == 0 || size > SIZE_LIMIT) return fail(Status.INVALID_SIZE, size);
     const address = changetype<Address>(this);
     const block = allocateLargeAligned(this.areas, this.bins, address, size, alignment);
-    return block || !reclaim(this) ? block : allocateLargeAligned(this.areas, this.bins, address, size, alignment);
+    return block || !reclaim(this, size)
+      ? block
+      : allocateLargeAligned(this.areas, this.bins, address, size, alignment);
   }
 
   @inline
@@ -263,9 +265,10 @@ function coolAll(heap: ByteHeap): bool {
   return count != 0;
 }
 
-/** When no page is to be had: gives back those that only warm blocks hold. True if there was one. */
-function reclaim(heap: ByteHeap): bool {
+/** When no page is to be had for `size` bytes: gives back those that only warm blocks hold. True if there was one. */
+function reclaim(heap: ByteHeap, size: u32): bool {
   const pages = heap.runs.pages;
+  if (size >> PAGE_SHIFT > availablePages() + pages) return false; // it would not be enough: so nothing changes
   coolAll(heap);
   heap.runs.dropEmptyPage();
   return heap.runs.pages != pages;

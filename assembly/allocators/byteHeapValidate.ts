@@ -47,19 +47,23 @@ function walkSpans(heap: ByteHeap, findings: Findings): bool {
 /** Goes from block to block, and over the runs between them: together they are the whole page. */
 function walkSpan(page: Address, findings: Findings): bool {
   let address = page + FIRST_GRANULE;
+  let isBehindFree = false;
   while (address < page + LAST_GRANULE) {
     const state = stateOf(address);
+    const isFree = state == GranuleState.FREE || state == GranuleState.WARM;
+    if (isFree) {
+      findings.freePieces++;
+      if (!isBehindFree) findings.freeBlocks++;
+    }
+    isBehindFree = isFree;
     if (state == GranuleState.FREE) {
-      findings.freeBlocks++;
       address += freeFrom(address) << GRANULE_SHIFT;
       continue;
     }
     const granules = granulesOf(address);
     if (state == GranuleState.INSIDE || granules > CLASS_COUNT) return found(findings, Violation.SPAN, address);
     const bytes = classBytes(granules);
-    if (state == GranuleState.WARM) {
-      findings.freeBlocks++;
-    } else {
+    if (!isFree) {
       if (IS_DEBUG && !isGuardedSound(address, bytes)) return found(findings, Violation.CANARY, address);
       findings.blocks++;
       findings.bytes += bytes;
@@ -109,7 +113,7 @@ function walkRuns(heap: ByteHeap, findings: Findings): bool {
       link = address + offsetof<FreeRun>("next");
     }
   }
-  const isRight = granules == runs.freeGranules && count + warmBlocksOf(heap) == findings.freeBlocks;
+  const isRight = granules == runs.freeGranules && count + warmBlocksOf(heap) == findings.freePieces;
   return isRight || found(findings, Violation.FIGURES, runs.firstPage);
 }
 

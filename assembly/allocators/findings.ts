@@ -38,6 +38,8 @@ export class Findings {
   freeBlocks: u32;
   freeBytes: u32;
   largestFree: u32;
+  /** Free runs and warm blocks of a byte heap: those that lie side by side are one free block. */
+  freePieces: u32;
 }
 
 /** Notes a violation and returns false. */

@@ -28,7 +28,7 @@ export interface ByteHeapStats {
   readonly usableBytes: number;
   /** Taken from the page heap. */
   readonly reservedBytes: number;
-  /** Free blocks, the free bytes of those above 256 bytes, and the largest of these. */
+  /** Free blocks, what lies side by side counted as one; the free bytes of those above 256 bytes, and the largest of these. */
   readonly freeBlocks: number;
   readonly freeBytes: number;
   readonly largestFree: number;
