@@ -61,6 +61,9 @@ export interface ArenaOptions {
  *
  * Records, arrays and bytes are zero when they are new. They are never freed alone; they end together, at a reset, a
  * rewind or a destroy, and every cursor, ref, array and view of them then fails its check.
+ *
+ * Its methods are private to the compiler only: engines mark each new object of a class that has `#methods`, and a loop makes a
+ * region for each asynchronous event (98 ns, and 37 without).
  */
 export abstract class Space extends Claimant implements CopyTarget, SegmentSource {
   /** Arenas made by {@link arena}, for their end with this one. */
@@ -101,11 +104,11 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   new<F extends Fields>(type: StructType<F>, into?: CursorOf<F>): CursorOf<F> {
     // What passes this is a struct and a cursor of it over this memory; all else is for the slow path.
     if (into == null || into.$moves !== (type as AnyStruct) || into.$memory !== this.$memory) {
-      return this.#newSlow(type, into);
+      return this.newSlow(type, into);
     }
     const address = this.$cursor;
     const end = address + type.$fast;
-    if (end > this.$limit || this.$memory.disposed === true) return this.#newSlow(type, into);
+    if (end > this.$limit || this.$memory.disposed === true) return this.newSlow(type, into);
     this.$cursor = end;
     into.$address = address;
     into.$guard = this.$guard;
@@ -113,22 +116,22 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     return into;
   }
 
-  #newSlow<F extends Fields>(type: StructType<F>, given: CursorOf<F> | undefined): CursorOf<F> {
+  private newSlow<F extends Fields>(type: StructType<F>, given: CursorOf<F> | undefined): CursorOf<F> {
     assertStruct(type);
     const into = given === undefined ? type.$newCursor(this.$memory) : given;
     assertSameMemory(this.$memory, into, "new");
     if (into.$moves !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
-    const address = type.$destroy === undefined ? this.#bump(type.$rounded) : this.#bumpHooked(type as AnyStruct);
+    const address = type.$destroy === undefined ? this.bump(type.$rounded) : this.bumpHooked(type as AnyStruct);
     place(into, address, this.$guard, this.$generation);
     return into;
   }
 
-  /** As {@link #bump}, for a record whose hook has to be called some day. */
-  #bumpHooked(type: AnyStruct): Address {
+  /** As {@link bump}, for a record whose hook has to be called some day. */
+  private bumpHooked(type: AnyStruct): Address {
     this.$records ??= hookedRecordsOf(this.$memory);
-    const header = this.#bump(HOOK_HEADER + type.$rounded);
+    const header = this.bump(HOOK_HEADER + type.$rounded);
     this.$records.note(header, type, this.$header, this.$newest, this.$guard, this.$generation);
     this.$newest = header;
     this.$start = 0;
@@ -136,7 +139,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   }
 
   /** Returns the address of `size` bytes, at most SIZE_LIMIT, aligned to 8. Afterwards `$guard` is the guard of them. */
-  #bump(size: number): Address {
+  private bump(size: number): Address {
     const rounded = Math.ceil(size / 8) * 8;
     if (this.$limit === 0 || this.$memory.disposed) {
       this.$open("allocate");
@@ -144,12 +147,12 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     }
     const address = this.$cursor;
     const end = address + rounded;
-    if (end > this.$limit) return this.#bumpSlow(size);
+    if (end > this.$limit) return this.bumpSlow(size);
     this.$cursor = end;
     return address;
   }
 
-  #bumpSlow(size: number): Address {
+  private bumpSlow(size: number): Address {
     const address = this.$memory.exports.arenaAllocate(this.$arena("allocate"), size, 8) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes`);
     this.$claim();
@@ -170,7 +173,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     if ((alignment & (alignment - 1)) !== 0) {
       throw new InvalidArgumentError(`an alignment must be a power of two, but is ${alignment}`);
     }
-    if (alignment <= 8) return this.#bump(size);
+    if (alignment <= 8) return this.bump(size);
     const address = this.$memory.exports.arenaAllocate(this.$open("allocate"), size, alignment) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes aligned to ${alignment}`);
     return address;
@@ -191,13 +194,13 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   array<T extends FieldType<unknown>>(type: T, into: SequenceOf<T>): SequenceOf<T>;
   array<T extends FieldType<unknown>>(type: T, length?: number | SequenceOf<T>, given?: SequenceOf<T>): SequenceOf<T> {
     const isReused = length instanceof Location;
-    const sequence = this.#sequence(type, isReused ? length : given);
+    const sequence = this.sequence(type, isReused ? length : given);
     if (!isReused && length !== undefined) {
       checkInteger("the length of an array", length, 1, Math.floor(SIZE_LIMIT / type.size));
-      const address = this.#bump(length * type.size);
+      const address = this.bump(length * type.size);
       sequence.$fix(address, length, this.$guard, this.$generation);
     } else {
-      this.#refreshGuard("array");
+      this.refreshGuard("array");
       if (this.$sweeping) throw reentrant("array");
       sequence.$grow(this, this.$guard, this.$generation);
     }
@@ -205,7 +208,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   }
 
   /** The array to use: the one given, or a new one. */
-  #sequence<T extends FieldType<unknown>>(type: T, into: SequenceOf<T> | undefined): SequenceOf<T> {
+  private sequence<T extends FieldType<unknown>>(type: T, into: SequenceOf<T> | undefined): SequenceOf<T> {
     if (typeof type?.$codec !== "object") {
       throw new InvalidArgumentError(`array takes a struct or a field type, not ${describe(type)}`);
     }
@@ -231,7 +234,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     length: number,
     into?: SequenceOf<T>,
   ): SequenceOf<T> {
-    const sequence = this.#sequence(type, into);
+    const sequence = this.sequence(type, into);
     const arena = this.$arena("arrayAt");
     checkInteger("the length of an array", length, 1, Math.floor(SIZE_LIMIT / type.size));
     checkInteger("an address", address, 0, 0xffff_ffff);
@@ -239,7 +242,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     if (address % type.alignment !== 0 || this.$memory.exports.arenaContains(arena, address, bytes) === 0) {
       throw new OutOfBoundsError(`arrayAt: ${length} × ${type.name} at ${address} do not lie in this arena`);
     }
-    this.#refreshGuard("arrayAt");
+    this.refreshGuard("arrayAt");
     sequence.$fix(address, length, this.$guard, this.$generation);
     return sequence;
   }
@@ -254,7 +257,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   bytes(size: number, into = new Bytes(this.$memory)): Bytes {
     assertBytes(this.$memory, into, "bytes");
     checkInteger("the size of bytes", size, 1, SIZE_LIMIT);
-    place(into, this.#bump(size), this.$guard, this.$generation);
+    place(into, this.bump(size), this.$guard, this.$generation);
     into.$length = size;
     return into;
   }
@@ -269,7 +272,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   text(text: string, into = new Bytes(this.$memory)): Bytes {
     assertBytes(this.$memory, into, "text");
     const length = utf8Length(text);
-    place(into, this.#bump(Math.max(length, 1)), this.$guard, this.$generation);
+    place(into, this.bump(Math.max(length, 1)), this.$guard, this.$generation);
     into.$length = length;
     encodeText(text, into.view());
     return into;
@@ -370,13 +373,13 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   }
 
   /** Makes `$guard` and `$generation` those of the present frame. */
-  #refreshGuard(operation: string): void {
+  private refreshGuard(operation: string): void {
     this.$assertAlive(operation);
     if (this.$limit === 0) this.$readGuard();
   }
 
   $segment(bytes: number, guard: number, generation: number): Address {
-    this.#refreshGuard("push");
+    this.refreshGuard("push");
     if (this.$guard !== guard || this.$generation !== generation) {
       throw new LimitExceededError(
         "push: the array cannot grow while a mark made after it is open, since the rewind would end the new elements",
@@ -385,7 +388,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     if (bytes > SIZE_LIMIT) {
       throw new OutOfMemoryError(`push: the next segment of ${bytes} bytes is larger than any memory can hold`);
     }
-    return this.#bump(bytes);
+    return this.bump(bytes);
   }
 
   $copyIn(source: Cursor, into: Cursor): void {

@@ -61,10 +61,10 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     if (memory.i32[this.$guard] !== this.$generation) stale(this);
     // Short, so that it is compiled in place: a number that a call returns is an object of the JavaScript heap.
     if (this.#keyIsF64) return memory.f64[this.$address >>> 3] as Shown<K>;
-    return this.#keySlow(memory) as Shown<K>;
+    return this.keySlow(memory) as Shown<K>;
   }
 
-  #keySlow(memory: LinearMemory): unknown {
+  private keySlow(memory: LinearMemory): unknown {
     const cursor = this.#keyCursor;
     if (cursor === undefined) return this.#keyType.$codec.read(memory, this.$address);
     memory.u8.copyWithin(this.#shownKey, this.$address, this.$address + this.#keyBytes);
@@ -82,7 +82,7 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     const memory = this.$memory;
     if (memory.i32[this.$guard] !== this.$generation) stale(this);
     if (this.#valueIsF64) return memory.f64[this.#value >>> 3] as Shown<V>;
-    return this.#valueSlow(memory) as Shown<V>;
+    return this.valueSlow(memory) as Shown<V>;
   }
 
   /** @throws {InvalidArgumentError} if it does not fit; then nothing is changed */
@@ -94,7 +94,7 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     this.#valueType.$codec.write(memory, this.#value, checked as never);
   }
 
-  #valueSlow(memory: LinearMemory): unknown {
+  private valueSlow(memory: LinearMemory): unknown {
     const cursor = this.#valueCursor;
     if (cursor === undefined) return this.#valueType.$codec.read(memory, this.#value);
     place(cursor, this.#value, this.$guard, this.$generation);

@@ -33,14 +33,14 @@ class KeptKey {
     const checked = this.#format.check(map.$memory, key);
     const slot = map.$open("entries") + Layout.KEY_SLOT;
     this.number = this.#format.write(map.$memory, slot, checked);
-    if (!this.#format.passed) this.#copy(map.$memory, slot);
+    if (!this.#format.passed) this.copy(map.$memory, slot);
     return this;
   }
 
   /** Takes the key that lies at `address`. */
   take(memory: LinearMemory, address: Address): void {
     if (this.#format.passed) this.number = this.#format.type.$codec.read(memory, address) as number;
-    else this.#copy(memory, address);
+    else this.copy(memory, address);
   }
 
   /** Writes the key to `slot` if it is not passed, and returns what to pass. */
@@ -50,7 +50,7 @@ class KeptKey {
     return this.number;
   }
 
-  #copy(memory: LinearMemory, address: Address): void {
+  private copy(memory: LinearMemory, address: Address): void {
     const bytes = this.#bytes;
     for (let index = 0; index < bytes.length; index++) bytes[index] = memory.u8[address + index]!;
   }
@@ -127,7 +127,7 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     if (this.#left > 0 && memory.i32[this.#guard] === this.#generation) {
       this.#left--;
       this.#index += this.#direction;
-    } else if (!this.#advance()) {
+    } else if (!this.advance()) {
       return this.return();
     }
     const entry = this.#entry.$move(this.#leaf, this.#index, this.#guard, this.#generation);
@@ -147,18 +147,18 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   }
 
   /** Moves on where the next entry does not follow in the same leaf, or the map has changed. False at the end. */
-  #advance(): boolean {
+  private advance(): boolean {
     if (this.idle) return false;
     const i32 = this.#memory.i32;
-    if (i32[this.#guard] !== this.#generation) return this.#seek();
+    if (i32[this.#guard] !== this.#generation) return this.seek();
     if (this.#leaf === this.#endLeaf) return false;
     const link = this.#descending ? Layout.NODE_PREVIOUS : Layout.NODE_NEXT;
     const leaf = i32[(this.#leaf + link) >>> 2]! >>> 0;
-    return leaf !== 0 && this.#enter(leaf, this.#descending ? i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0);
+    return leaf !== 0 && this.enter(leaf, this.#descending ? i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0);
   }
 
   /** Moves to entry `index` of `leaf`. False if that is where to end. */
-  #enter(leaf: Address, index: number): boolean {
+  private enter(leaf: Address, index: number): boolean {
     this.#leaf = leaf;
     this.#index = index;
     const descending = this.#descending;
@@ -170,7 +170,7 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
   }
 
   /** Finds the first entry, or the one after the last key shown, in the map as it is now. False if there is none. */
-  #seek(): boolean {
+  private seek(): boolean {
     const memory = this.#memory;
     const map = this.#map.$open("next");
     const descending = this.#descending;
@@ -186,27 +186,27 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
       leaf = memory.i32[(map + (descending ? Layout.LAST : Layout.FIRST)) >>> 2]! >>> 0;
       index = descending && leaf !== 0 ? memory.i32[(leaf + Layout.NODE_COUNT) >>> 2]! - 1 : 0;
     } else {
-      leaf = this.#search(map, after, this.#started ? exclusive : inclusive);
+      leaf = this.search(map, after, this.#started ? exclusive : inclusive);
       index = memory.i32[(map + Layout.INDEX) >>> 2]!;
     }
     this.#started = true;
-    if (leaf === 0 || (this.#to !== undefined && !this.#bound(map, leaf, index, this.#to, inclusive))) return false;
-    return this.#enter(leaf, index);
+    if (leaf === 0 || (this.#to !== undefined && !this.bound(map, leaf, index, this.#to, inclusive))) return false;
+    return this.enter(leaf, index);
   }
 
   /** Finds where to end. False if that comes before entry `index` of `leaf` already. */
-  #bound(map: Address, leaf: Address, index: number, to: KeptKey, inclusive: Neighbour): boolean {
+  private bound(map: Address, leaf: Address, index: number, to: KeptKey, inclusive: Neighbour): boolean {
     const memory = this.#memory;
     const { type } = this.#map.$format;
     const key = leaf + Layout.NODE_HEADER + index * type.size;
     const order = memory.exports.sortedMapCompare(map, key, to.pass(memory, map + Layout.KEY_SLOT));
     if (this.#descending ? order <= 0 : order >= 0) return false;
-    this.#endLeaf = this.#search(map, to, inclusive);
+    this.#endLeaf = this.search(map, to, inclusive);
     this.#endIndex = memory.i32[(map + Layout.INDEX) >>> 2]!;
     return true;
   }
 
-  #search(map: Address, key: KeptKey, neighbour: Neighbour): Address {
+  private search(map: Address, key: KeptKey, neighbour: Neighbour): Address {
     const memory = this.#memory;
     return memory.exports.sortedMapSeek(map, key.pass(memory, map + Layout.KEY_SLOT), neighbour) >>> 0;
   }

@@ -83,15 +83,15 @@ class CheckedValues {
     // Only in a destroy hook a store can be refused.
     const before = heap.memory.hooksRunning > 0 ? imageOf(heap.memory, address, this.#size) : undefined;
     try {
-      if (value instanceof Image) this.#writeImage(address, value);
+      if (value instanceof Image) this.writeImage(address, value);
       else write(value as object);
     } catch (error) {
-      if (before !== undefined) this.#writeImage(address, before);
+      if (before !== undefined) this.writeImage(address, before);
       throw error;
     }
   }
 
-  #writeImage(address: Address, { bytes }: Image): void {
+  private writeImage(address: Address, { bytes }: Image): void {
     const heap = this.#heap;
     const { strong, weak, gaps } = this.#slots;
     const words = new DataView(bytes.buffer, bytes.byteOffset);

@@ -55,13 +55,13 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
       view.$root === INSIDE ||
       this.$root === INSIDE
     ) {
-      return this.#moveSlow(target);
+      return this.$moveSlow(target);
     }
     this.$heap.moveTo(this, view);
     return this;
   }
 
-  #moveSlow(target: Cursor<F> | Ref<F> | null): this {
+  $moveSlow(target: Cursor<F> | Ref<F> | null): this {
     if (this.$root === INSIDE) refuseInside("moveTo");
     if (target === null) {
       this.$heap.clear(this);

@@ -89,7 +89,7 @@ export class Scope {
    * @throws {OutOfMemoryError}, {SealedError}; then nothing is kept
    */
   keep<Record extends object>(record: Record): Record & Disposable {
-    if (this.#ended) this.#refuse("keep");
+    if (this.#ended) this.refuse("keep");
     const heap = (record as { readonly $heap?: ScopedHeap } | null | undefined)?.$heap;
     if (typeof heap?.$keep === "function") return heap.$keep(record);
     throw new InvalidArgumentError(`keep takes a cursor or array of a heap, but was given ${describe(record)}`);
@@ -104,7 +104,7 @@ export class Scope {
     this.#heap = undefined;
     this.#range = undefined;
     range.$end();
-    if (this.#others !== undefined) this.#endOthers(this.#others);
+    if (this.#others !== undefined) this.endOthers(this.#others);
   }
 
   /** As {@link end}. */
@@ -124,11 +124,11 @@ export class Scope {
    * @throws as {@link ScopedHeap.$openRange}
    */
   $rangeOf<Range extends ScopeRange>(heap: ScopedHeap<Range>): Range {
-    return heap === this.#heap ? (this.#range as Range) : this.#rangeSlow(heap);
+    return heap === this.#heap ? (this.#range as Range) : this.rangeSlow(heap);
   }
 
-  #rangeSlow<Range extends ScopeRange>(heap: ScopedHeap<Range>): Range {
-    if (this.#ended) this.#refuse("a new handle");
+  private rangeSlow<Range extends ScopeRange>(heap: ScopedHeap<Range>): Range {
+    if (this.#ended) this.refuse("a new handle");
     const known = this.#others?.get(heap);
     if (known !== undefined) return known as Range;
     const range = heap.$openRange(this);
@@ -143,12 +143,12 @@ export class Scope {
     return range;
   }
 
-  #endOthers(others: Map<ScopedHeap, ScopeRange>): void {
+  private endOthers(others: Map<ScopedHeap, ScopeRange>): void {
     for (const range of others.values()) range.$end();
     others.clear(); // the map serves the next event
   }
 
-  #refuse(operation: string): never {
+  private refuse(operation: string): never {
     throw new ScopeEndedError(`${operation}: the scope has ended, and every handle made in it`);
   }
 }

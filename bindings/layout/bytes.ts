@@ -34,7 +34,7 @@ export class Bytes extends Location {
   get(index: number): number {
     const memory = this.$memory;
     assertLive(this);
-    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.#outOfBounds(index, 1);
+    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.outOfBounds(index, 1);
     return memory.u8[this.$address + index]!;
   }
 
@@ -42,7 +42,7 @@ export class Bytes extends Location {
   set(index: number, value: number): void {
     const memory = this.$memory;
     assertLive(this);
-    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.#outOfBounds(index, 1);
+    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.outOfBounds(index, 1);
     if (typeof value !== "number" || (value & 0xff) !== value) checkInteger("a byte", value, 0, 255);
     memory.u8[this.$address + index] = value;
   }
@@ -59,7 +59,7 @@ export class Bytes extends Location {
     if (!isBytes(source))
       throw new InvalidArgumentError(`copyFrom takes a Uint8Array, but was given ${describe(source)}`);
     if (typeof offset !== "number" || offset >>> 0 !== offset || offset + source.length > this.$length) {
-      this.#outOfBounds(offset, source.length);
+      this.outOfBounds(offset, source.length);
     }
     this.$memory.u8.set(source, this.$address + offset);
   }
@@ -84,7 +84,7 @@ export class Bytes extends Location {
     return decoder.decode(this.view());
   }
 
-  #outOfBounds(index: unknown, count: number): never {
+  private outOfBounds(index: unknown, count: number): never {
     throw new OutOfBoundsError(`${count} bytes from ${describe(index)} on are not inside ${this.$length} bytes`);
   }
 }

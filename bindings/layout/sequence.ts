@@ -114,17 +114,17 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
   /** The address of element `index`, which must be there. */
   $locate(index: number): Address {
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
-    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.#outOfBounds(index);
-    return index < this.$first ? this.$address + index * this.$stride : this.#locateSlow(index);
+    if (typeof index !== "number" || index >>> 0 !== index || index >= this.$length) this.outOfBounds(index);
+    return index < this.$first ? this.$address + index * this.$stride : this.locateSlow(index);
   }
 
   /** Makes room for one more element, zero, and returns its address. Amortised O(1). */
   $append(): Address {
     const index = this.$length;
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
-    if (index >= this.$capacity) this.#grow();
+    if (index >= this.$capacity) this.grow();
     this.$length = index + 1;
-    const address = index < this.$first ? this.$address + index * this.$stride : this.#locateSlow(index);
+    const address = index < this.$first ? this.$address + index * this.$stride : this.locateSlow(index);
     if (index < this.#written) this.$memory.u8.fill(0, address, address + this.$stride);
     else this.#written = index + 1;
     return address;
@@ -172,13 +172,13 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     this.#written = 0;
   }
 
-  #locateSlow(index: number): Address {
+  private locateSlow(index: number): Address {
     const number = 31 - Math.clz32((index >>> this.#shift) + 1);
     const start = ((1 << number) - 1) << this.#shift;
     return this.#segments[number - 1]! + (index - start) * this.$stride;
   }
 
-  #grow(): void {
+  private grow(): void {
     if (this.#source === undefined) {
       throw new LimitExceededError(`an array of fixed length ${this.$capacity} is full`);
     }
@@ -193,7 +193,7 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     this.$capacity += count;
   }
 
-  #outOfBounds(index: unknown): never {
+  private outOfBounds(index: unknown): never {
     throw new OutOfBoundsError(`element ${describe(index)} is not inside an array of ${this.$length}`);
   }
 }
@@ -288,13 +288,13 @@ export class StructArray<F extends Fields> extends Sequence<CursorOf<F>> {
    */
   push(values?: ValuesOf<F> | Cursor<F> | Ref<F>): CursorOf<F> {
     const cursor = this.#cursor;
-    const address = values === undefined ? this.$append() : this.#appendFrom(values);
+    const address = values === undefined ? this.$append() : this.appendFrom(values);
     place(cursor, address, this.$guard, this.$generation);
     return cursor;
   }
 
   /** Writes before the array's cursor is moved, since that may be on the very record to copy. */
-  #appendFrom(values: ValuesOf<F> | Cursor<F> | Ref<F>): Address {
+  private appendFrom(values: ValuesOf<F> | Cursor<F> | Ref<F>): Address {
     const struct = this.#cursor.$struct;
     const checked = struct.$check(this.$memory, values, struct.name);
     const address = this.$append();

@@ -216,7 +216,7 @@ export class FiberContext {
    * @throws {FiberStateError} if the fiber has ended
    */
   readonly sleep = (milliseconds: number): Waiting<unknown> => {
-    const task = this.#live("sleep");
+    const task = this.live("sleep");
     task.sleeper ??= new Baton(); // nobody posts it
     return task.sleeper.wait(milliseconds);
   };
@@ -231,21 +231,21 @@ export class FiberContext {
    * @throws {FiberStateError} if it was spawned without a frame, or has ended
    */
   get frame(): Bytes {
-    const task = this.#live("frame");
+    const task = this.live("frame");
     if (!task.hasFrame) throw new FiberStateError("the fiber was spawned without a frame");
     return task.frame!;
   }
 
   /** The fiber itself, for others to join or cancel. Made when first read. @throws {FiberStateError} if it has ended */
   get fiber(): Fiber {
-    const task = this.#live("fiber");
+    const task = this.live("fiber");
     task.fiber ??= new Fiber(task);
     return task.fiber;
   }
 
   /** Aborted when the fiber is cancelled. Made when first read, as that costs microseconds. @throws {FiberStateError} */
   get signal(): AbortSignal {
-    const task = this.#live("signal");
+    const task = this.live("signal");
     if (task.controller === undefined) {
       task.controller = new AbortController();
       if (task.doomed) task.controller.abort(new FiberCancelledError("the fiber has been cancelled"));
@@ -253,7 +253,7 @@ export class FiberContext {
     return task.controller.signal;
   }
 
-  #live(what: string): FiberTask {
+  private live(what: string): FiberTask {
     const task = this.#task;
     if (task.state === idle) throw new FiberStateError(`${what}: the fiber of this context has ended`);
     return task;

@@ -154,14 +154,14 @@ export class PeriodicTimer extends Timer {
   /** It is armed for the next time first, with the node that it has just given back, and so that the callback can cancel it. */
   override $fire(): void {
     const owner = this.$owner;
-    this.#setNextDue();
+    this.setNextDue();
     owner.$armAtDue(this);
     this.#isRestarted = false;
     owner.$deliver(this.$target, this.$payload);
     if (this.#drift === "fixed-delay" && !this.#isRestarted && this.armed) this.restart();
   }
 
-  #setNextDue(): void {
+  private setNextDue(): void {
     const period = this.$delay;
     const now = this.$owner.$time;
     if (this.#drift === "fixed-delay") {
