@@ -1,0 +1,106 @@
+import type { LoopOptions } from "tidemark";
+import { createLoop, LoopClosedError } from "tidemark";
+import { describe, expect, test } from "vitest";
+import { Outcome, SimulatedHost, SimulatedRuntime, settled } from "./simulation.js";
+
+const EVENTS = 1000;
+
+/** A loop with a thousand events whose handlers settle as soon as promises can, and `during` called by the one that settles first. */
+function setUp(during: (event: number) => void = () => {}, options: LoopOptions = {}) {
+  const host = new SimulatedHost();
+  const simulation = new SimulatedRuntime();
+  const loop = createLoop(simulation.runtime, {
+    host,
+    queue: { capacity: EVENTS },
+    turn: { events: EVENTS },
+    ...options,
+  });
+  const begun: number[] = [];
+  const ended: number[] = [];
+  const quick = loop.on("quick", async (value: number, { region }) => {
+    void region;
+    begun.push(value);
+    await null;
+    ended.push(value);
+    if (value === 0) during(begun.length);
+  });
+  for (let value = 0; value < EVENTS; value++) quick.post(value);
+  return { host, simulation, loop, begun, ended };
+}
+
+describe("a turn that has many promises in flight", () => {
+  test("lets those land that can before it goes on, and handles as many events in the same turn", async () => {
+    const { host, loop, begun, ended } = setUp();
+    const run = new Outcome(loop.runUntilIdle());
+    expect(await host.rest()).toBe(1);
+    expect(run.state).toBe("resolved");
+    const order = Array.from({ length: EVENTS }, (_, index) => index);
+    expect([begun, ended]).toEqual([order, order]);
+    const { turns, inFlight, inFlightHighWater, processed, regionsLive } = loop.stats();
+    expect({ turns, inFlight, processed, regionsLive }).toEqual({
+      turns: 1,
+      inFlight: 0,
+      processed: EVENTS,
+      regionsLive: 0,
+    });
+    expect(inFlightHighWater).toBeLessThan(256);
+  });
+
+  test("ends by its slice of time all the same, and lets the host go first", async () => {
+    const { host, loop, begun } = setUp(() => {
+      host.time += 100;
+    });
+    const run = new Outcome(loop.runUntilIdle());
+    await host.step();
+    expect(begun.length).toBeLessThan(256);
+    expect(host.hops.length).toBe(1);
+    await host.rest();
+    expect(run.state).toBe("resolved");
+    expect(loop.stats()).toMatchObject({ processed: EVENTS, turns: 2 });
+  });
+
+  test.each(["discard", "drain"] as const)("can be closed meanwhile, by %s", async (mode) => {
+    let at = 0;
+    const set = setUp((event) => {
+      at = event;
+      closing = new Outcome(set.loop.close({ mode }));
+    });
+    let closing: Outcome<unknown> | undefined;
+    const run = new Outcome(set.loop.run());
+    await set.host.rest();
+    await settled();
+    expect(at).toBeGreaterThan(0);
+    expect(at).toBeLessThan(EVENTS);
+    const { processed, dropped, abandoned } = closing!.value as {
+      processed: number;
+      dropped: number;
+      abandoned: number;
+    };
+    expect([processed + dropped, abandoned]).toEqual([EVENTS, 0]);
+    if (mode === "drain") expect(dropped).toBe(0);
+    else expect(dropped).toBeGreaterThan(0);
+    expect([run.state, set.ended.length, set.loop.stats().regionsLive]).toEqual(["resolved", processed, 0]);
+    expect([set.host.hops.length, set.host.timers]).toEqual([0, 0]);
+  });
+
+  test("can be stopped meanwhile by the caller's signal, and begins nothing more", async () => {
+    const controller = new AbortController();
+    const { host, loop, begun, ended } = setUp(() => controller.abort(new Error("enough")));
+    const run = new Outcome(loop.run({ signal: controller.signal }));
+    await host.rest();
+    expect((run.error as Error).message).toBe("enough");
+    expect(ended).toEqual(begun);
+    expect(begun.length).toBeLessThan(EVENTS);
+    expect(loop.stats()).toMatchObject({ processed: begun.length, dropped: EVENTS - begun.length, regionsLive: 0 });
+    await expect(loop.run()).rejects.toThrow(LoopClosedError);
+  });
+
+  test("ends with its runtime, if that is disposed of meanwhile", async () => {
+    const set = setUp(() => set.simulation.dispose());
+    const run = new Outcome(set.loop.run());
+    await set.host.rest();
+    expect(run.error).toMatchObject({ code: "ERR_TIDEMARK_DISPOSED" });
+    expect(set.begun.length).toBeLessThan(EVENTS);
+    expect(set.ended).toEqual(set.begun);
+  });
+});
