@@ -6,8 +6,19 @@ import { Sleepers } from "./sleep.js";
 import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
 import type { WaitTimers } from "./waiting.js";
 
-/** Timers that fire, and fibers that are resumed, between two readings of the clock. */
+/** Timers that fire before fibers are resumed, and fibers that are before timers fire. */
 const PIECE = 64;
+
+/** Who takes the time of timers and fibers. */
+export interface CompanionWatch {
+  /**
+   * So many of them have run between two readings of the clock.
+   *
+   * @param owner whose fiber it is, if it is only one and an event's
+   * @returns how many may run before the next reading
+   */
+  ran(subject: "fiber" | "timer", owner: unknown, count: number, startedAt: number, endedAt: number): number;
+}
 
 /** What a loop needs of its runtime for these; only read when they are first made. */
 export type CompanionRuntime = Partial<Pick<Runtime, "framePool">> & { readonly $memory: unknown };
@@ -20,6 +31,7 @@ export interface CompanionOptions {
   readonly onWake: () => void;
   /** Told of what a timer's function or a fiber that nobody joins throws. */
   readonly onError: (error: unknown) => void;
+  readonly watch: CompanionWatch;
 }
 
 /**
@@ -104,13 +116,52 @@ export class Companions {
   /**
    * Fires what is due and resumes what is ready, in pieces, one of each at least, until neither has more to do or the clock has
    * come to `end`.
+   *
+   * @param now a reading of the clock
    */
-  run(end: number): void {
-    const { host } = this.#options;
+  run(now: number, end: number): void {
+    let time = now;
     do {
-      if (this.#hasDue) this.#timersAreDue = this.#timers!.run(host.now(), PIECE);
-      if (this.#fibers?.hasReady) this.#fibers.run(PIECE);
-    } while (this.wanted && host.now() < end);
+      time = this.#runTimers(time);
+      time = this.#runFibers(time);
+    } while (this.wanted && time < end);
+  }
+
+  /** Returns the last reading of the clock, as {@link #runFibers} does. */
+  #runTimers(now: number): number {
+    const { host, watch } = this.#options;
+    let before = now;
+    for (let left = PIECE, stretch = 1; left > 0 && this.#hasDue; ) {
+      const fired = this.#fire(before, Math.min(stretch, left));
+      const after = host.now();
+      if (fired > 0) stretch = watch.ran("timer", undefined, fired, before, after);
+      left -= Math.max(fired, 1);
+      before = after;
+    }
+    return before;
+  }
+
+  #runFibers(now: number): number {
+    const { host, watch } = this.#options;
+    const fibers = this.#fibers;
+    let before = now;
+    for (let left = PIECE, stretch = 1; left > 0 && fibers?.hasReady; ) {
+      const owner = stretch === 1 ? fibers.$nextOwner : undefined;
+      const resumed = fibers.run(Math.min(stretch, left));
+      const after = host.now();
+      stretch = watch.ran("fiber", owner, resumed, before, after);
+      left -= resumed;
+      before = after;
+    }
+    return before;
+  }
+
+  /** Returns how many timers have fired; one of them may have disposed of them all. */
+  #fire(now: number, limit: number): number {
+    const timers = this.#timers!;
+    const before = timers.$fired;
+    this.#timersAreDue = timers.run(now, limit);
+    return timers.disposed ? 1 : timers.$fired - before;
   }
 
   /** Cancels all timers and fibers, wakes who sleeps with an error each, and gives back what memory they had. */

@@ -300,7 +300,7 @@ export class Dispatcher implements Tower {
     const { memory } = this;
     memory.handlersRunning++;
     try {
-      const task = this.tools.fibers.$adopt(generator, flight.landed, flight.crashed);
+      const task = this.tools.fibers.$adopt(generator, flight.landed, flight.crashed, context);
       if (flight.context !== context) return; // it has landed already
       flight.task = task;
       if (context.aborted !== undefined) task.cancel();

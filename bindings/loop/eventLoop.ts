@@ -3,7 +3,8 @@ import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedErro
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
-import { type CompanionRuntime, Companions } from "./companions.js";
+import { type CompanionRuntime, Companions, type CompanionWatch } from "./companions.js";
+import type { Context } from "./context.js";
 import { Deferred } from "./deferred.js";
 import { type CollectedMemory, Dispatcher, type DispatchObserver } from "./dispatcher.js";
 import type { Fiber, FiberBody } from "./fiber.js";
@@ -91,7 +92,7 @@ interface Closing {
  * be, its time is the heaps', a hop for each step; when they have nothing to do, or there are none, nothing is scheduled
  * either. A run, a post to the empty queue, or a landing wakes it.
  */
-export class EventLoop implements Loop, Inbox, DispatchObserver {
+export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch {
   readonly #runtime: Pick<Runtime, "disposed"> & { readonly $memory: CollectedMemory };
   readonly #settings: LoopSettings;
   readonly #kinds = new Map<string, EventKind>();
@@ -147,6 +148,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       onError: (error) => {
         if (!this.#refusals.has(error as object)) this.#failedAside(error);
       },
+      watch: this,
     });
     const kinds = this.#kinds;
     this.#watch = new LoopWatch(
@@ -213,7 +215,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
     const { host, turnMilliseconds } = this.#settings;
     this.#idleTime.renew();
     $memory.handlersRunning++;
-    this.#companions.run(host.now() + turnMilliseconds);
+    this.#watch.look();
+    const now = host.now();
+    this.#companions.run(now, now + turnMilliseconds);
     $memory.handlersRunning--;
     if ($memory.collectors.size > 0) this.#dispatcher.settleHeaps();
   }
@@ -530,6 +534,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver {
       timers: this.#companions.timersStats(),
       fibers: this.#companions.madeFibers?.stats(),
     };
+  }
+
+  ran(subject: "fiber" | "timer", owner: unknown, count: number, startedAt: number, endedAt: number): number {
+    const event = owner as Context | undefined; // see Dispatcher.board
+    return this.#watch.ran(subject, event?.kind.name ?? "", event?.sequence ?? -1, count, startedAt, endedAt);
   }
 
   landed(): void {

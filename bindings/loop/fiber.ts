@@ -91,6 +91,8 @@ export class FiberTask implements Waiter {
   /** Told of the end in place of a fiber's joiners. */
   landed: ((value: unknown, cancelled: boolean) => void) | undefined = undefined;
   crashed: ((error: unknown) => void) | undefined = undefined;
+  /** Whose fiber it is, for whoever has adopted it. */
+  owner: unknown = undefined;
 
   frameSize: FrameSize | undefined = undefined;
   /** Leased while `hasFrame`. */
@@ -167,6 +169,7 @@ export class FiberTask implements Waiter {
     this.fiber = undefined;
     this.landed = undefined;
     this.crashed = undefined;
+    this.owner = undefined;
     this.frameSize = undefined;
     this.controller = undefined;
   }

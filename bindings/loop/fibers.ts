@@ -186,6 +186,7 @@ export class Fibers implements FiberScheduler {
    * Runs a generator that has been made already, up to its first wait, before this returns, as calling an async function does.
    * One of the two is called once, when it has ended, maybe before this returns.
    *
+   * @param owner what {@link $nextOwner} is to be for it
    * @returns the task, which must be forgotten when that has happened
    * @throws {LoopClosedError} if the scheduler has been closed
    * @throws {FiberStateError} if a fiber is running
@@ -194,6 +195,7 @@ export class Fibers implements FiberScheduler {
     generator: Generator<unknown, unknown, unknown>,
     landed: (value: unknown, cancelled: boolean) => void,
     crashed: (error: unknown) => void,
+    owner: unknown,
   ): FiberTask {
     if (this.#closed) throw new LoopClosedError("the fibers' scheduler is closed, and takes no fiber");
     this.#assertOutside();
@@ -201,12 +203,18 @@ export class Fibers implements FiberScheduler {
     task.generator = generator;
     task.landed = landed;
     task.crashed = crashed;
+    task.owner = owner;
     task.state = ready;
     this.#running = true;
     this.#resumptions++;
     this.#step(task);
     this.#running = false;
     return task;
+  }
+
+  /** Whose fiber is resumed next, if it has been adopted. */
+  get $nextOwner(): unknown {
+    return this.#first?.owner;
   }
 
   /** Whether a fiber is ready. */

@@ -51,5 +51,5 @@ export {
   type WaitOptions,
   type WaitTimers,
 } from "./waiting.js";
-export type { SlowOptions, SlowReport } from "./watchdog.js";
+export type { SlowOptions, SlowReport, SlowSubject } from "./watchdog.js";
 export type { WatchdogState } from "./watchdogThread.js";

@@ -126,6 +126,18 @@ export class LoopWatch {
     return 1;
   }
 
+  /** Fibers have been resumed, or timers have fired, `count` of them; the rest as in {@link LoopWatch.handled}. */
+  ran(
+    subject: "fiber" | "timer",
+    kind: string,
+    sequence: number,
+    count: number,
+    startedAt: number,
+    endedAt: number,
+  ): number {
+    return this.#watchdog.handled(kind, sequence, count, startedAt, endedAt, subject);
+  }
+
   /** A turn ends. `turn` is its number, `now` the last reading of the clock. */
   ends(turn: number, now: number): void {
     if (this.#observation.turns) this.#observation.turn(turn, this.#events, this.#begunAt, now);

@@ -1,4 +1,5 @@
 import type { DiagnosticsChannel, Platform } from "../platform.js";
+import type { SlowSubject } from "./watchdog.js";
 
 /** Published on `tidemark:event` after each event's handler has returned or thrown. Times are readings of the loop's clock. */
 export interface EventObservation {
@@ -29,9 +30,10 @@ export interface CollectionObservation {
 
 /** Published on `tidemark:slow` for each handler that was slow, however many there are. */
 export interface SlowObservation {
+  /** These four as in `SlowReport`. */
+  readonly subject: SlowSubject;
   readonly kind: string;
   readonly sequence: number;
-  /** As in `SlowReport`: 1 if it is known which event it was. */
   readonly events: number;
   readonly startedAt: number;
   readonly milliseconds: number;
@@ -121,12 +123,14 @@ export class Observation {
   }
 
   /** Called by the watchdog for each slow handler; may be called when nobody looks on. */
-  slow(kind: string, sequence: number, events: number, startedAt: number, endedAt: number): void {
+  slow(kind: string, sequence: number, events: number, startedAt: number, endedAt: number, subject: SlowSubject): void {
     const milliseconds = endedAt - startedAt;
     if (this.#slow?.hasSubscribers) {
-      this.#slow.publish({ kind, sequence, events, startedAt, milliseconds } satisfies SlowObservation);
+      this.#slow.publish({ subject, kind, sequence, events, startedAt, milliseconds } satisfies SlowObservation);
     }
-    if (this.#measures) this.#measure(`tidemark: slow ${kind}`, startedAt, endedAt, { kind, sequence, events });
+    if (!this.#measures) return;
+    const name = `tidemark: slow ${kind === "" ? subject : kind}`;
+    this.#measure(name, startedAt, endedAt, { subject, kind, sequence, events });
   }
 
   /** Observers and profilers have been given it when `measure` returns; for the buffer it would only be a burden. */

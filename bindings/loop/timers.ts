@@ -283,6 +283,11 @@ export class Timers implements TimerOwner {
     return this.#origin + this.#wake;
   }
 
+  /** How often a timer has fired. O(1) */
+  get $fired(): number {
+    return this.$memory.f64[(this.#open("stats") + Wheel.FIRED) >>> 3]!;
+  }
+
   /** The figures of now. O(1) */
   stats(): TimersStatistics {
     const wheel = this.#open("stats");

@@ -27,13 +27,18 @@ import { InvalidArgumentError } from "../errors.js";
 import type { Heartbeat } from "./heartbeat.js";
 import { isThenable, whenSettled } from "./thenable.js";
 
+/** What has held the loop: an event's handler, a fiber that has gone on after a wait or begun, or a timer's function. */
+export type SlowSubject = "event" | "fiber" | "timer";
+
 /** What `onSlow` is told, after the handler has returned. */
 export interface SlowReport {
-  /** The name of the event's kind; empty if it is one of several events that are not of one kind. */
+  /** What has held the loop. The first steps of a handler that is a fiber are its event's. */
+  readonly subject: SlowSubject;
+  /** The name of the event's kind; empty if it is one of several events that are not of one kind, and where there is no event. */
   readonly kind: string;
-  /** The event's number; that of the first, if it is one of several. */
+  /** The event's number; that of the first, if it is one of several. -1 for a timer, and for a fiber that is no handler. */
   readonly sequence: number;
-  /** 1 if it is known which event it was, as nearly always; else the number of successive events of which it is one. */
+  /** 1 if it is known which event it was, as nearly always; else the number of successive events (fibers, timers) of which it is one. */
   readonly events: number;
   /** How long the loop was held, in milliseconds: by the handler's synchronous part, and the end of its region and scope. */
   readonly milliseconds: number;
@@ -63,7 +68,7 @@ export interface SlowSettings {
 
 /** Who is told of every slow handler, however many there are: for profiles and subscribers, which count for themselves. */
 export interface SlowObserver {
-  slow(kind: string, sequence: number, events: number, startedAt: number, endedAt: number): void;
+  slow(kind: string, sequence: number, events: number, startedAt: number, endedAt: number, subject: SlowSubject): void;
 }
 
 /** Milliseconds of work that a reading of the clock is to come with: see rule 1. */
@@ -145,11 +150,19 @@ export class Watchdog {
    * @param events how many, from 1
    * @param startedAt a reading of the clock before the first
    * @param endedAt one after the last
+   * @param subject whether it was fibers or timers instead of events
    * @returns how many events to handle before the next reading
    */
-  handled(kind: string, sequence: number, events: number, startedAt: number, endedAt: number): number {
+  handled(
+    kind: string,
+    sequence: number,
+    events: number,
+    startedAt: number,
+    endedAt: number,
+    subject: SlowSubject = "event",
+  ): number {
     const milliseconds = endedAt - startedAt;
-    if (milliseconds > this.#slowAfter) this.#bite(kind, sequence, events, startedAt, endedAt);
+    if (milliseconds > this.#slowAfter) this.#bite(subject, kind, sequence, events, startedAt, endedAt);
     if (this.#singles > 0) {
       this.#singles -= events;
       return 1;
@@ -160,7 +173,14 @@ export class Watchdog {
     return Math.max(1, Math.floor((events * spacing) / milliseconds));
   }
 
-  #bite(kind: string, sequence: number, events: number, startedAt: number, endedAt: number): void {
+  #bite(
+    subject: SlowSubject,
+    kind: string,
+    sequence: number,
+    events: number,
+    startedAt: number,
+    endedAt: number,
+  ): void {
     const milliseconds = endedAt - startedAt;
     this.slow++;
     if (milliseconds > this.longest) this.longest = milliseconds;
@@ -169,14 +189,15 @@ export class Watchdog {
 
     let [name, first, count] = [kind, sequence, events];
     const suspect = this.heartbeat?.suspect ?? -1;
-    if (events > 1 && suspect >= sequence && suspect < sequence + events) {
+    if (subject === "event" && events > 1 && suspect >= sequence && suspect < sequence + events) {
       [name, first, count] = [this.#names(this.heartbeat!.suspectKind), suspect, 1];
     }
-    this.#observer?.slow(name, first, count, startedAt, endedAt);
-    if (this.#onSlow !== undefined) this.#tell(name, first, count, milliseconds, endedAt);
+    this.#observer?.slow(name, first, count, startedAt, endedAt, subject);
+    if (this.#onSlow !== undefined)
+      this.#tell({ subject, kind: name, sequence: first, events: count, milliseconds }, endedAt);
   }
 
-  #tell(kind: string, sequence: number, events: number, milliseconds: number, now: number): void {
+  #tell(report: Omit<SlowReport, "suppressed">, now: number): void {
     if (now < this.#quietUntil) {
       this.#suppressed++;
       return;
@@ -185,7 +206,7 @@ export class Watchdog {
     this.#suppressed = 0;
     this.#quietUntil = now + this.#reportsEvery;
     try {
-      const answer = this.#onSlow!({ kind, sequence, events, milliseconds, suppressed });
+      const answer = this.#onSlow!({ ...report, suppressed });
       if (isThenable(answer)) whenSettled(answer, nothing, this.#failed);
     } catch (error) {
       this.#failed(error);

@@ -77,7 +77,9 @@ describe("a loop's watch", () => {
     observed.handled("depth", 1, 1, 7, 15);
     unsubscribe("tidemark:slow", listener);
     expect([observed.slow, observed.longestSlow]).toEqual([2, 8]);
-    expect(messages).toEqual([{ kind: "depth", sequence: 1, events: 1, startedAt: 7, milliseconds: 8 }]);
+    expect(messages).toEqual([
+      { subject: "event", kind: "depth", sequence: 1, events: 1, startedAt: 7, milliseconds: 8 },
+    ]);
   });
 
   test("has a worker if one is asked for, which ends with it", () => {

@@ -42,11 +42,13 @@ describe("an observation", () => {
     observation.event("depth", 3, 10, 11.5);
     observation.turn(2, 64, 10, 14);
     observation.collection(1, 14, 15);
-    observation.slow("depth", 4, 1, 20, 50);
+    observation.slow("depth", 4, 1, 20, 50, "event");
     expect(events).toEqual([{ kind: "depth", sequence: 3, startedAt: 10, milliseconds: 1.5 }]);
     expect(turns).toEqual([{ turn: 2, events: 64, startedAt: 10, milliseconds: 4 }]);
     expect(collections).toEqual([{ turn: 1, startedAt: 14, milliseconds: 1 }]);
-    expect(slows).toEqual([{ kind: "depth", sequence: 4, events: 1, startedAt: 20, milliseconds: 30 }]);
+    expect(slows).toEqual([
+      { subject: "event", kind: "depth", sequence: 4, events: 1, startedAt: 20, milliseconds: 30 },
+    ]);
     expect(channel("tidemark:event").hasSubscribers).toBe(true);
   });
 
@@ -59,7 +61,7 @@ describe("an observation", () => {
     const start = performance.now();
     observation.turn(1, 64, start, start + 4);
     observation.collection(1, start, start + 1);
-    observation.slow("depth", 7, 1, start, start + 30);
+    observation.slow("depth", 7, 1, start, start + 30, "event");
     await new Promise((resolve) => setTimeout(resolve, 20));
     observer.disconnect();
     expect(entries.map(({ name, startTime, duration }) => [name, startTime, duration])).toEqual([
@@ -79,8 +81,8 @@ describe("an observation", () => {
   });
 
   test("is told of slow handlers also when nobody looks on, and does nothing then", () => {
-    new Observation(nodePlatform).slow("depth", 0, 1, 0, 30);
-    new Observation(undefined).slow("depth", 0, 1, 0, 30);
+    new Observation(nodePlatform).slow("depth", 0, 1, 0, 30, "event");
+    new Observation(undefined).slow("depth", 0, 1, 0, 30, "event");
     expect(performance.getEntriesByType("measure")).toEqual([]);
   });
 });

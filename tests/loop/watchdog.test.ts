@@ -72,7 +72,7 @@ describe("a slow handler", () => {
     costs[613] = 40;
     turn(costs);
     expect(reports).toEqual([
-      { kind: "depth", sequence: 613, events: 1, milliseconds: expect.closeTo(40), suppressed: 0 },
+      { subject: "event", kind: "depth", sequence: 613, events: 1, milliseconds: expect.closeTo(40), suppressed: 0 },
     ]);
   });
 
@@ -171,9 +171,9 @@ describe("reports", () => {
     watchdog.isHeard = true;
     for (let event = 0; event < 3; event++) watchdog.handled("depth", event, 1, event * 30, event * 30 + 30);
     expect(seen).toEqual([
-      ["depth", 0, 1, 0, 30],
-      ["depth", 1, 1, 30, 60],
-      ["depth", 2, 1, 60, 90],
+      ["depth", 0, 1, 0, 30, "event"],
+      ["depth", 1, 1, 30, 60, "event"],
+      ["depth", 2, 1, 60, 90, "event"],
     ]);
   });
 

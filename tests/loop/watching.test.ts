@@ -54,6 +54,46 @@ describe("a loop", () => {
     ]);
   });
 
+  test("names the event whose fiber has held it, also when that has gone on after a wait, or has ended", async () => {
+    const { loop, host, reports, run } = await watched();
+    const steps = loop.on("steps", function* (milliseconds: number) {
+      host.time += milliseconds; // the event's own
+      yield;
+      host.time += 2 * milliseconds;
+      yield Promise.resolve();
+      host.time += 3 * milliseconds;
+    });
+    for (const milliseconds of [0.003, 30, 0.003]) steps.post(milliseconds);
+    await run();
+    expect(reports).toMatchObject([
+      { subject: "event", kind: "steps", sequence: 1, events: 1, milliseconds: expect.closeTo(30) },
+      { subject: "fiber", kind: "steps", sequence: 1, events: 1, milliseconds: expect.closeTo(60) },
+      { subject: "fiber", kind: "steps", sequence: 1, events: 1, milliseconds: expect.closeTo(90) },
+    ]);
+    expect(loop.stats()).toMatchObject({ processed: 3, slow: 3, longestSlow: expect.closeTo(90) });
+  });
+
+  test("tells of timers and of fibers that are no handlers, if they hold it", async () => {
+    const { loop, host, reports } = await watched();
+    loop.spawn(function* () {
+      host.time += 40;
+      yield;
+    });
+    loop.after(100, () => {
+      host.time += 50;
+    });
+    const done = loop.run();
+    await host.rest();
+    await host.advance(100);
+    await host.rest();
+    await loop.close();
+    await done;
+    expect(reports).toMatchObject([
+      { subject: "fiber", kind: "", sequence: -1, events: 1, milliseconds: 40 },
+      { subject: "timer", kind: "", sequence: -1, events: 1, milliseconds: 50 },
+    ]);
+  });
+
   test("gives no kind to a stretch of several", async () => {
     const { depth, trade, reports, run } = await watched();
     for (let event = 0; event < 15; event++) (event % 2 === 0 ? depth : trade).post(event === 10 ? 40 : 0);
