@@ -174,6 +174,33 @@ export const scenarios: readonly Scenario[] = [
     graph.chain(handle.target, 0, 2);
     return [() => model.store(first, 0, handle.target), () => model.move(handle, second)];
   }),
+  scenario(
+    "a handle is moved off an object that is stored in what has been looked at before it",
+    NODES,
+    (graph, model) => {
+      const handle = graph.handle();
+      graph.chain(handle.target, 0, 2);
+      const { first, second } = twoHolders(graph); // newer, so looked at first
+      return [() => model.store(first, 0, handle.target), () => model.move(handle, second)];
+    },
+  ),
+  ...["older", "newer"].map((place) =>
+    scenario(`a handle of the ${place} scope is moved off an object that is stored elsewhere`, NODES, (graph, model) => {
+      const [oldest, older, newer] = [model.openScope()!, model.openScope()!, model.openScope()!];
+      const isOlder = place === "older";
+      const handle = graph.handle("node", 0, isOlder ? oldest : newer);
+      graph.chain(handle.target, 0, 2);
+      const holder = graph.rooted("node", 0, isOlder ? newer : oldest);
+      graph.rooted("node", 0, older);
+      return [
+        () => model.store(holder, 0, handle.target),
+        () => {
+          model.endScope(older);
+          model.move(handle, holder);
+        },
+      ];
+    }),
+  ),
   scenario("a kept handle is moved off an object that is stored elsewhere", NODES, (graph, model) => {
     const { first, second, below } = twoHolders(graph);
     const kept = model.keep(below)!;
