@@ -30,8 +30,24 @@ export function validateHeap(heap: Heap, findings: Findings): u32 {
   if (pages != heap.blockPages || findings.blocks - heap.deadObjects != heap.objects) {
     return <u32>found(findings, Violation.FIGURES, changetype<Address>(heap));
   }
+  if (heap.deadObjects && !mayHaveDead(heap)) return <u32>found(findings, Violation.FIGURES, changetype<Address>(heap));
   findings.blocks = heap.objects;
   return 1;
+}
+
+/** True if something is under way, or noted down, that an object which has ended may wait for. */
+function mayHaveDead(heap: Heap): bool {
+  return (
+    !heap.pending.isEmpty ||
+    !heap.releasing.isEmpty ||
+    !heap.hooked.isEmpty ||
+    !heap.candidates.isEmpty ||
+    !heap.roots.isEmpty ||
+    !heap.clearing.isEmpty ||
+    !heap.zombies.isEmpty ||
+    (heap.runPhase | heap.walkPurpose | heap.lost) != 0 ||
+    heap.dying != 0
+  );
 }
 
 function walkClass(heap: Heap, c: CellClass, findings: Findings): bool {

@@ -231,6 +231,46 @@ describe.each(strategies)(
       });
     });
 
+    test("looks again at a dropped ring of which there was memory to look at a part only", async () => {
+      await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
+        const heap = new RawHeap(runtime, { strategy, shapes: ["node", "leaf"].map(heapShape) });
+        const node = heapShape("node");
+        const scope = heap.openScope();
+        const inner = heap.openScope();
+        const first = heap.allocate(node, 0, scope);
+        let last = first;
+        for (let count = 1; count < 3_000; count++) {
+          const next = heap.allocate(node, 0, inner);
+          heap.store(last, next);
+          last = next;
+        }
+        heap.store(last, first);
+        heap.exports.endScope(inner);
+        heap.collect(); // none of them is a candidate any more
+        heap.exports.endScope(scope); // and now the first
+        heap.finish(1000);
+        const taken: number[] = [];
+        for (let block = 1; block !== 0; ) {
+          refuse(runtime, 1);
+          block = heap.exports.allocateFindings() >>> 0;
+          if (block !== 0) taken.push(block);
+        }
+        for (const block of taken.splice(0, 2)) heap.exports.freeFindings(block); // room for some hundred of them
+        heap.beginCycle();
+        for (let step = 0; step < 100_000; step++) {
+          refuse(runtime, 1);
+          if (heap.step(1) === 0) break;
+        }
+        if (strategy === "refcount") expect(heap.objects).toBe(3_000);
+        refuse(runtime, 0);
+        for (const block of taken) heap.exports.freeFindings(block);
+        heap.validate();
+        heap.collect();
+        expect(heap.objects).toBe(0);
+        heap.destroy();
+      });
+    });
+
     test("marks, sweeps and drains graphs whose work lists need pages", async () => {
       await withCollectorRuntime({ debug: true, maximumBytes: 512 * MEBIBYTE }, (runtime) => {
         let isAsked = true;

@@ -1,5 +1,6 @@
 // Whether the collectors' tests would find a bug: makes one at a time, from the list in mutants.mjs, and requires that they
-// fail. `npm run test:mutants`, or after a build `node tests/mutants/run.mjs --only TEXT --jobs 1`.
+// fail. `npm run test:mutants`, or after a build `node tests/mutants/run.mjs --only TEXT --jobs 1`. With `--minutes N` none is begun
+// after so long, and they come in another order each time, so that every one has its turn some time.
 //
 // A mutant that no test finds makes it fail, and so does one whose text is not, or not once, in its file any more: whoever
 // changes a collector takes its mutants along.
@@ -23,6 +24,7 @@ const { values: options } = parseArgs({
   options: {
     only: { type: "string", default: "" },
     jobs: { type: "string", default: "2" },
+    minutes: { type: "string", default: "Infinity" },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -105,6 +107,14 @@ function runTests(folder, kinds) {
   });
 }
 
+/** In place (Fisher and Yates). */
+function shuffle(list) {
+  for (let index = list.length - 1; index > 0; index--) {
+    const other = Math.floor(Math.random() * (index + 1));
+    [list[index], list[other]] = [list[other], list[index]];
+  }
+}
+
 /** What tells of the failure, in one line. */
 function reason(output) {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours
@@ -128,7 +138,10 @@ async function tryModule(file, source, kinds) {
 }
 
 const wrong = [];
+let next = 0;
+const deadline = performance.now() + Number(options.minutes) * 60_000;
 const chosen = mutants.filter(({ file, why, find }) => `${file} ${why} ${find}`.includes(options.only));
+if (Number.isFinite(deadline)) shuffle(chosen);
 const begin = performance.now();
 const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`;
 
@@ -176,9 +189,8 @@ try {
     throw new Error(`the tests ${result === "hangs" ? "hang" : "fail"} without a mutant`);
   }
   console.log(`without a mutant the tests pass (${seconds(begin)})`);
-  let next = 0;
   const work = async () => {
-    while (next < chosen.length) {
+    while (next < chosen.length && performance.now() < deadline) {
       const index = next++;
       await tryMutant(chosen[index], index);
     }
@@ -187,6 +199,6 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-console.log(`${chosen.length} mutants, ${wrong.length} not found (${seconds(begin)})`);
+console.log(`${next} of ${chosen.length} mutants, ${wrong.length} not found (${seconds(begin)})`);
 for (const line of wrong) console.log(`  ${line}`);
 process.exitCode = wrong.length > 0 ? 1 : 0;
