@@ -107,16 +107,15 @@ async function measureLag(quick: boolean) {
   });
   const dueTimes = new Float64Array(1 << 20);
   let handled = 0;
-  let records = false;
   const kind = loop.on("tick", (index: number, { region }) => {
     region.new(Level, level);
     level.price = index;
     handled++;
-    if (records) nanoseconds.recordValue(Math.max(1, (performance.now() - dueTimes[index]!) * 1e6));
+    nanoseconds.recordValue(Math.max(1, (performance.now() - dueTimes[index]!) * 1e6));
   });
   const hop = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-  // As fast as it goes, for the rate of which half is then sent.
+  // As fast as it goes, for the rate of which half is then sent: with the taking of time, which costs more than the rest.
   let rate = 0;
   for (let round = 0; round < 6; round++) {
     const begin = performance.now();
@@ -126,28 +125,34 @@ async function measureLag(quick: boolean) {
     }
     rate = Math.max(rate, (20 * 4096) / (performance.now() - begin));
   }
-  records = true;
   const perMillisecond = rate / 2;
-  const events = Math.floor(perMillisecond * (quick ? 500 : 4000));
   const running = loop.run();
-  const start = performance.now();
-  handled = 0;
-  for (let sent = 0; sent < events; ) {
-    const due = Math.min(events, Math.floor((performance.now() - start) * perMillisecond));
-    for (; sent < due; sent++) {
-      const index = sent & (dueTimes.length - 1);
-      dueTimes[index] = start + sent / perMillisecond;
-      if (kind.post(index) !== "queued") throw new Error(`the queue was full after ${sent} events`);
+  const play = async (milliseconds: number) => {
+    const events = Math.floor(perMillisecond * milliseconds);
+    const start = performance.now();
+    handled = 0;
+    for (let sent = 0; sent < events; ) {
+      const due = Math.min(events, Math.floor((performance.now() - start) * perMillisecond));
+      for (; sent < due; sent++) {
+        const index = sent & (dueTimes.length - 1);
+        dueTimes[index] = start + sent / perMillisecond;
+        if (kind.post(index) !== "queued") throw new Error(`the queue was full after ${sent} events`);
+      }
+      await hop();
     }
-    await hop();
-  }
+    while (handled < events) await hop();
+    return handled === events;
+  };
+  await play(quick ? 500 : 1000); // the engine compiles once more for the small turns of this rate
+  nanoseconds.reset();
+  const result = await play(quick ? 500 : 4000);
   await loop.close();
   await running;
   runtime.dispose();
   const micros = (percentile: number) => nanoseconds.getValueAtPercentile(percentile) / 1000;
   return {
     metrics: { p50: micros(50), p999: micros(99.9), p9999: micros(99.99), eventsPerSecond: perMillisecond * 1000 },
-    result: handled === events,
+    result,
   };
 }
 
