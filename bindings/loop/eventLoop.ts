@@ -1,5 +1,5 @@
 import { describe } from "../arguments.js";
-import { DisposedError, DuplicateKindError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
+import { DisposedError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
@@ -11,10 +11,7 @@ import type { Fiber, FiberBody } from "./fiber.js";
 import type { SpawnOptions } from "./fibers.js";
 import { IdleTime } from "./idleTime.js";
 import {
-  assertHandler,
-  assertKindName,
-  CoalescingKind,
-  EventKind,
+  type EventKind,
   type FailedEvent,
   type Handler,
   type Inbox,
@@ -22,19 +19,12 @@ import {
   type KindOptions,
   NO_EVENT,
 } from "./kind.js";
-import { isPriority, Lanes } from "./lanes.js";
+import { Kinds } from "./kinds.js";
+import { Lanes } from "./lanes.js";
 import { Leases } from "./leases.js";
 import type { CloseReport, Loop, RunOptions } from "./loop.js";
 import { LoopWatch } from "./loopWatch.js";
-import {
-  assertFunction,
-  assertObject,
-  type CloseOptions,
-  closingOf,
-  type LoopSettings,
-  milliseconds,
-  policyOf,
-} from "./options.js";
+import { assertObject, type CloseOptions, closingOf, type LoopSettings } from "./options.js";
 import type { EventQueue, PostResult } from "./queue.js";
 import type { RingMessage } from "./ringMessage.js";
 import type { SourceStream } from "./sources/detect.js";
@@ -45,20 +35,13 @@ import { collectionsOf, type LoopStatistics } from "./statistics.js";
 import { isThenable } from "./thenable.js";
 import type { Timer, TimerTarget } from "./timer.js";
 import type { PeriodicOptions, Timers } from "./timers.js";
+import { Turn } from "./turn.js";
 import type { Waiting } from "./waiting.js";
 
 /** What a loop needs of its runtime. */
 export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool" | "$onDispose"> &
   Partial<Pick<Runtime, "$platform">> &
   CompanionRuntime & { readonly $memory: CollectedMemory };
-
-/**
- * Events in flight from a turn before it lets those settle that can: so few that what they have lies in the caches still. A turn
- * that took off 1,024 of them first took 247 ns for each (benchmark case loop/asynchronous), and this one 200.
- */
-const TAKEOFFS = 64;
-/** A turn that pauses goes on behind the promises that have settled by then. */
-const settled = Promise.resolve();
 
 /** Whoever runs the loop, and until when. */
 interface Runner {
@@ -95,11 +78,13 @@ interface Closing {
 export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch {
   readonly #runtime: Pick<Runtime, "disposed"> & { readonly $memory: CollectedMemory };
   readonly #settings: LoopSettings;
-  readonly #kinds = new Map<string, EventKind>();
+  readonly #kinds: Kinds;
   readonly #lanes: Lanes<EventKind>;
   readonly #companions: Companions;
   readonly #leases: Leases;
   readonly #dispatcher: Dispatcher;
+  /** The part of a turn that handles events. */
+  readonly #events: Turn;
   readonly #idleTime: IdleTime;
   readonly #watch: LoopWatch;
   readonly #sources = new Sources();
@@ -127,18 +112,13 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #hopping = false;
   /** Whether a turn is under way, or has paused: what follows a turn must wait for its end. */
   #turning = false;
-  /** Of the turn that is under way: events to handle, and before the next reading of the clock; the last one, and when to end. */
-  #remaining = 0;
-  #stretch = 1;
-  #readAt = 0;
-  #sliceEnd = 0;
-  #turns = 0;
   #dropped = 0;
 
   constructor(runtime: LoopRuntime, settings: LoopSettings) {
     this.#runtime = runtime;
     this.#settings = settings;
     this.#lanes = new Lanes(settings.capacity, settings.overflow);
+    this.#kinds = new Kinds(this.#lanes, settings.policy);
     this.#leases = new Leases(runtime.regionPool());
     this.#companions = new Companions(runtime, {
       host: settings.host,
@@ -150,15 +130,22 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       },
       watch: this,
     });
-    const kinds = this.#kinds;
     this.#watch = new LoopWatch(
       settings.watch,
       runtime.$platform,
       (error) => this.#failedAside(error),
-      (index) => [...kinds.keys()][index] ?? "",
+      (index) => this.#kinds.nameOf(index),
     );
     const { heartbeat } = this.#watch;
     this.#dispatcher = new Dispatcher(runtime, this.#leases, settings, this, this.#companions, heartbeat);
+    this.#events = new Turn(
+      settings,
+      this.#lanes,
+      this.#dispatcher,
+      this.#watch,
+      () => this.#hasEvents,
+      () => this.#resume(),
+    );
     this.#idleTime = new IdleTime(runtime.$memory.collectors);
     this.#forgetRuntime = runtime.$onDispose(() => {
       const error = () => new DisposedError("the loop's runtime has been disposed");
@@ -192,17 +179,15 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     if (hadWork) this.#runCompanions();
     if (this.#closing !== undefined) this.#closing.hadLastTurn = hadWork && !this.#hasEvents;
     if (this.#hasEvents) {
-      if (this.#dispatchTurn() === "paused") return;
+      this.#idleTime.renew();
+      if (this.#events.begin() === "paused") return;
     } else if (!hadWork && this.#hasIdleTime) this.#idleTurn();
     this.#endTurn();
   };
 
-  /** Goes on with a turn that has paused. */
-  readonly #resume = (): void => {
-    this.#readAt = this.#settings.host.now(); // what was done meanwhile was no handler's beginning
-    if (this.#closing?.discard) this.#remaining = 0;
-    if (this.#dispatchStretches() === "done") this.#endTurn();
-  };
+  #resume(): void {
+    if (this.#events.resume(!this.#closing?.discard) === "done") this.#endTurn();
+  }
 
   #endTurn(): void {
     this.#turning = false;
@@ -221,56 +206,6 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     $memory.handlersRunning--;
     if ($memory.collectors.size > 0) this.#dispatcher.settleHeaps();
   }
-
-  /** Handles what is queued now, until the count or the slice is used up, or as many are in flight as may be. */
-  #dispatchTurn(): "paused" | "done" {
-    const { host, turnEvents, turnMilliseconds } = this.#settings;
-    const remaining = Math.min(this.#lanes.length, turnEvents);
-    this.#turns++;
-    this.#idleTime.renew();
-    if (!this.#watch.look() && remaining === 1) {
-      this.#lanes.serve(1, this.#dispatch); // nobody needs the clock
-      this.#watch.heartbeat?.rest();
-      return "done";
-    }
-    const now = host.now();
-    this.#watch.begins(now);
-    this.#remaining = remaining;
-    this.#stretch = 1;
-    this.#readAt = now;
-    this.#sliceEnd = now + turnMilliseconds;
-    return this.#dispatchStretches();
-  }
-
-  /** The turn from where it is: pauses behind events that are in flight since, so that those land that can. */
-  #dispatchStretches(): "paused" | "done" {
-    const { host } = this.#settings;
-    const watch = this.#watch;
-    const dispatcher = this.#dispatcher;
-    const { inFlight } = dispatcher;
-    while (this.#remaining > 0 && this.#hasEvents) {
-      const wanted = Math.min(this.#stretch, this.#remaining);
-      this.#remaining -= wanted;
-      const first = dispatcher.next;
-      const events = this.#lanes.serve(wanted, this.#dispatch);
-      const now = host.now();
-      const kind = events === 1 || this.#lanes.isOne ? dispatcher.lastKind : "";
-      if (events > 0) this.#stretch = watch.handled(kind, first, events, this.#readAt, now);
-      this.#readAt = now;
-      if (events < wanted || now >= this.#sliceEnd) break;
-      if (dispatcher.inFlight === inFlight) continue;
-      if (this.#stretch > TAKEOFFS) this.#stretch = TAKEOFFS;
-      if (dispatcher.inFlight < inFlight + TAKEOFFS || this.#remaining === 0) continue;
-      watch.heartbeat?.rest();
-      settled.then(this.#resume);
-      return "paused";
-    }
-    watch.heartbeat?.rest();
-    watch.ends(this.#turns, this.#readAt);
-    return "done";
-  }
-
-  readonly #dispatch = (queue: EventQueue<EventKind>, limit: number) => this.#dispatcher.dispatch(queue, limit);
 
   /** What follows a turn, a landing, a run or a close: drop, make room known, come to an end, or hop to the next turn. */
   #advance(): void {
@@ -381,40 +316,16 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   on<Payload>(name: string, handler: Handler<Payload>, options: KindOptions<Payload> = {}): Kind<Payload> {
-    assertKindName(name);
-    assertHandler(name, handler);
-    assertObject("options", options);
-    const { policy = this.#settings.policy, priority = "normal", deadline } = options;
-    const key = typeof policy === "object" && policy !== null ? policy.key : undefined;
-    if (key !== undefined) assertFunction("the key of policy", key);
-    if (!isPriority(priority)) {
-      throw new InvalidArgumentError(`priority must be "high", "normal" or "low", but is ${describe(priority)}`);
-    }
-    const settings = {
-      index: this.#kinds.size,
-      name,
-      handler: handler as Handler<unknown>,
-      policy: key === undefined ? policyOf("policy", policy as LoopSettings["policy"]) : ("coalesce" as const),
-      priority,
-      deadline: deadline === undefined ? undefined : milliseconds("deadline", deadline, Number.MIN_VALUE),
-    };
+    const settings = this.#kinds.check(name, handler, options);
     if (this.#phase !== "open") throw this.#closedError(`takes no kind "${name}"`);
-    if (this.#kinds.has(name)) {
-      throw new DuplicateKindError(`the kind "${name}" has a handler already, as one of ${this.#kinds.size} kinds`);
-    }
-    const queue = this.#lanes.of(priority);
-    const kind =
-      key === undefined
-        ? new EventKind(this, queue, settings)
-        : new CoalescingKind(this, queue, settings, key as (payload: unknown) => unknown);
-    this.#kinds.set(name, kind);
+    const kind = this.#kinds.declare(this, settings);
     this.#watch.declare(kind.index, name);
     return kind;
   }
 
   source(kind: Kind<RingMessage>, stream: SourceStream, options: SourceOptions = {}): Source {
     if (this.#phase !== "open") throw this.#closedError("takes no source");
-    if (!(kind instanceof EventKind) || this.#kinds.get(kind.name) !== kind) {
+    if (!this.#kinds.has(kind)) {
       throw new InvalidArgumentError("a source takes a kind of this very loop, as loop.on() has returned it");
     }
     if (kind.policy === "drop-oldest" || kind.policy === "coalesce") {
@@ -461,12 +372,12 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   ready(kind?: Kind<never>): Promise<void> {
-    const queue = kind === undefined ? this.#lanes.normal : (kind as unknown as EventKind | null)?.queue;
-    if (queue === undefined || this.#kinds.get(kind?.name ?? "") !== (kind as unknown as EventKind | undefined)) {
+    if (kind !== undefined && !this.#kinds.has(kind)) {
       return Promise.reject(
         new InvalidArgumentError(`ready takes a kind of this loop, but was given ${describe(kind)}`),
       );
     }
+    const queue = kind === undefined ? this.#lanes.normal : kind.queue;
     if (this.#phase !== "open") return Promise.reject(this.#closedError("will have no room again"));
     if (queue.hasRoom) return Promise.resolve();
     let room = this.#rooms.get(queue);
@@ -501,8 +412,6 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     const dispatcher = this.#dispatcher;
     const sum = (of: (queue: EventQueue<EventKind>) => number) =>
       this.#lanes.queues.reduce((total, queue) => total + of(queue), 0);
-    let coalesced = 0;
-    for (const kind of this.#kinds.values()) if (kind instanceof CoalescingKind) coalesced += kind.coalesced;
     return {
       processed: dispatcher.processed,
       failed: dispatcher.failures,
@@ -511,7 +420,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       rejected: sum((queue) => queue.rejected),
       spilled: sum((queue) => queue.spilled),
       displaced: sum((queue) => queue.displaced),
-      coalesced,
+      coalesced: this.#kinds.coalesced,
       queued: this.#lanes.length,
       overflow: sum((queue) => queue.overflowLength),
       queueHighWater: Math.max(...this.#lanes.queues.map((queue) => queue.ringHighWater)),
@@ -519,7 +428,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       inFlight: dispatcher.inFlight + dispatcher.quarantined,
       inFlightHighWater: dispatcher.inFlightHighWater,
       quarantined: dispatcher.quarantined,
-      turns: this.#turns,
+      turns: this.#events.count,
       slow: this.#watch.slow,
       longestSlow: this.#watch.longestSlow,
       lag: this.#watch.lag,
@@ -650,7 +559,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     const dropped = this.#lanes.clear();
     if (dropped === 0) return;
     this.#dropped += dropped;
-    for (const kind of this.#kinds.values()) kind.dropped();
+    this.#kinds.dropped();
   }
 
   #expire(closing: Closing): void {

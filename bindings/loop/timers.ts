@@ -229,8 +229,15 @@ export class Timers implements TimerOwner {
     return generation * SLOTS + slot;
   }
 
-  /** Cancels a timer by the id that {@link arm} gave. Returns false if it has fired or been cancelled, or is none. O(1) */
-  cancel(id: TimerId): boolean {
+  /**
+   * Cancels a timer, or the one that has the id which {@link arm} gave. Returns false if it has fired or been cancelled, or is none
+   * of these. O(1)
+   */
+  cancel(timer: TimerId | Timer): boolean {
+    return typeof timer === "number" ? this.#cancelById(timer) : timer instanceof Timer && timer.cancel();
+  }
+
+  #cancelById(id: TimerId): boolean {
     if (this.#wheel === 0 || !Number.isSafeInteger(id) || id < 0) return false;
     const generation = Math.floor(id / SLOTS);
     const slot = id - generation * SLOTS;

@@ -38,6 +38,25 @@ describe("the timers of a loop", () => {
     await loop.close();
   });
 
+  test("are cancelled by those who have been given all of them, as batons are, as timers or by their numbers", async () => {
+    const { loop, pass } = await realLoop();
+    const baton = new Baton({ timers: loop.timers });
+    let waited: unknown;
+    loop.spawn(function* () {
+      waited = yield baton.wait(60_000);
+    });
+    loop.run();
+    await pass(1);
+    expect(loop.timers.stats().armed).toBe(1);
+    baton.post();
+    await pass(1);
+    expect([waited, loop.timers.stats().armed]).toEqual([true, 0]);
+    const timer = loop.after(5, () => {});
+    expect([loop.timers.cancel(timer), loop.timers.cancel(timer), timer.armed]).toEqual([true, false, false]);
+    expect(loop.timers.cancel({} as Timer)).toBe(false);
+    await loop.close();
+  });
+
   test("fire again and again, until they are cancelled", async () => {
     const { loop, pass } = await realLoop();
     let beats = 0;
