@@ -212,11 +212,16 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     if (this.#phase === "closed") return;
     if (this.#closing?.discard) this.#discard(this.#closing);
     if (this.#rooms.size > 0) this.#announceRoom();
-    if (this.#lanes.length === 0 && this.#phase === "open") this.#announceDrain();
-    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#isKept) this.#endIdle();
+    if (this.#lanes.length === 0) this.#runDry();
     this.#wake();
     this.#resting = this.#isRunning && this.#lanes.length === 0;
     this.#isPlain = this.#phase === "open" && !this.#resting;
+  }
+
+  /** The queue is empty: says so, and comes to an end if nothing else is under way. */
+  #runDry(): void {
+    if (this.#phase === "open") this.#announceDrain();
+    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#isKept) this.#endIdle();
   }
 
   /** Whether fibers or timers still have to have a turn. One in which there are no events is enough for a close. */

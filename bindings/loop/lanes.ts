@@ -62,6 +62,7 @@ export class Lanes<Kind extends object> {
   /** Events that wait. O(priorities) */
   get length(): number {
     const lanes = this.#lanes;
+    if (lanes.length === 1) return this.normal.length;
     let length = 0;
     for (let index = 0; index < lanes.length; index++) length += lanes[index]!.queue.length;
     return length;
