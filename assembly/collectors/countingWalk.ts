@@ -36,7 +36,7 @@ function findAgain(heap: Heap, object: Address): void {
   if (word & Flag.RELEASED) keepZombie(heap, object);
   else if (word & Flag.DEAD) continueRelease(heap, object);
   else if (word < COUNT_ONE) letGo(heap, object);
-  else if (!(word & Flag.BUFFERED)) suspect(heap, object);
+  else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);
 }
 
 /** Empties weak slots that refer to dead objects. */

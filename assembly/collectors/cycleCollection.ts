@@ -390,9 +390,16 @@ function freeAll(heap: Heap, budget: u32): u32 {
   return done;
 }
 
-/** What the condemned referred to may have become garbage, and is looked at next: the run would leave it standing otherwise. */
+/**
+ * What the condemned referred to may have become garbage, and is looked at next: the run would leave it standing otherwise. If it
+ * has condemned nothing, or has no memory, what it has not taken waits for the next one, as a candidate.
+ */
 function endPass(heap: Heap): void {
   if (heap.runShort && !heap.runGarbage) heap.starved = 1;
-  if (heap.runGarbage && !heap.runShort && !heap.roots.isEmpty) beginVisits(heap);
-  else heap.runPhase = Run.NONE;
+  if (heap.runGarbage && !heap.runShort && !heap.roots.isEmpty) {
+    beginVisits(heap);
+    return;
+  }
+  if (!heap.roots.isEmpty) heap.candidates.absorb(heap.roots);
+  heap.runPhase = Run.NONE;
 }

@@ -19,7 +19,7 @@ const UNLIMITED: u32 = u32.MAX_VALUE;
 /**
  * Returns a new heap, or 0 with a status; then nothing has changed.
  *
- * @param minimumBytes the allocation that starts a mark-sweep cycle at the earliest, from 1
+ * @param minimumBytes the allocation that starts a cycle, or a run of cycle collection, at the earliest, from 1
  * @param stepUnits the most units of one step between two events, from 1
  */
 export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Address {
@@ -125,5 +125,5 @@ export function figures(heap: Heap): void {
   heap.objects = objects - heap.deadObjects;
   heap.bytes = bytes - heap.deadBytes;
   heap.pendingCount = heap.pending.count;
-  heap.candidateCount = heap.candidates.count + heap.roots.count;
+  heap.candidateCount = heap.candidates.count + heap.roots.count + heap.aside.count;
 }

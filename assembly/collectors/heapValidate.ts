@@ -43,6 +43,7 @@ function mayHaveDead(heap: Heap): bool {
     !heap.hooked.isEmpty ||
     !heap.candidates.isEmpty ||
     !heap.roots.isEmpty ||
+    !heap.aside.isEmpty ||
     !heap.clearing.isEmpty ||
     !heap.zombies.isEmpty ||
     (heap.runPhase | heap.walkPurpose | heap.lost) != 0 ||

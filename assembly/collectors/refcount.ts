@@ -212,7 +212,8 @@ function isLate(heap: Heap): bool {
 
 /** Begins a run in idle time, where one would not be long in coming. */
 export function runEarly(heap: Heap): void {
-  if (heap.runPhase || !hasCandidates(heap)) return;
+  if ((heap.runPhase | heap.purgeLeft) != 0 || !hasCandidates(heap)) return;
+  if (!heap.pending.isEmpty || !heap.releasing.isEmpty || !heap.hooked.isEmpty) return; // when all is drained
   if (heap.candidates.count >= IDLE_CANDIDATES || hasGrown(heap, heap.trigger >> 1)) startRun(heap);
 }
 
@@ -253,11 +254,12 @@ function isBusy(heap: Heap): bool {
 
 /** True if it pays to look for candidates that have been released. */
 function isStale(heap: Heap): bool {
+  if (heap.candidates.isEmpty) return false; // they are among the roots of a run
   return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count && !heap.runPhase;
 }
 
 /**
- * Works for up to `budget` units and three more; returns those done. Stops early when a hook is to be run. Decrements come first, and
+ * Works for up to `budget` units and two more; returns those done. Stops early when a hook is to be run. Decrements come first, and
  * a run of cycle collection goes on only when all are done.
  */
 export function stepCounting(heap: Heap, budget: u32): u32 {

@@ -66,7 +66,7 @@ export function decrement(heap: Heap, object: Address): void {
   else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);
 }
 
-/** An object has lost a reference and kept another: it may be part of a dropped cycle. One that the condemned held is looked at by the same run. */
+/** An object has lost a reference and kept another: it may be part of a dropped cycle. One that the condemned held is looked at by the same run, if it can. */
 export function suspect(heap: Heap, object: Address): void {
   const list = heap.runPhase == Run.LET_GO ? heap.roots : heap.candidates;
   if (list.push(object)) setWord(object, (wordOf(object) | Flag.BUFFERED) & ~Flag.LOST);

@@ -477,7 +477,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
           // After the close nobody is left to be told: then it is for the host's handler of stray rejections.
           if (this.#phase === "closed") throw causedBy(fault, error);
           stop(fault);
-          this.#advance();
+          if (!this.#turning) this.#advance();
         });
       }
     } catch (fault) {

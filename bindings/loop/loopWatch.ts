@@ -43,7 +43,8 @@ export interface WatchSettings extends SlowSettings {
  *
  * A turn goes like this:
  *
- *   hopAsked ──▶ begins ──▶ handled, after each stretch of events ──▶ ends
+ *   hopAsked ──▶ (ran, after each stretch of timers or fibers) ──▶ begins ──▶ handled, after each of events ──▶ ends
+ *                                                                              └── resumes, after a pause
  *
  * Nothing here throws.
  */
@@ -112,6 +113,11 @@ export class LoopWatch {
     this.#lag?.record(now - this.#askedAt);
   }
 
+  /** A turn goes on that has let promises settle for so many milliseconds. */
+  resumes(milliseconds: number): void {
+    this.#lag?.record(milliseconds);
+  }
+
   /**
    * A stretch of events has been handled; parameters as in {@link Watchdog.handled}.
    *
@@ -153,7 +159,7 @@ export class LoopWatch {
     this.#observation.collection(turn, startedAt, endedAt);
   }
 
-  /** Slow handlers, or stretches of several events that were slow together. */
+  /** Slow handlers, fibers and timers, or stretches of several that were slow together. */
   get slow(): number {
     return this.#watchdog.slow;
   }

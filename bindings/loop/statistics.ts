@@ -48,7 +48,7 @@ export interface LoopStatistics {
   readonly scopesLive: number;
   /** Scopes that events have read. */
   readonly scopesOpened: number;
-  /** Handlers that have held the loop for longer than `slowAfter`. */
+  /** Handlers, fibers and timers that have held the loop for longer than `slowAfter`. */
   readonly slow: number;
   /** How long the slowest has held it, in milliseconds. */
   readonly longestSlow: number;

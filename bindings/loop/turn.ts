@@ -74,7 +74,9 @@ export class Turn {
 
   /** Goes on with a turn that has paused. */
   resume(isWanted: boolean): "paused" | "done" {
-    this.#readAt = this.#settings.host.now(); // what was done meanwhile was no handler's beginning
+    const now = this.#settings.host.now();
+    this.#watch.resumes(now - this.#readAt);
+    this.#readAt = now; // what was done meanwhile was no handler's beginning
     if (!isWanted) this.#remaining = 0;
     return this.#goOn();
   }

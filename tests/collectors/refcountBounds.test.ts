@@ -1,5 +1,7 @@
 import { type CursorOf, createRuntime, type Fields, type RefType, ref, type StructType, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { heapShape } from "../support/collectorShapes.js";
+import { RawHeap, withCollectorRuntime } from "../support/rawHeap.js";
 import { withRuntime } from "../support/runtimes.js";
 
 const Pair = struct("Pair", { other: ref("Pair"), next: ref("Pair") });
@@ -34,6 +36,41 @@ describe("a heap of counted objects", () => {
         expect(heap.stats().cycles).toBeGreaterThan(10);
         // Of 12 bytes each; and three times the growth that begins a run at the least, with what one event makes.
         expect(most).toBeLessThan(2 * live + (3 * (1 << 18)) / 12 + 100);
+      }
+    }));
+
+  test("comes to an end, whenever a run looks at what lives while thousands end that have been candidates meanwhile", () =>
+    withCollectorRuntime({ debug: true }, (runtime) => {
+      const node = heapShape("node");
+      for (let before = 0; before < 40; before++) {
+        const heap = new RawHeap(runtime, { strategy: "refcount", shapes: ["node", "leaf"].map(heapShape) });
+        const scope = heap.openScope();
+        const [one, other] = [heap.allocate(node, 0, scope), heap.allocate(node, 0, scope)];
+        heap.store(one, other);
+        const inner = heap.openScope();
+        let head = heap.allocate(node, 0, inner);
+        for (let count = 1; count < 3_000; count++) {
+          const next = heap.allocate(node, 0, inner);
+          heap.store(next, head);
+          heap.store(next + 4, head); // each loses two references when the one before it ends
+          head = next;
+        }
+        const kept = heap.keep(head);
+        heap.exports.endScope(inner);
+        heap.collect();
+        expect(heap.objects).toBe(3_002);
+        heap.store(one, 0); // so that it is looked at: it has a handle still
+        heap.finish(1);
+        heap.beginCycle();
+        for (let step = 0; step < before; step++) heap.step(1);
+        heap.release(kept);
+        heap.finish(1_000);
+        heap.validate();
+        expect(heap.objects).toBe(2);
+        heap.collect();
+        heap.validate();
+        expect([heap.objects, heap.word("HEAP_CANDIDATES")]).toEqual([2, 0]);
+        heap.destroy();
       }
     }));
 

@@ -185,21 +185,25 @@ export const scenarios: readonly Scenario[] = [
     },
   ),
   ...["older", "newer"].map((place) =>
-    scenario(`a handle of the ${place} scope is moved off an object that is stored elsewhere`, NODES, (graph, model) => {
-      const [oldest, older, newer] = [model.openScope()!, model.openScope()!, model.openScope()!];
-      const isOlder = place === "older";
-      const handle = graph.handle("node", 0, isOlder ? oldest : newer);
-      graph.chain(handle.target, 0, 2);
-      const holder = graph.rooted("node", 0, isOlder ? newer : oldest);
-      graph.rooted("node", 0, older);
-      return [
-        () => model.store(holder, 0, handle.target),
-        () => {
-          model.endScope(older);
-          model.move(handle, holder);
-        },
-      ];
-    }),
+    scenario(
+      `a handle of the ${place} scope is moved off an object that is stored elsewhere`,
+      NODES,
+      (graph, model) => {
+        const [oldest, older, newer] = [model.openScope()!, model.openScope()!, model.openScope()!];
+        const isOlder = place === "older";
+        const handle = graph.handle("node", 0, isOlder ? oldest : newer);
+        graph.chain(handle.target, 0, 2);
+        const holder = graph.rooted("node", 0, isOlder ? newer : oldest);
+        graph.rooted("node", 0, older);
+        return [
+          () => model.store(holder, 0, handle.target),
+          () => {
+            model.endScope(older);
+            model.move(handle, holder);
+          },
+        ];
+      },
+    ),
   ),
   scenario("a kept handle is moved off an object that is stored elsewhere", NODES, (graph, model) => {
     const { first, second, below } = twoHolders(graph);
