@@ -122,7 +122,7 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
   $append(): Address {
     const index = this.$length;
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
-    if (index >= this.$capacity) this.grow();
+    if (index >= this.$capacity) this.addSegment();
     this.$length = index + 1;
     const address = index < this.$first ? this.$address + index * this.$stride : this.locateSlow(index);
     if (index < this.#written) this.$memory.u8.fill(0, address, address + this.$stride);
@@ -178,7 +178,7 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     return this.#segments[number - 1]! + (index - start) * this.$stride;
   }
 
-  private grow(): void {
+  private addSegment(): void {
     if (this.#source === undefined) {
       throw new LimitExceededError(`an array of fixed length ${this.$capacity} is full`);
     }
