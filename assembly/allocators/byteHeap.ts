@@ -55,7 +55,7 @@ export class ByteHeap {
   smallAmongLarge: u32;
   /** The newest of its checked blocks. */
   checked: Address;
-  /** The most warm blocks of a class, for now. */
+  /** The most warm blocks that a class may have: WARM_LIMIT, or fewer while most granules are free. */
   warmLimit: u32;
   /** The size classes lie in a small block of their own; they are numbered from 1, and this is where number 0 would lie. */
   classes: Address;

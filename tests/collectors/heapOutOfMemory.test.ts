@@ -210,17 +210,8 @@ describe.each(strategies)(
           heap.exports.endScope(scope);
           heap.finish(1000);
           // All the room that lists could have without asking for a page.
-          const taken: number[] = [];
-          for (let block = 1; block !== 0; ) {
-            refuse(runtime, 1);
-            block = heap.exports.allocateFindings() >>> 0;
-            if (block !== 0) taken.push(block);
-          }
-          heap.beginCycle();
-          for (let step = 0; step < 100_000; step++) {
-            refuse(runtime, 1);
-            if (heap.step(1) === 0) break;
-          }
+          const taken = takeSmallBlocks(runtime, heap);
+          collectWithoutPages(runtime, heap);
           heap.validate();
           refuse(runtime, 0);
           for (const block of taken) heap.exports.freeFindings(block);
@@ -249,18 +240,9 @@ describe.each(strategies)(
         heap.collect(); // none of them is a candidate any more
         heap.exports.endScope(scope); // and now the first
         heap.finish(1000);
-        const taken: number[] = [];
-        for (let block = 1; block !== 0; ) {
-          refuse(runtime, 1);
-          block = heap.exports.allocateFindings() >>> 0;
-          if (block !== 0) taken.push(block);
-        }
+        const taken = takeSmallBlocks(runtime, heap);
         for (const block of taken.splice(0, 2)) heap.exports.freeFindings(block); // room for some hundred of them
-        heap.beginCycle();
-        for (let step = 0; step < 100_000; step++) {
-          refuse(runtime, 1);
-          if (heap.step(1) === 0) break;
-        }
+        collectWithoutPages(runtime, heap);
         if (strategy === "refcount") expect(heap.objects).toBe(3_000);
         refuse(runtime, 0);
         for (const block of taken) heap.exports.freeFindings(block);
@@ -324,3 +306,23 @@ describe.each(strategies)(
     });
   },
 );
+
+/** Takes all the room that lists could have without asking for a page. */
+function takeSmallBlocks(runtime: Runtime, heap: RawHeap): number[] {
+  const taken: number[] = [];
+  for (;;) {
+    refuse(runtime, 1);
+    const block = heap.exports.allocateFindings() >>> 0;
+    if (block === 0) return taken;
+    taken.push(block);
+  }
+}
+
+/** Steps through a cycle with each request for a page refused. */
+function collectWithoutPages(runtime: Runtime, heap: RawHeap): void {
+  heap.beginCycle();
+  for (let step = 0; step < 100_000; step++) {
+    refuse(runtime, 1);
+    if (heap.step(1) === 0) return;
+  }
+}

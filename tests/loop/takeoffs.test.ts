@@ -95,6 +95,41 @@ describe("a turn that has many promises in flight", () => {
     await expect(loop.run()).rejects.toThrow(LoopClosedError);
   });
 
+  test("counts as lag what it lets others do meanwhile", async () => {
+    const { host, loop } = setUp(
+      () => {
+        host.time += 2;
+      },
+      { observe: { lag: true } },
+    );
+    const run = new Outcome(loop.runUntilIdle());
+    await host.rest();
+    expect(run.state).toBe("resolved");
+    expect(loop.stats().lag!.max).toBeCloseTo(2, 1);
+  });
+
+  test("goes on to its end when an onError rejects meanwhile, and the loop stops behind it", async () => {
+    const fault = new Error("from onError");
+    const host = new SimulatedHost();
+    const loop = createLoop(new SimulatedRuntime().runtime, {
+      host,
+      queue: { capacity: EVENTS },
+      onError: () => Promise.reject(fault),
+    });
+    let begun = 0;
+    const quick = loop.on("quick", async (value: number) => {
+      begun++;
+      if (value === 0) throw new Error("planned");
+    });
+    for (let value = 0; value < EVENTS; value++) quick.post(value);
+    const run = new Outcome(loop.run());
+    await host.rest();
+    expect(run.error).toBe(fault);
+    expect(begun).toBeLessThan(EVENTS);
+    expect(loop.stats()).toMatchObject({ processed: begun, dropped: EVENTS - begun, inFlight: 0 });
+    expect([host.hops.length, host.timers]).toEqual([0, 0]);
+  });
+
   test("ends with its runtime, if that is disposed of meanwhile", async () => {
     const set = setUp(() => set.simulation.dispose());
     const run = new Outcome(set.loop.run());
