@@ -170,7 +170,7 @@ export class RegionPool {
   /**
    * Ends everything in `region`, takes its arena back, and returns the bytes that were in use; 0 if it is not leased.
    *
-   * @param events how many events it has served: all but the last have been ended by {@link restart}
+   * @param events how many have ended since the last call, this one among them: others may have been ended by {@link restart}
    * @throws {InvalidArgumentError} if the region is of another pool
    * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with the region; nothing has changed
    * @throws {DestroyHookError} if a destroy hook has thrown; the region has ended
@@ -181,7 +181,7 @@ export class RegionPool {
     if (lease === undefined) return 0;
     if (this.#memory.disposed) return this.#forget(region);
     const used = this.#disposed ? -1 : region.$resetSmall();
-    if (used < 0) return this.#endSlow(region, lease);
+    if (used < 0) return this.#endSlow(region, lease, events);
     this.#takeBack(region, lease, events);
     return used;
   }
@@ -198,7 +198,7 @@ export class RegionPool {
     return region.$resetSmall();
   }
 
-  #endSlow(region: Region, lease: Lease): number {
+  #endSlow(region: Region, lease: Lease, events: number): number {
     const sweep = destroyRecords(region, "ending a region");
     let used = region.$reset();
     region.$endChildren(-1);
@@ -207,14 +207,14 @@ export class RegionPool {
       if (used === FAILED) used = 0;
       this.#forget(region);
     } else {
-      this.#takeBack(region, lease);
+      this.#takeBack(region, lease, events);
     }
     sweep?.finish("ending a region");
     return used;
   }
 
   /** Keeps the arena of a region that has been reset for another to come. */
-  #takeBack(region: Region, lease: Lease, events = 1): void {
+  #takeBack(region: Region, lease: Lease, events: number): void {
     lease.cursor = region.$cursor;
     lease.start = region.$start;
     lease.limit = region.$limit;

@@ -8,10 +8,10 @@ import type { Leases } from "./leases.js";
 /**
  * What a handler is given beside the payload. It is passed, never ambient, and serves its one event only.
  *
- * Synchronous events share one context object, so a handler must not keep it, its region or its scope for later. Those of a
- * fiber are its own until it has ended, and then another fiber's. A handler that returns a promise has them for itself until that
- * promise has settled; they are never given to another event. With `createRuntime({ debug: true })` that holds for every event,
- * so that a context that was kept is always found out.
+ * Synchronous events share context objects, so a handler must not keep its context, its region or its scope for later. Those of a
+ * fiber are its own until it has ended, and then another's. A handler that returns a promise has them for itself until that has
+ * settled; if that is not before its turn has ended, they are never given to another event. With
+ * `createRuntime({ debug: true })` that holds for every event, so that a context that was kept is always found out.
  */
 export interface EventContext<Payload = unknown> {
   /**
@@ -75,28 +75,20 @@ const smallEvent = SMALL_EVENT;
 export class Context implements EventContext {
   private readonly leases: Leases;
   /** The region object of this context's events, kept from one to the next; leased in the states LEASED and READY only. */
-  private ownRegion: Region | undefined;
+  private ownRegion: Region | undefined = undefined;
   /** The scope object of this context's events, likewise. */
-  private ownScope: Scope | undefined;
+  private ownScope: Scope | undefined = undefined;
   /** Of the event that has it, or had it last. */
-  eventKind: EventKind | undefined;
+  eventKind: EventKind | undefined = undefined;
   private eventSequence = 0;
   /** The signal's, once it has been read; and why it is aborted, if it is. Until the next event begins. */
-  private controller: AbortController | undefined;
-  private abortReason: unknown;
+  private controller: AbortController | undefined = undefined;
+  private abortReason: unknown = undefined;
   /** ENDED, or OPEN and what the event has read; and READY beside either. */
   private state = ENDED;
-  /** While READY, the count of regions that had ended when the first of these events ended. */
-  private endedBefore = 0;
 
-  /**
-   * @param region an object that is not leased, for this context to use
-   * @param scope one that is not open, likewise
-   */
-  constructor(leases: Leases, region?: Region, scope?: Scope) {
+  constructor(leases: Leases) {
     this.leases = leases;
-    this.ownRegion = region;
-    this.ownScope = scope;
   }
 
   get region(): Region {
@@ -167,7 +159,6 @@ export class Context implements EventContext {
         return;
       }
       this.state = READY;
-      if ((state & READY) === 0) this.endedBefore = leases.ended;
       leases.ended++;
       leases.bytesReset += bytes;
       if (bytes !== eventKind!.sizeHint) eventKind!.learn(bytes);
@@ -206,30 +197,9 @@ export class Context implements EventContext {
     this.controller?.abort(reason);
   }
 
-  /** The event goes on by itself: what it has from those before it is its own, or is given back, from here on. */
+  /** The event becomes asynchronous: the region that those before it have left behind is given back, unless it has that. */
   depart(): void {
-    if ((this.state & READY) === 0) return;
-    if ((this.state & LEASED) !== 0) this.state &= ~READY;
-    else this.giveBack();
-  }
-
-  /**
-   * The context of the next event, when this one's event has departed; takes those objects along that it has not read, of region
-   * and scope.
-   */
-  successor(): Context {
-    const { state } = this;
-    let region: Region | undefined;
-    let scope: Scope | undefined;
-    if ((state & LEASED) === 0) {
-      region = this.ownRegion;
-      this.ownRegion = undefined;
-    }
-    if ((state & SCOPED) === 0) {
-      scope = this.ownScope;
-      this.ownScope = undefined;
-    }
-    return new Context(this.leases, region, scope);
+    if ((this.state & (READY | LEASED)) === READY) this.giveBack();
   }
 
   private endRegion(): void {
@@ -239,7 +209,7 @@ export class Context implements EventContext {
     // The hooks of records run here, and not in the pool, so that what they throw keeps nobody from the count of bytes.
     const sweep = region.$start === 0 ? destroyRecords(region, "ending an event's region") : undefined;
     leases.ended++;
-    const bytes = leases.pool.end(region);
+    const bytes = leases.pool.end(region, leases.newlyEnded());
     leases.bytesReset += bytes;
     this.eventKind!.learn(bytes);
     sweep?.finish("ending an event's region");
@@ -277,7 +247,7 @@ export class Context implements EventContext {
   /** Gives back the region that the events before have left behind. */
   private giveBack(): void {
     this.state &= ~READY;
-    this.leases.pool.end(this.ownRegion!, this.leases.ended - this.endedBefore);
+    this.leases.pool.end(this.ownRegion!, this.leases.newlyEnded());
   }
 
   private openScope(): Scope {

@@ -4,7 +4,8 @@ import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
 import { Context, type EventContext } from "./context.js";
 import type { Fibers } from "./fibers.js";
-import { Flight, type Tower } from "./flight.js";
+import type { Flight, Tower } from "./flight.js";
+import { Flights } from "./flights.js";
 import type { Heartbeat } from "./heartbeat.js";
 import { type EventKind, type FailedEvent, type Handler, NO_EVENT } from "./kind.js";
 import type { Leases } from "./leases.js";
@@ -30,6 +31,9 @@ export interface DispatchTools {
   readonly timers: Timers;
 }
 
+/** For {@link Dispatcher.sharingTurn}. */
+const NO_TURN = -1;
+
 /** Calls a handler. */
 function invoke(handler: Handler<unknown>, payload: unknown, context: EventContext): unknown {
   return handler(payload, context);
@@ -54,17 +58,14 @@ function keepHandlersApart(): void {
  * Takes events from the queue and runs their handlers, and sees to it that each event ends exactly once, and that heaps are
  * collected after each and never inside one.
  *
- * A synchronous event is begun, run and ended here, on one context object that serves all of them. A handler that
- * returns a promise takes its context with it, as one that is a fiber does at its first wait: the event becomes a flight, and
- * ends when the promise settles or the fiber has ended. Nothing else ends it: not a close, not a deadline, not another event's
- * failure. What is private here is so to the compiler only: see {@link Context}.
+ * Each event has a flight, and that a context. A synchronous event is begun, run and ended on the flight that is next, and leaves
+ * it to the one that follows. A handler that returns a promise takes off with it, as one that is a fiber does; it ends when the
+ * promise settles or the fiber has ended. Nothing else ends it: not a close, not a deadline, not another event's failure. What is
+ * private here is so to the compiler only: see {@link Context}.
  */
 export class Dispatcher implements Tower {
   /** Events whose handler threw or rejected. */
   failures = 0;
-  /** Asynchronous events that have not settled, and are waited for. */
-  inFlight = 0;
-  inFlightHighWater = 0;
   /** Events that the loop has stopped waiting for, and those of them that have not settled. */
   abandoned = 0;
   quarantined = 0;
@@ -78,19 +79,17 @@ export class Dispatcher implements Tower {
   private readonly tools: DispatchTools;
   private readonly heartbeat: Heartbeat | undefined;
   private readonly abandonAfter: number | undefined;
-  /** How many more events may be in flight. None or less once dispatch is halted. */
-  private openings: number;
-  /** Whether each event gets a context and a region object of its own, synchronous ones too. */
+  /** Whether each event gets a context and a region object of its own. */
   private readonly isDebug: boolean;
-  /** The context of the next event; nobody has it, but synchronous handlers that have kept it. */
-  private context: Context;
+  private readonly flights: Flights;
+  /** The turn's number, from 1; and likewise while it is under way, or has paused, but for the debug runtime. */
+  private turn = 0;
+  private sharingTurn = NO_TURN;
   /** The next event's number, which is how many have begun. */
   private sequence = 0;
   private halted = false;
   /** Why nobody wants what is in flight any more, if that is so: those that take off now are to know as well. */
   private unwanted: unknown;
-  /** Those in flight that are waited for, and behind them such as have landed, for the next: an array that shrinks makes garbage. */
-  private readonly flights: Flight[] = [];
 
   constructor(
     runtime: Pick<Runtime, "disposed" | "debug"> & { readonly $memory: CollectedMemory },
@@ -106,11 +105,19 @@ export class Dispatcher implements Tower {
     this.leases = leases;
     this.observer = observer;
     this.tools = tools;
-    this.openings = settings.inFlight;
+    this.flights = new Flights(settings.inFlight, this, () => new Context(leases));
     this.abandonAfter = settings.abandonAfter;
     this.isDebug = runtime.debug;
-    this.context = new Context(leases);
     keepHandlersApart();
+  }
+
+  /** Asynchronous events that have not settled, and are waited for. */
+  get inFlight(): number {
+    return this.flights.inFlight;
+  }
+
+  get inFlightHighWater(): number {
+    return this.flights.highWater;
   }
 
   /** Events whose handler has returned, thrown or settled, the one that is running now counted in. */
@@ -120,7 +127,7 @@ export class Dispatcher implements Tower {
 
   /** Whether another event may begin: nothing has stopped dispatch, and not too many are in flight. */
   get mayDispatch(): boolean {
-    return this.openings > 0;
+    return this.flights.openings > 0;
   }
 
   /** The number of the next event. */
@@ -128,22 +135,42 @@ export class Dispatcher implements Tower {
     return this.sequence;
   }
 
+  /** A turn begins: what its events leave behind for one another is theirs until {@link endTurn}. */
+  beginTurn(): void {
+    this.turn++;
+    if (!this.isDebug) this.sharingTurn = this.turn;
+  }
+
+  /** Gives back the regions that events have left behind. Whoever has kept such a one may have given it hooks to run. */
+  endTurn(): void {
+    this.sharingTurn = NO_TURN;
+    this.flights.forEachPrepared(this.rest);
+  }
+
+  private readonly rest = (context: Context): void => {
+    try {
+      context.rest();
+    } catch (error) {
+      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT);
+    }
+  };
+
   /**
    * Handles up to `limit` of the events in a queue, which holds at least as many. Returns how many it was.
    *
-   * One function, as a call per event would cost a tenth of it; the context is a local, as a store of a young object
-   * into an old one is what an asynchronous event would feel most. For the collectors' sake a handler counts as running from
+   * One function, as a call per event would cost a tenth of it. For the collectors' sake a handler counts as running from
    * the first event to the last, but for what is not as usual between two of them.
    */
   dispatch(queue: EventQueue<EventKind>, limit: number): number {
-    const { memory, heartbeat } = this;
+    const { memory, heartbeat, flights } = this;
     const { collectors, handlersRunning: running } = memory;
     const first = queue.kind;
-    let { context } = this;
+    let flight = flights.prepare();
+    let { context } = flight;
     let isUniform = true;
     let count = 0;
     memory.handlersRunning = running + 1;
-    for (; count < limit && this.openings > 0; count++) {
+    for (; count < limit && flights.openings > 0; count++) {
       const { kind } = queue;
       const payload = queue.shift();
       if (kind !== first) isUniform = false;
@@ -158,188 +185,175 @@ export class Dispatcher implements Tower {
         }
       } catch (error) {
         memory.handlersRunning = running;
-        context = this.endFailed(error, context, payload);
+        this.endFailed(error, flight, payload);
+        context = flight.context;
         memory.handlersRunning = running + 1;
         continue;
       }
       memory.handlersRunning = running;
-      context = this.endUnusual(result, context, payload);
+      this.endUnusual(result, flight, payload);
+      flight = flights.prepare();
+      context = flight.context;
       memory.handlersRunning = running + 1;
     }
     memory.handlersRunning = running;
-    this.context = context;
     this.lastKind = isUniform && count > 0 ? first.name : "";
-    this.rest(context);
     return count;
   }
 
-  /** Gives back the region that the last event has left behind. Whoever has kept that may have given it hooks to run. */
-  private rest(context: Context): void {
+  /** The event's handler has returned something, or there is more to do at its end. */
+  private endUnusual(result: unknown, flight: Flight, payload: unknown): void {
+    const { context } = flight;
     try {
-      context.rest();
+      if (context.eventKind!.isFiber) {
+        this.departFiber(result as Generator, flight, payload);
+        return;
+      }
+      if (isThenable(result)) {
+        whenSettled(result, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
+        this.takeOff(flight, payload);
+        return;
+      }
     } catch (error) {
-      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT);
+      this.endFailed(error, flight, payload);
+      return;
     }
-  }
-
-  /** The event's handler has returned something, or there is more to do at its end. Returns the next event's context. */
-  private endUnusual(result: unknown, context: Context, payload: unknown): Context {
-    try {
-      if (context.eventKind!.isFiber) return this.departFiber(result, context, payload);
-      if (isThenable(result)) return this.departPromise(result, context, payload);
-    } catch (error) {
-      return this.endFailed(error, context, payload);
-    }
-    const fault = this.end(context);
+    const fault = this.end(flight);
     if (fault !== undefined) this.report(fault, context, payload);
     this.settle(context, payload);
-    return fault !== undefined || this.isDebug ? new Context(this.leases) : context;
   }
 
-  /**
-   * The event's handler has thrown, or its region could not be ended, and then it has ended all the same. Returns the next
-   * event's context.
-   */
-  private endFailed(error: unknown, context: Context, payload: unknown): Context {
+  /** The event's handler has thrown, or its region could not be ended, and then it has ended all the same. */
+  private endFailed(error: unknown, flight: Flight, payload: unknown): void {
+    const { context } = flight;
     if (context.hasEnded) {
+      flight.context = new Context(this.leases);
       if (!this.runtime.disposed) this.report(error, context, payload);
     } else {
       this.failures++;
-      this.reportFailure(error, this.end(context), context, payload);
+      const fault = this.end(flight);
+      flight.context = new Context(this.leases);
+      this.reportFailure(error, fault, context, payload);
     }
     this.settle(context, payload);
-    return new Context(this.leases);
   }
 
   /** No event begins from here on. Those in flight still land; they are told by their signals that nobody wants what they do. */
   halt(reason: unknown): void {
     if (this.halted) return;
     this.halted = true;
-    this.openings = -this.inFlight;
+    this.flights.halt();
     this.abort(reason);
   }
 
   /** Aborts the signals of those in flight, and of whatever takes off from here on; fibers are cancelled. */
   abort(reason: unknown): void {
     this.unwanted ??= reason;
-    for (const { context, task } of this.flights.slice(0, this.inFlight)) {
-      context?.abort(reason);
-      task?.cancel();
+    for (const flight of this.flights.waitedFor) {
+      if (!flight.airborne) continue; // the fibers before it have ended it
+      flight.context.abort(reason);
+      flight.task?.cancel();
     }
   }
 
   /** Stops waiting for those in flight: they still land, and end their regions, but count as abandoned. */
   abandon(reason: unknown): void {
     this.halt(reason);
-    while (this.inFlight > 0) this.leave(this.flights[0]!);
+    for (const flight of this.flights.waitedFor) this.leave(flight);
   }
 
   land(flight: Flight, cancelled: boolean): void {
     const { context, payload } = flight;
-    if (cancelled && context!.aborted instanceof DeadlineError) {
-      this.crash(flight, context!.aborted); // otherwise whoever has cancelled it knows
+    if (flight.turn === this.sharingTurn && this.memory.collectors.size === 0) {
+      flight.payload = undefined;
+      this.flights.land(flight);
+      try {
+        context.endShared();
+      } catch (error) {
+        this.endFailed(error, flight, payload);
+      }
+      return; // the turn will see to what follows
+    }
+    if (cancelled && context.aborted instanceof DeadlineError) {
+      this.crash(flight, context.aborted); // otherwise whoever has cancelled it knows
       return;
     }
     const fault = this.endFlight(flight);
-    if (fault !== undefined) this.report(fault, context!, payload);
-    if (this.memory.collectors.size > 0) this.settle(context!, payload);
+    if (fault !== undefined) this.report(fault, context, payload);
+    if (this.memory.collectors.size > 0) this.settle(context, payload);
     this.observer.landed();
   }
 
   crash(flight: Flight, error: unknown): void {
     const { context, payload } = flight;
     this.failures++;
-    this.reportFailure(error, this.endFlight(flight), context!, payload);
-    this.settle(context!, payload);
+    const fault = this.endFlight(flight);
+    this.reportFailure(error, fault, context, payload);
+    this.settle(context, payload);
     this.observer.landed();
   }
 
   overdue(flight: Flight): void {
     flight.deadline = undefined;
-    const { eventKind: kind, sequence } = flight.context!;
+    const { eventKind: kind, sequence } = flight.context;
     const message = `the event ${sequence} of kind "${kind!.name}" has been in flight for ${kind!.deadline} ms, its deadline`;
-    flight.context!.abort(new DeadlineError(message));
+    flight.context.abort(new DeadlineError(message));
     flight.task?.cancel();
   }
 
   giveUp(flight: Flight): void {
     flight.limit = undefined;
     const { context, payload } = flight;
-    const message = `the event ${context!.sequence} of kind "${context!.kind.name}" has been in flight for ${this.abandonAfter} ms, and is not waited for any more`;
+    const message = `the event ${context.sequence} of kind "${context.kind.name}" has been in flight for ${this.abandonAfter} ms, and is not waited for any more`;
     const error = new EventAbandonedError(message);
     this.leave(flight);
-    context!.abort(error);
+    context.abort(error);
     flight.task?.cancel();
-    this.report(error, context!, payload);
+    this.report(error, context, payload);
     this.observer.landed();
   }
 
-  /** The event goes on without us, and keeps its context. Returns the next event's. */
-  private departPromise(promise: PromiseLike<unknown>, context: Context, payload: unknown): Context {
-    const flight = this.nextFlight();
-    whenSettled(promise, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
-    this.takeOff(flight, context, payload);
-    this.limit(flight, context, payload);
-    return context.successor();
-  }
-
-  /** The event's fiber runs, up to its first wait. Returns the next event's context. */
-  private departFiber(generator: unknown, context: Context, payload: unknown): Context {
-    const flight = this.nextFlight();
-    const next = flight.spare;
-    flight.spare = undefined;
-    this.takeOff(flight, context, payload);
-    this.limit(flight, context, payload);
-    this.board(flight, generator as Generator, context);
-    if (flight.context === undefined) this.settle(context, payload);
-    return next ?? (context.hasEnded ? new Context(this.leases) : context.successor());
-  }
-
-  /** Runs a fiber up to its first wait, or its end. */
-  private board(flight: Flight, generator: Generator, context: Context): void {
+  /** The event's fiber runs, up to its first wait, or its end. */
+  private departFiber(generator: Generator, flight: Flight, payload: unknown): void {
     const { memory } = this;
+    const { context } = flight;
+    this.takeOff(flight, payload);
+    flight.turn = 0;
     memory.handlersRunning++;
     try {
       const task = this.tools.fibers.$adopt(generator, flight.landed, flight.crashed, context);
-      if (flight.context !== context) return; // it has landed already
+      if (!flight.airborne) return;
       flight.task = task;
       if (context.aborted !== undefined) task.cancel();
     } catch (error) {
       this.crash(flight, error);
     } finally {
       memory.handlersRunning--;
+      if (!flight.airborne) this.settle(context, payload);
     }
   }
 
-  /** One that has landed, or a new one; it is taken by {@link takeOff}. */
-  private nextFlight(): Flight {
-    const { flights, inFlight } = this;
-    if (inFlight < flights.length) return flights[inFlight]!;
-    const flight = new Flight(this);
-    flight.index = inFlight;
-    flights.push(flight);
-    return flight;
-  }
-
-  private takeOff(flight: Flight, context: Context, payload: unknown): void {
+  private takeOff(flight: Flight, payload: unknown): void {
+    const { context } = flight;
     try {
       context.depart();
     } catch (error) {
       if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT); // as in `rest`
     }
-    flight.context = context;
+    this.flights.takeOff(flight);
     flight.payload = payload;
-    this.inFlight++;
-    this.openings--;
-    if (this.inFlight > this.inFlightHighWater) this.inFlightHighWater = this.inFlight;
+    flight.turn = this.turn;
     if (this.unwanted !== undefined) context.abort(this.unwanted);
+    if (context.eventKind!.deadline === undefined && this.abandonAfter === undefined) return;
+    flight.turn = 0;
+    this.limit(flight, payload);
   }
 
   /** Arms what limits the event's time. Its handler has been called: if there is no memory for that, it goes on without. */
-  private limit(flight: Flight, context: Context, payload: unknown): void {
+  private limit(flight: Flight, payload: unknown): void {
+    const { context } = flight;
     const { abandonAfter } = this;
     const { deadline } = context.eventKind!;
-    if (deadline === undefined && abandonAfter === undefined) return;
     try {
       if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
       if (abandonAfter !== undefined) flight.limit = this.tools.timers.arm(abandonAfter, flight.givenUp);
@@ -348,32 +362,13 @@ export class Dispatcher implements Tower {
     }
   }
 
-  /** Takes a flight from those that are waited for, but not its region. It is not used again. */
+  /** Takes a flight from those that are waited for, but not its region. */
   private leave(flight: Flight): void {
-    this.remove(flight);
-    const last = this.flights.pop()!;
-    if (last !== flight) {
-      this.flights[flight.index] = last;
-      last.index = flight.index;
-    }
-    flight.abandoned = true;
+    this.disarm(flight);
+    flight.turn = 0;
+    this.flights.leave(flight);
     this.abandoned++;
     this.quarantined++;
-  }
-
-  private remove(flight: Flight): void {
-    const { flights } = this;
-    const { index } = flight;
-    const behind = --this.inFlight;
-    this.openings++;
-    if (index !== behind) {
-      const last = flights[behind]!;
-      flights[index] = last;
-      last.index = index;
-      flights[behind] = flight;
-      flight.index = behind;
-    }
-    if (flight.deadline !== undefined || flight.limit !== undefined) this.disarm(flight);
   }
 
   private disarm(flight: Flight): void {
@@ -385,17 +380,19 @@ export class Dispatcher implements Tower {
     if (limit !== undefined) this.tools.timers.cancel(limit);
   }
 
+  /** Ends the event of a flight. Its context is a fiber's while that is alive, and then another's, but a promise's for good. */
   private endFlight(flight: Flight): unknown {
-    const context = flight.context!;
+    const { context, payload } = flight;
+    const { eventKind: kind } = context;
+    if (flight.deadline !== undefined || flight.limit !== undefined) this.disarm(flight);
     if (flight.abandoned) this.quarantined--;
-    else this.remove(flight);
-    const fault = this.end(context);
-    context.eventKind!.onFiberEnd?.(flight.payload);
-    if (context.eventKind!.isFiber && fault === undefined && !this.isDebug) flight.spare = context;
-    flight.abandoned = false;
-    flight.context = undefined;
+    else this.flights.land(flight);
+    flight.airborne = false;
     flight.payload = undefined;
     flight.task = undefined;
+    const fault = this.end(flight);
+    kind!.onFiberEnd?.(payload);
+    if (!kind!.isFiber) flight.context = new Context(this.leases);
     return fault;
   }
 
@@ -427,11 +424,17 @@ export class Dispatcher implements Tower {
     }
   }
 
-  /** Returns what went wrong in ending the region. A disposed runtime has ended all of them itself: nothing is wrong. */
-  private end(context: Context): unknown {
+  /**
+   * Ends an event. Returns what went wrong in ending its region; a disposed runtime has ended all of them itself: nothing is
+   * wrong.
+   */
+  private end(flight: Flight): unknown {
+    const { context } = flight;
+    if (this.isDebug) flight.context = new Context(this.leases);
     try {
       context.end();
     } catch (error) {
+      flight.context = new Context(this.leases);
       if (!this.runtime.disposed) return error;
     }
     return undefined;

@@ -14,34 +14,39 @@ export interface Tower {
 }
 
 /**
- * An asynchronous event between its handler's return and its settling: a promise, or a fiber.
+ * What an event has: its context, and what it takes to wait for it, should it be asynchronous.
  *
- *   idle ──depart──▶ in flight ──settles──▶ idle
- *                        └──given up──▶ abandoned ──settles──▶ idle
+ *   idle ──take-off──▶ airborne ──the promise settles, the fiber ends──▶ idle
+ *                         └──given up──▶ abandoned ──settles──▶ gone
  *
  * Flights are used again: the callbacks are made once, and the promise or the fiber calls exactly one of the first two, exactly
  * once, so that none can reach a flight that has taken off again.
  */
 export class Flight {
-  context: Context | undefined;
-  payload: unknown;
+  /** Its place among the flights. */
+  index: number;
+  /** That of the event that it is in the air for; of the next, when it is idle. */
+  context: Context;
+  payload: unknown = undefined;
   /** The fiber, if it is one, until it ends. */
-  task: FiberTask | undefined;
-  /** Its place among the dispatcher's flights. */
-  index = 0;
-  /** The context of the last fiber, when it has landed: for another to come. */
-  spare: Context | undefined;
+  task: FiberTask | undefined = undefined;
+  /** Whether its event has become asynchronous, and has not ended. */
+  airborne = false;
   /** Whether nobody waits for it any more: it still has its region, and nobody else gets that. */
   abandoned = false;
-  deadline: TimerId | undefined;
-  limit: TimerId | undefined;
+  /** The turn in which it took off, if it is a promise and its time is not limited, and it has not been abandoned; otherwise 0. */
+  turn = 0;
+  deadline: TimerId | undefined = undefined;
+  limit: TimerId | undefined = undefined;
 
   readonly landed: (value?: unknown, cancelled?: boolean) => void;
   readonly crashed: (error: unknown) => void;
   readonly overdue: () => void;
   readonly givenUp: () => void;
 
-  constructor(tower: Tower) {
+  constructor(tower: Tower, index: number, context: Context) {
+    this.index = index;
+    this.context = context;
     this.landed = (_value, cancelled) => tower.land(this, cancelled === true);
     this.crashed = (error) => tower.crash(this, error);
     this.overdue = () => tower.overdue(this);

@@ -13,6 +13,16 @@ export class Leases {
   /** Those of them that have ended. */
   scopesEnded = 0;
 
+  /** Of {@link ended}, as many as the pool has been told of. */
+  private told = 0;
+
   /** @param pool the loop's own */
   constructor(readonly pool: RegionPool) {}
+
+  /** How many regions have ended since this was last asked. */
+  newlyEnded(): number {
+    const count = this.ended - this.told;
+    this.told = this.ended;
+    return count;
+  }
 }

@@ -58,8 +58,10 @@ export class Turn {
     const { host, turnEvents, turnMilliseconds } = this.#settings;
     const remaining = Math.min(this.#lanes.length, turnEvents);
     this.count++;
+    this.#dispatcher.beginTurn();
     if (!this.#watch.look() && remaining === 1) {
       this.#lanes.serve(1, this.#dispatch); // nobody needs the clock
+      this.#dispatcher.endTurn();
       this.#watch.heartbeat?.rest();
       return "done";
     }
@@ -103,6 +105,7 @@ export class Turn {
       settled.then(this.#onResume);
       return "paused";
     }
+    dispatcher.endTurn();
     watch.heartbeat?.rest();
     watch.ends(this.count, this.#readAt);
     return "done";

@@ -1,14 +1,14 @@
-import type { LoopOptions } from "tidemark";
-import { createLoop, LoopClosedError } from "tidemark";
+import type { EventContext, LoopOptions } from "tidemark";
+import { createLoop, LoopClosedError, RegionEndedError } from "tidemark";
 import { describe, expect, test } from "vitest";
-import { Outcome, SimulatedHost, SimulatedRuntime, settled } from "./simulation.js";
+import { Gate, Outcome, SimulatedHost, SimulatedRuntime, settled } from "./simulation.js";
 
 const EVENTS = 1000;
 
 /** A loop with a thousand events whose handlers settle as soon as promises can, and `during` called by the one that settles first. */
-function setUp(during: (event: number) => void = () => {}, options: LoopOptions = {}) {
+function setUp(during: (event: number) => void = () => {}, options: LoopOptions = {}, debug = false) {
   const host = new SimulatedHost();
-  const simulation = new SimulatedRuntime();
+  const simulation = new SimulatedRuntime({ debug });
   const loop = createLoop(simulation.runtime, {
     host,
     queue: { capacity: EVENTS },
@@ -44,6 +44,38 @@ describe("a turn that has many promises in flight", () => {
       regionsLive: 0,
     });
     expect(inFlightHighWater).toBeLessThan(256);
+  });
+
+  test("hands what settled ones had on to those that follow; what one that outlives the turn has is never another's", async () => {
+    for (const debug of [false, true]) {
+      const { host, loop } = setUp(undefined, {}, debug);
+      const gate = new Gate();
+      const never = new Gate();
+      const contexts: EventContext[] = [];
+      const keeps = loop.on("keeps", (value: number, context) => {
+        contexts.push(context);
+        expect(context.region.ended).toBe(false);
+        if (value === EVENTS) gate.open(); // so that they land in a pause of another turn…
+        if (value > EVENTS + 100) return never.promise; // …in which each flight is needed
+        return value % 10 > 0 ? Promise.resolve() : gate.promise;
+      });
+      loop.run();
+      await host.rest();
+      for (let value = 0; value < EVENTS; value++) keeps.post(value);
+      await host.rest();
+      for (let value = EVENTS; value < 2 * EVENTS; value++) keeps.post(value);
+      await host.rest();
+      expect(contexts).toHaveLength(2 * EVENTS);
+      if (debug) expect(new Set(contexts).size).toBe(2 * EVENTS);
+      else expect(new Set(contexts.slice(0, EVENTS)).size).toBeLessThan(256);
+      for (let event = 0; event < EVENTS; event += 10) {
+        expect(contexts.lastIndexOf(contexts[event]!)).toBe(event);
+        expect(() => contexts[event]!.region).toThrow(RegionEndedError);
+      }
+      never.open();
+      await settled();
+      expect(loop.stats()).toMatchObject({ regionsLive: 0, failed: 0, inFlight: 0 });
+    }
   });
 
   test("ends by its slice of time all the same, and lets the host go first", async () => {
