@@ -8,6 +8,7 @@ import { DestroySweep } from "../memory/destroySweep.js";
 import type { HookOwner, LinearMemory } from "../memory/linearMemory.js";
 import { type Address, CLASS_CURSOR, CLASS_LIMIT, PAGE_SIZE, STACK_END, STACK_TOP } from "../memory/module.js";
 import { Barrier } from "./barrier.js";
+import { type CollectedRange, CollectedRanges } from "./collectedRange.js";
 import { CollectedSlot } from "./collectedSlot.js";
 import { addTypes } from "./collectedTypes.js";
 import { CollectedStruct, collectedArray } from "./collectedValues.js";
@@ -26,7 +27,7 @@ import {
   refuseInside,
   UNROOTED,
 } from "./objects.js";
-import { Scope, type ScopeRange } from "./scope.js";
+import { Scope } from "./scope.js";
 import { now, Steps } from "./steps.js";
 
 /** The strategies by the numbers that assembly/collectors has for them. */
@@ -59,25 +60,6 @@ interface CollectedOptions {
   readonly minimumBytes: number;
 }
 
-/** The handles of one heap in one scope, which wasm has. */
-class CollectedRange implements ScopeRange {
-  /** The scope's address; 0 while it is not open. */
-  address: Address = 0;
-  /** The index of its stack of handles in `memory.u32`. */
-  stack = 0;
-  guard = 0;
-  generation = 0;
-  readonly #heap: CollectedObjects;
-
-  constructor(heap: CollectedObjects) {
-    this.#heap = heap;
-  }
-
-  $end(): void {
-    this.#heap.endRange(this);
-  }
-}
-
 /**
  * The objects of a heap that are collected: by counting references, or by marking and sweeping. All of that is in wasm;
  * here are the views of the objects, the handles, and the steps.
@@ -94,11 +76,10 @@ export class CollectedObjects extends Objects implements HookOwner {
   readonly #newCount: number;
   readonly #slotWord: number;
   readonly #dyingWord: number;
-  readonly #guardOffset: number;
   readonly #stackOffset: number;
   readonly #epochWord: number;
   readonly #cyclesWord: number;
-  readonly #idleRanges: CollectedRange[] = [];
+  readonly #ranges: CollectedRanges;
   /** By their addresses in wasm, the types whose objects have hooks, and for each a cursor for them. */
   readonly #hooked = new Map<Address, { readonly type: HeapStruct; readonly cursor: Cursor & ObjectView }>();
   readonly #steps = new Steps();
@@ -140,8 +121,8 @@ export class CollectedObjects extends Objects implements HookOwner {
     this.#dyingWord = this.#word("HEAP_DYING");
     this.#epochWord = this.#word("HEAP_EPOCH_GUARD");
     this.#cyclesWord = this.#word("HEAP_CYCLES");
-    this.#guardOffset = exports.SCOPE_GUARD!.value;
     this.#stackOffset = exports.SCOPE_STACK!.value;
+    this.#ranges = new CollectedRanges(memory, heap);
     for (const type of this.types.all) {
       if (!(type instanceof HeapStruct) || type.$destroy === undefined) continue;
       this.#hooked.set(type.$type, { type, cursor: type.$newObjectView() as Cursor & ObjectView });
@@ -311,27 +292,9 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   $openRange(): CollectedRange {
     this.assertOpen("a new handle");
-    const { memory } = this;
-    const address = memory.exports.openScope(this.#heap) >>> 0;
-    if (address === 0) throw memory.failure("opening a scope");
-    return this.#rangeAt(address);
-  }
-
-  #rangeAt(address: Address): CollectedRange {
-    const { u32, i32 } = this.memory;
-    const range = this.#idleRanges.pop() ?? new CollectedRange(this);
-    range.address = address;
-    range.stack = u32[(address + this.#stackOffset) >>> 2]! >>> 2;
-    range.guard = u32[(address + this.#guardOffset) >>> 2]! >>> 2;
-    range.generation = i32[range.guard]!;
+    const range = this.#ranges.open();
+    if (range === undefined) throw this.memory.failure("opening a scope");
     return range;
-  }
-
-  endRange(range: CollectedRange): void {
-    if (this.destroyed) return;
-    this.memory.exports.endScope(range.address);
-    range.address = 0;
-    this.#idleRanges.push(range);
   }
 
   $keep<Record extends object>(record: Record): Record & Disposable {
@@ -485,7 +448,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   /** Runs the hook of one object. Its cursor, and what is read from it, end afterwards. */
   #runHook(object: Address, typeAddress: Address, sweep: DestroySweep): void {
     const { type, cursor } = this.#hooked.get(typeAddress)!;
-    const range = this.#tryOpenRange();
+    const range = this.#ranges.open(); // undefined when memory is out: then it sees its object as long as the heap does not work
     const guard = range?.guard ?? this.memory.u32[this.#epochWord]! >>> 2;
     place(cursor, object, guard, this.memory.i32[guard]!);
     sweep.run(type.$destroy as (record: Cursor) => void, cursor as Cursor);
@@ -494,14 +457,6 @@ export class CollectedObjects extends Objects implements HookOwner {
     cursor.$root = UNROOTED; // the hook may have moved it
     cursor.$forgetParts();
     unset(cursor);
-  }
-
-  /** A range for a hook; undefined when memory is out. Then the hook sees its object as long as the heap does not work. */
-  #tryOpenRange(): CollectedRange | undefined {
-    const { memory } = this;
-    const address = memory.exports.openScope(this.#heap) >>> 0;
-    if (address === 0) return undefined;
-    return this.#rangeAt(address);
   }
 
   #tellCycles(): [unknown] | undefined {
@@ -583,6 +538,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     memory.collectors.delete(this);
     memory.exports.destroyHeap(this.#heap);
     this.#heap = 0;
+    this.#ranges.close();
     sweep.finish("destroy");
   }
 }

@@ -3,7 +3,8 @@ import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
 import type { Host } from "./host.js";
 import { Sleepers } from "./sleep.js";
-import { createTimers, type Timers, type TimersStatistics } from "./timers.js";
+import { createTimers, type Timers } from "./timers.js";
+import type { TimersStatistics } from "./timersOptions.js";
 import type { WaitTimers } from "./waiting.js";
 
 /** Timers that fire before fibers are resumed, and fibers that are before timers fire. */

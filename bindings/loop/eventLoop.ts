@@ -25,16 +25,25 @@ import { Leases } from "./leases.js";
 import type { CloseReport, Loop, RunOptions } from "./loop.js";
 import { LoopWatch } from "./loopWatch.js";
 import { assertObject, type CloseOptions, closingOf, type LoopSettings } from "./options.js";
-import type { EventQueue, PostResult } from "./queue.js";
+import { Pressure } from "./pressure.js";
+import type { PostResult } from "./queue.js";
 import type { RingMessage } from "./ringMessage.js";
 import type { SourceStream } from "./sources/detect.js";
 import type { SourceOptions } from "./sources/options.js";
 import type { Source } from "./sources/source.js";
 import { Sources } from "./sources/sources.js";
-import { collectionsOf, type LoopStatistics } from "./statistics.js";
+import {
+  collectionsOf,
+  eventFigures,
+  type LoopStatistics,
+  leaseFigures,
+  queueFigures,
+  watchFigures,
+} from "./statistics.js";
 import { isThenable } from "./thenable.js";
 import type { Timer, TimerTarget } from "./timer.js";
-import type { PeriodicOptions, Timers } from "./timers.js";
+import type { Timers } from "./timers.js";
+import type { PeriodicOptions } from "./timersOptions.js";
 import { Turn } from "./turn.js";
 import type { Waiting } from "./waiting.js";
 
@@ -100,10 +109,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
    * that: it would stop a loop that only drains.
    */
   readonly #refusals = new WeakSet<object>();
-  /** All who wait for room in a ring. */
-  readonly #rooms = new Map<EventQueue<EventKind>, Deferred<void>>();
-  /** Posts that had found no room when the queue was last empty. */
-  #pressure = 0;
+  readonly #pressure: Pressure;
   /** Whether the loop runs, and has gone to rest for want of events: the next post wakes it. */
   #resting = false;
   /** Whether a post has nothing to do but to queue: the loop is open, and not at rest. */
@@ -119,6 +125,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#settings = settings;
     this.#lanes = new Lanes(settings.capacity, settings.overflow);
     this.#kinds = new Kinds(this.#lanes, settings.policy);
+    this.#pressure = new Pressure(this.#lanes);
     this.#leases = new Leases(runtime.regionPool());
     this.#companions = new Companions(runtime, {
       host: settings.host,
@@ -211,7 +218,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #advance(): void {
     if (this.#phase === "closed") return;
     if (this.#closing?.discard) this.#discard(this.#closing);
-    if (this.#rooms.size > 0) this.#announceRoom();
+    this.#pressure.announceRoom();
     if (this.#lanes.length === 0) this.#runDry();
     this.#wake();
     this.#resting = this.#isRunning && this.#lanes.length === 0;
@@ -288,20 +295,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     return this.#runner !== undefined || this.#phase === "closing";
   }
 
-  #announceRoom(): void {
-    for (const [queue, room] of this.#rooms) {
-      if (!queue.hasRoom) continue;
-      this.#rooms.delete(queue);
-      room.resolve();
-    }
-  }
-
   /** The queue is empty: tells whoever has found it full since it last was. */
   #announceDrain(): void {
-    let pressure = 0;
-    for (const queue of this.#lanes.queues) pressure += queue.rejected + queue.spilled + queue.displaced;
-    if (pressure === this.#pressure) return;
-    this.#pressure = pressure;
+    if (!this.#pressure.relieve()) return;
     this.#turning = true; // what it asks for is seen to below
     try {
       this.#settings.onDrain?.();
@@ -384,13 +380,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     }
     const queue = kind === undefined ? this.#lanes.normal : kind.queue;
     if (this.#phase !== "open") return Promise.reject(this.#closedError("will have no room again"));
-    if (queue.hasRoom) return Promise.resolve();
-    let room = this.#rooms.get(queue);
-    if (room === undefined) {
-      room = new Deferred();
-      this.#rooms.set(queue, room);
-    }
-    return room.promise;
+    return this.#pressure.room(queue);
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {
@@ -414,35 +404,13 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   stats(): LoopStatistics {
-    const dispatcher = this.#dispatcher;
-    const sum = (of: (queue: EventQueue<EventKind>) => number) =>
-      this.#lanes.queues.reduce((total, queue) => total + of(queue), 0);
     return {
-      processed: dispatcher.processed,
-      failed: dispatcher.failures,
-      dropped: this.#dropped + sum((queue) => queue.displaced),
-      abandoned: dispatcher.abandoned,
-      rejected: sum((queue) => queue.rejected),
-      spilled: sum((queue) => queue.spilled),
-      displaced: sum((queue) => queue.displaced),
+      ...queueFigures(this.#lanes.queues, this.#dropped),
+      ...eventFigures(this.#dispatcher),
+      ...leaseFigures(this.#leases),
+      ...watchFigures(this.#watch),
       coalesced: this.#kinds.coalesced,
-      queued: this.#lanes.length,
-      overflow: sum((queue) => queue.overflowLength),
-      queueHighWater: Math.max(...this.#lanes.queues.map((queue) => queue.ringHighWater)),
-      overflowHighWater: Math.max(...this.#lanes.queues.map((queue) => queue.overflowHighWater)),
-      inFlight: dispatcher.inFlight + dispatcher.quarantined,
-      inFlightHighWater: dispatcher.inFlightHighWater,
-      quarantined: dispatcher.quarantined,
       turns: this.#events.count,
-      slow: this.#watch.slow,
-      longestSlow: this.#watch.longestSlow,
-      lag: this.#watch.lag,
-      watchdog: this.#watch.workerState,
-      regionsLive: this.#leases.begun - this.#leases.ended,
-      regionsLeased: this.#leases.begun,
-      bytesReset: this.#leases.bytesReset,
-      scopesLive: this.#leases.scopesBegun - this.#leases.scopesEnded,
-      scopesOpened: this.#leases.scopesBegun,
       idleTurns: this.#idleTime.turns,
       collections: collectionsOf(this.#runtime.$memory.collectors),
       timers: this.#companions.timersStats(),
@@ -546,8 +514,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     if (this.#closing !== undefined) return this.#closing;
     this.#phase = "closing";
     this.#isPlain = false;
-    for (const room of this.#rooms.values()) room.reject(this.#closedError("will have no room again"));
-    this.#rooms.clear();
+    this.#pressure.refuse(() => this.#closedError("will have no room again"));
     this.#closing = {
       done: new Deferred(),
       discard,

@@ -33,14 +33,8 @@ export type { BlockedReport } from "./sentinel.js";
 export * from "./sources/index.js";
 export type { LoopStatistics } from "./statistics.js";
 export { type Drift, Timer, type TimerTarget } from "./timer.js";
-export {
-  createTimers,
-  type PeriodicOptions,
-  type TimerId,
-  Timers,
-  type TimersOptions,
-  type TimersStatistics,
-} from "./timers.js";
+export { createTimers, type TimerId, Timers } from "./timers.js";
+export type { PeriodicOptions, TimersOptions, TimersStatistics } from "./timersOptions.js";
 export { WaitGroup } from "./waitGroup.js";
 export {
   type Registration,

@@ -11,7 +11,8 @@ import type { SourceOptions } from "./sources/options.js";
 import type { Source } from "./sources/source.js";
 import type { LoopStatistics } from "./statistics.js";
 import type { Timer, TimerTarget } from "./timer.js";
-import type { PeriodicOptions, Timers } from "./timers.js";
+import type { Timers } from "./timers.js";
+import type { PeriodicOptions } from "./timersOptions.js";
 import type { Waiting } from "./waiting.js";
 
 /** What a loop has done, once it has closed. Each event that it accepted is in exactly one of the three counts. */

@@ -1,7 +1,12 @@
 import type { Collector, CollectorFigures } from "../memory/collector.js";
+import type { Dispatcher } from "./dispatcher.js";
 import type { FibersStats } from "./fibers.js";
+import type { EventKind } from "./kind.js";
 import type { LagSummary } from "./lagHistogram.js";
-import type { TimersStatistics } from "./timers.js";
+import type { Leases } from "./leases.js";
+import type { LoopWatch } from "./loopWatch.js";
+import type { EventQueue } from "./queue.js";
+import type { TimersStatistics } from "./timersOptions.js";
 import type { WatchdogState } from "./watchdogThread.js";
 
 /** What `loop.stats()` returns: a plain object, a snapshot. Counts are of events, since the loop was made. */
@@ -67,6 +72,41 @@ export interface LoopStatistics {
   readonly timers: TimersStatistics | undefined;
   /** The figures of the loop's fibers, those of fiber handlers among them; undefined if it has none. */
   readonly fibers: FibersStats | undefined;
+}
+
+/** @param dropped events that a close or an error has dropped */
+export function queueFigures(queues: readonly EventQueue<EventKind>[], dropped: number) {
+  const sum = (of: (queue: EventQueue<EventKind>) => number) => queues.reduce((total, queue) => total + of(queue), 0);
+  const displaced = sum((queue) => queue.displaced);
+  return {
+    dropped: dropped + displaced,
+    rejected: sum((queue) => queue.rejected),
+    spilled: sum((queue) => queue.spilled),
+    displaced,
+    queued: sum((queue) => queue.length),
+    overflow: sum((queue) => queue.overflowLength),
+    queueHighWater: Math.max(...queues.map((queue) => queue.ringHighWater)),
+    overflowHighWater: Math.max(...queues.map((queue) => queue.overflowHighWater)),
+  };
+}
+
+export function eventFigures(dispatcher: Dispatcher) {
+  const { processed, failures: failed, abandoned, inFlight, quarantined, inFlightHighWater } = dispatcher;
+  return { processed, failed, abandoned, inFlight: inFlight + quarantined, inFlightHighWater, quarantined };
+}
+
+export function leaseFigures({ begun, ended, bytesReset, scopesBegun, scopesEnded }: Leases) {
+  return {
+    regionsLive: begun - ended,
+    regionsLeased: begun,
+    bytesReset,
+    scopesLive: scopesBegun - scopesEnded,
+    scopesOpened: scopesBegun,
+  };
+}
+
+export function watchFigures({ slow, longestSlow, lag, workerState: watchdog }: LoopWatch) {
+  return { slow, longestSlow, lag, watchdog };
 }
 
 /** The figures of all in one. O(heaps). */

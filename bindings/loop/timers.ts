@@ -6,64 +6,28 @@ import type { Runtime } from "../runtime.js";
 import { type Alarm, alarmOf } from "./alarm.js";
 import { causedBy } from "./cause.js";
 import { type Host, platformHost } from "./host.js";
-import { assertFunction, assertObject } from "./options.js";
+import { assertObject } from "./options.js";
 import { isThenable, whenSettled } from "./thenable.js";
 import {
   assertDelay,
   assertDrift,
   assertTarget,
-  type Drift,
   PeriodicTimer,
   Timer,
   type TimerOwner,
   type TimerTarget,
 } from "./timer.js";
-import { SEGMENT_MASK, SEGMENT_SHIFT, SLOTS, TICK_LIMIT, VIOLATIONS, verifyWheel, Wheel } from "./timingWheel.js";
-
-/** Options of {@link createTimers}; all may be left out. */
-export interface TimersOptions {
-  /** Clock and timer; those of the platform if not given. */
-  readonly host?: Host;
-  /**
-   * Told of what a timer's function throws, or the promise that it returns rejects with; and of a payload that a full
-   * queue has refused. The others fire all the same. Without it, or if it throws itself, the error becomes one that nobody
-   * has caught, in a task of its own, as that of a function given to `setTimeout` does.
-   */
-  readonly onError?: (error: unknown) => unknown;
-  /**
-   * Called when something is due, in place of {@link Timers.run}, which is then for the caller to do, soon: how a loop
-   * has timers fire in its turns.
-   */
-  readonly onDue?: () => void;
-}
-
-/** Options of `timers.every()`. */
-export interface PeriodicOptions<Payload> {
-  /** What it does when it is late; `"skip"` if not given. */
-  readonly drift?: Drift;
-  /** What its target is given each time. */
-  readonly payload?: Payload;
-}
+import { TimerEntries, type TimerEntry } from "./timerEntries.js";
+import {
+  checkTimersOptions,
+  type PeriodicOptions,
+  type TimersOptions,
+  type TimersStatistics,
+} from "./timersOptions.js";
+import { SLOTS, TICK_LIMIT, VIOLATIONS, verifyWheel, Wheel } from "./timingWheel.js";
 
 /** What names a timer that `timers.arm()` has armed: a number, good for one firing and never used again. */
 export type TimerId = number;
-
-/** The figures of timers. */
-export interface TimersStatistics {
-  /** Armed now, and the most that ever were at once. */
-  readonly armed: number;
-  readonly highWater: number;
-  /** How often a timer was armed, has fired, and was cancelled; a restart of an armed timer counts as both. */
-  readonly arms: number;
-  readonly fired: number;
-  readonly cancelled: number;
-  /** Periods that periodic timers have left out because they were late. */
-  readonly skipped: number;
-  /** Errors that `onError` was told of. */
-  readonly failed: number;
-  /** Taken from the page heap, in bytes. */
-  readonly bytes: number;
-}
 
 /** What a run fires at the most if it is not told. */
 const RUN_LIMIT = 4096;
@@ -81,9 +45,6 @@ const BORROWERS = 31;
 
 /** Readings follow one another closely if no more milliseconds lie between them. By so much a timer can be early. */
 const CLOSE = 0.05;
-
-/** What each armed slot has: a timer, or the bare target of an id. */
-type Entry = Timer | TimerTarget<never>;
 
 /**
  * Timers in a hierarchical timing wheel in linear memory: any number of them, on one timer of the host.
@@ -123,10 +84,7 @@ export class Timers implements TimerOwner {
   readonly #forgetMemory: () => void;
   /** 0 once disposed. */
   #wheel: Address;
-  /** By slot, in chunks of the wheel's segments, so that none is ever copied as it grows. */
-  readonly #entries: (Entry | undefined)[][] = [];
-  /** The payloads of ids, likewise; a chunk only where there is one. */
-  readonly #payloads: (unknown[] | undefined)[] = [];
+  readonly #entries = new TimerEntries();
 
   /** The host's clock when the wheel was at tick 0. */
   readonly #origin: number;
@@ -156,7 +114,7 @@ export class Timers implements TimerOwner {
   constructor(memory: LinearMemory, options: TimersOptions = {}) {
     memory.assertUsable("timers");
     verifyWheel(memory.exports);
-    const { host = platformHost(), onError, onDue } = checkOptions(options);
+    const { host = platformHost(), onError, onDue } = checkTimersOptions(options);
     this.$memory = memory;
     this.#host = host;
     this.#onError = onError;
@@ -222,7 +180,7 @@ export class Timers implements TimerOwner {
     assertTarget(target);
     this.$readClock("arm");
     const slot = this.#take(target, Math.ceil(this.$time + milliseconds));
-    if (payload !== undefined) this.#keep(slot, payload);
+    if (payload !== undefined) this.#entries.keep(slot, payload);
     this.#holds++;
     const generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
     if (this.#isBorrowing) this.#borrow(slot, generation);
@@ -242,9 +200,9 @@ export class Timers implements TimerOwner {
     const generation = Math.floor(id / SLOTS);
     const slot = id - generation * SLOTS;
     // That of a `Timer` is no id, even if somebody has guessed the number.
-    if (this.#entries[slot >>> SEGMENT_SHIFT]?.[slot & SEGMENT_MASK] instanceof Timer) return false;
+    if (this.#entries.at(slot) instanceof Timer) return false;
     if (this.$memory.exports.cancelTimer(this.#wheel, slot, generation) === 0) return false;
-    this.#clear(slot);
+    this.#entries.clear(slot);
     this.#letGo();
     return true;
   }
@@ -335,8 +293,7 @@ export class Timers implements TimerOwner {
     this.#borrowers = 0;
     this.#alarm.clear();
     this.#forgetMemory();
-    this.#entries.length = 0;
-    this.#payloads.length = 0;
+    this.#entries.clearAll();
   }
 
   /** As {@link dispose}. */
@@ -381,7 +338,7 @@ export class Timers implements TimerOwner {
     if (slot < 0 || this.#wheel === 0) return false;
     timer.$slot = -1;
     if (this.$memory.exports.cancelTimer(this.#wheel, slot, timer.$generation) === 0) return false;
-    this.#entries[slot >>> SEGMENT_SHIFT]![slot & SEGMENT_MASK] = undefined;
+    this.#entries.remove(slot);
     if (timer.$keepsAlive) this.#letGo();
     return true;
   }
@@ -468,42 +425,19 @@ export class Timers implements TimerOwner {
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Takes a slot for what is due at `tick`. */
-  #take(entry: Entry, tick: number): number {
+  #take(entry: TimerEntry, tick: number): number {
     const memory = this.$memory;
     const slot = memory.exports.armTimer(this.#wheel, tick) - 1;
     if (slot < 0) throw memory.failure("arming a timer");
     if (memory.u32.length === 0) memory.recover(); // a host has grown memory
-    const chunk = this.#entries[slot >>> SEGMENT_SHIFT] ?? this.#addChunk(slot);
-    chunk[slot & SEGMENT_MASK] = entry;
+    this.#entries.set(slot, entry);
     return slot;
   }
 
-  #addChunk(slot: number): (Entry | undefined)[] {
-    const number = slot >>> SEGMENT_SHIFT;
-    const chunk = newChunk<Entry | undefined>(number);
-    this.#entries[number] = chunk;
-    return chunk;
-  }
-
-  #keep(slot: number, payload: unknown): void {
-    const chunk = slot >>> SEGMENT_SHIFT;
-    this.#payloads[chunk] ??= newChunk(chunk);
-    this.#payloads[chunk][slot & SEGMENT_MASK] = payload;
-  }
-
-  /** Forgets what an id's slot had. */
-  #clear(slot: number): void {
-    this.#entries[slot >>> SEGMENT_SHIFT]![slot & SEGMENT_MASK] = undefined;
-    const payloads = this.#payloads[slot >>> SEGMENT_SHIFT];
-    if (payloads !== undefined) payloads[slot & SEGMENT_MASK] = undefined;
-  }
-
   #fire(slot: number): void {
-    const chunk = slot >>> SEGMENT_SHIFT;
-    const index = slot & SEGMENT_MASK;
-    const entry = this.#entries[chunk]![index]!;
+    const entry = this.#entries.at(slot)!;
     if (entry instanceof Timer) {
-      this.#entries[chunk]![index] = undefined;
+      this.#entries.remove(slot);
       entry.$slot = -1;
       if (entry.$keepsAlive) this.#holds--;
       try {
@@ -513,8 +447,8 @@ export class Timers implements TimerOwner {
       }
       return;
     }
-    const payload = this.#payloads[chunk]?.[index];
-    this.#clear(slot);
+    const payload = this.#entries.payloadAt(slot);
+    this.#entries.clear(slot);
     this.#holds--;
     this.$deliver(entry, payload);
   }
@@ -624,26 +558,9 @@ const RESOLVED = Promise.resolve();
 
 function nothing(): void {}
 
-/** The first chunk grows, as most programs need little of it; the others have the size that they will come to. */
-function newChunk<Value>(number: number): Value[] {
-  return number === 0 ? [] : new Array<Value>(SEGMENT_MASK + 1);
-}
-
 /** The bytes of the wheel at `address`. */
 function bytesOf({ u32 }: LinearMemory, address: Address): number {
   return u32[(address + Wheel.PAGES) >>> 2]! * PAGE_SIZE;
-}
-
-function checkOptions(options: TimersOptions): TimersOptions {
-  assertObject("options", options);
-  const { host, onError, onDue } = options;
-  if (onError !== undefined) assertFunction("onError", onError);
-  if (onDue !== undefined) assertFunction("onDue", onDue);
-  if (host !== undefined) {
-    assertObject("host", host);
-    for (const name of ["now", "hop", "after"] as const) assertFunction(`host.${name}`, host[name]);
-  }
-  return options;
 }
 
 /**

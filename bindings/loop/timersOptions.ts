@@ -1,0 +1,58 @@
+import type { Host } from "./host.js";
+import { assertFunction, assertObject } from "./options.js";
+import type { Drift } from "./timer.js";
+
+/** Options of `createTimers()`; all may be left out. */
+export interface TimersOptions {
+  /** Clock and timer; those of the platform if not given. */
+  readonly host?: Host;
+  /**
+   * Told of what a timer's function throws, or the promise that it returns rejects with; and of a payload that a full
+   * queue has refused. The others fire all the same. Without it, or if it throws itself, the error becomes one that nobody
+   * has caught, in a task of its own, as that of a function given to `setTimeout` does.
+   */
+  readonly onError?: (error: unknown) => unknown;
+  /**
+   * Called when something is due, in place of `timers.run()`, which is then for the caller to do, soon: how a loop
+   * has timers fire in its turns.
+   */
+  readonly onDue?: () => void;
+}
+
+/** Options of `timers.every()`. */
+export interface PeriodicOptions<Payload> {
+  /** What it does when it is late; `"skip"` if not given. */
+  readonly drift?: Drift;
+  /** What its target is given each time. */
+  readonly payload?: Payload;
+}
+
+/** The figures of timers. */
+export interface TimersStatistics {
+  /** Armed now, and the most that ever were at once. */
+  readonly armed: number;
+  readonly highWater: number;
+  /** How often a timer was armed, has fired, and was cancelled; a restart of an armed timer counts as both. */
+  readonly arms: number;
+  readonly fired: number;
+  readonly cancelled: number;
+  /** Periods that periodic timers have left out because they were late. */
+  readonly skipped: number;
+  /** Errors that `onError` was told of. */
+  readonly failed: number;
+  /** Taken from the page heap, in bytes. */
+  readonly bytes: number;
+}
+
+/** @throws {InvalidArgumentError} naming what cannot be */
+export function checkTimersOptions(options: TimersOptions): TimersOptions {
+  assertObject("options", options);
+  const { host, onError, onDue } = options;
+  if (onError !== undefined) assertFunction("onError", onError);
+  if (onDue !== undefined) assertFunction("onDue", onDue);
+  if (host !== undefined) {
+    assertObject("host", host);
+    for (const name of ["now", "hop", "after"] as const) assertFunction(`host.${name}`, host[name]);
+  }
+  return options;
+}
