@@ -7,7 +7,8 @@ import { RandomNumbers } from "../support/randomNumbers.js";
 import { heapKinds, RawHeap, strategies, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE, PAGE } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
-import { ShadowHeap, type ShadowObject, tryShadowHeap } from "../support/shadowHeap.js";
+import { ShadowHeap, tryShadowHeap } from "../support/shadowHeap.js";
+import type { ShadowObject } from "../support/shadowObject.js";
 import { applyOperation, randomHook, shadowOperation } from "../support/shadowOperations.js";
 
 const refuse = (runtime: Runtime, after: number) => runtime.$memory.setRootWord("ROOT_REFUSE_AFTER", after);

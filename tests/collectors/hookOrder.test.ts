@@ -4,7 +4,8 @@ import { heapShape } from "../support/collectorShapes.js";
 import { Graph } from "../support/cycleScenarios.js";
 import { heapKinds, RawHeap, type Strategy, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE } from "../support/runtimes.js";
-import { RESURRECTION, ShadowHeap, type ShadowObject, type ShadowOptions } from "../support/shadowHeap.js";
+import { RESURRECTION, ShadowHeap, type ShadowOptions } from "../support/shadowHeap.js";
+import type { ShadowObject } from "../support/shadowObject.js";
 
 const shapes = ["hooked", "hookedLeaf", "largeHooked", "watcher", "node", "leaf", "nodes"].map(heapShape);
 

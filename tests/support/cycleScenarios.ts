@@ -1,7 +1,8 @@
 // What a program may do while a cycle is under way, one thing at a time: each is tried between any two units of work.
 
 import { heapShape } from "./collectorShapes.js";
-import { NODE, type ShadowHandle, type ShadowHeap, type ShadowObject, type ShadowScope } from "./shadowHeap.js";
+import { NODE, type ShadowHandle, type ShadowHeap, type ShadowScope } from "./shadowHeap.js";
+import type { ShadowObject } from "./shadowObject.js";
 
 export interface Scenario {
   readonly name: string;

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { type HeapShape, heapShapes, usualShapes } from "./collectorShapes.js";
 import { RandomNumbers } from "./randomNumbers.js";
-import { type ShadowHeap, type ShadowObject, slotCount, slotTarget, weakCount, weakTarget } from "./shadowHeap.js";
+import type { ShadowHeap } from "./shadowHeap.js";
+import { type ShadowObject, slotCount, slotTarget, weakCount, weakTarget } from "./shadowObject.js";
 
 const kinds = [
   ...["allocate", "allocateLinked", "openScope", "endScope", "push", "keep", "release", "move"],
