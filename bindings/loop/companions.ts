@@ -1,9 +1,11 @@
 import type { FramePool } from "../allocators/framePool.js";
+import { DisposedError } from "../errors.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
 import type { Host } from "./host.js";
 import { Sleepers } from "./sleep.js";
-import { createTimers, type Timers } from "./timers.js";
+import { Timers } from "./timers.js";
 import type { TimersStatistics } from "./timersOptions.js";
 import type { WaitTimers } from "./waiting.js";
 
@@ -58,14 +60,18 @@ export class Companions {
 
   /** @throws {OutOfMemoryError}, {SealedError} or {DisposedError} when they are first made */
   get timers(): Timers {
-    this.#timers ??= createTimers(this.#runtime as Pick<Runtime, "$memory">, {
-      host: this.#options.host,
-      onError: this.#options.onError,
-      onDue: () => {
-        this.#timersAreDue = true;
-        this.#options.onWake();
+    this.#timers ??= new Timers(
+      this.#runtime.$memory as LinearMemory,
+      {
+        host: this.#options.host,
+        onError: this.#options.onError,
+        onDue: () => {
+          this.#timersAreDue = true;
+          this.#options.onWake();
+        },
       },
-    });
+      () => this.sleepers.wake(() => new DisposedError("sleep: the loop's timers have been disposed")),
+    );
     return this.#timers;
   }
 
@@ -164,7 +170,7 @@ export class Companions {
   #fire(now: number, limit: number): number {
     const timers = this.#timers!;
     const before = timers.$fired;
-    this.#timersAreDue = timers.run(now, limit);
+    this.#timersAreDue = timers.$run(now, limit);
     return timers.disposed ? 1 : timers.$fired - before;
   }
 

@@ -62,14 +62,14 @@ const READY = 8;
 const smallEvent = SMALL_EVENT;
 
 /**
- * The context as the loop sees it. An event's life goes one way, and each step leaves a state that the next asserts:
+ * The context as the loop sees it. An event's life goes one way:
  *
  *   ENDED ──begin──▶ OPEN ──region read──▶ + LEASED, scope read──▶ + SCOPED, in either order
  *     ▲               │                      │
  *     └──────end──────┴─────────end──────────┘
  *
- * Of synchronous events that follow one another at once, each hands its region on to the next, if it can be reset by a few
- * stores (READY beside all of these): `endShared` in place of `end`, and `rest` after the last of them. What is private here is
+ * Events of one turn that come one after another on a context hand the region on, if it can be reset by a few stores (READY
+ * beside all of these): `endShared` in place of `end`, and `rest` at the end of the turn. What is private here is
  * so to the compiler only, as what the language hides takes more code, of which engines compile only so much in place.
  */
 export class Context implements EventContext {

@@ -147,6 +147,19 @@ export class Dispatcher implements Tower {
     this.flights.forEachPrepared(this.rest);
   }
 
+  /** The runtime is gone: events that go on find none of the regions that have been left behind for them. */
+  forgetRegions(): void {
+    this.flights.forEachPrepared(this.depart);
+  }
+
+  private readonly depart = (context: Context): void => {
+    try {
+      context.depart();
+    } catch (error) {
+      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT); // as in `rest`
+    }
+  };
+
   private readonly rest = (context: Context): void => {
     try {
       context.rest();
@@ -266,12 +279,12 @@ export class Dispatcher implements Tower {
     const { context, payload } = flight;
     if (flight.turn === this.sharingTurn && this.memory.collectors.size === 0) {
       flight.payload = undefined;
-      this.flights.land(flight);
       try {
         context.endShared();
       } catch (error) {
         this.endFailed(error, flight, payload);
       }
+      this.retire(flight);
       return; // the turn will see to what follows
     }
     if (cancelled && context.aborted instanceof DeadlineError) {
@@ -335,11 +348,7 @@ export class Dispatcher implements Tower {
 
   private takeOff(flight: Flight, payload: unknown): void {
     const { context } = flight;
-    try {
-      context.depart();
-    } catch (error) {
-      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT); // as in `rest`
-    }
+    this.depart(context);
     this.flights.takeOff(flight);
     flight.payload = payload;
     flight.turn = this.turn;
@@ -353,7 +362,7 @@ export class Dispatcher implements Tower {
   private limit(flight: Flight, payload: unknown): void {
     const { context } = flight;
     const { abandonAfter } = this;
-    const { deadline } = context.eventKind!;
+    const deadline = context.eventKind!.timeLeft;
     try {
       if (deadline !== undefined) flight.deadline = this.tools.timers.arm(deadline, flight.overdue);
       if (abandonAfter !== undefined) flight.limit = this.tools.timers.arm(abandonAfter, flight.givenUp);
@@ -385,15 +394,20 @@ export class Dispatcher implements Tower {
     const { context, payload } = flight;
     const { eventKind: kind } = context;
     if (flight.deadline !== undefined || flight.limit !== undefined) this.disarm(flight);
-    if (flight.abandoned) this.quarantined--;
-    else this.flights.land(flight);
-    flight.airborne = false;
     flight.payload = undefined;
     flight.task = undefined;
     const fault = this.end(flight);
     kind!.onFiberEnd?.(payload);
     if (!kind!.isFiber) flight.context = new Context(this.leases);
+    this.retire(flight);
     return fault;
+  }
+
+  /** The event of a flight has ended: not before, as another might take what it has; and hooks may have given it up meanwhile. */
+  private retire(flight: Flight): void {
+    if (flight.abandoned) this.quarantined--;
+    else this.flights.land(flight);
+    flight.airborne = false;
   }
 
   /** Has heaps pay what they owe for what was neither an event's nor inside a handler: what timers and fibers have done. */

@@ -124,7 +124,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#runtime = runtime;
     this.#settings = settings;
     this.#lanes = new Lanes(settings.capacity, settings.overflow);
-    this.#kinds = new Kinds(this.#lanes, settings.policy);
+    this.#kinds = new Kinds(this.#lanes, settings);
     this.#pressure = new Pressure(this.#lanes);
     this.#leases = new Leases(runtime.regionPool());
     this.#companions = new Companions(runtime, {
@@ -157,6 +157,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#forgetRuntime = runtime.$onDispose(() => {
       const error = () => new DisposedError("the loop's runtime has been disposed");
       this.#stop(error(), true);
+      this.#dispatcher.forgetRegions();
       this.#companions.sleepers.refuse(error); // those in flight are waited for
       if (!this.#turning) this.#advance();
     });
@@ -305,6 +306,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       this.failed(error, NO_EVENT);
     }
     this.#turning = false;
+    if (this.#closing?.discard) this.#discard(this.#closing); // it has asked for that, or has failed
   }
 
   #endIdle(): void {
@@ -419,7 +421,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   ran(subject: "fiber" | "timer", owner: unknown, count: number, startedAt: number, endedAt: number): number {
-    const event = owner as Context | undefined; // see Dispatcher.board
+    const event = owner as Context | undefined; // see Dispatcher.departFiber
     return this.#watch.ran(subject, event?.kind.name ?? "", event?.sequence ?? -1, count, startedAt, endedAt);
   }
 

@@ -17,8 +17,8 @@ import {
   WAITING,
 } from "./fiber.js";
 import { isGeneratorFunction } from "./generatorFunction.js";
-import { type Host, platformHost } from "./host.js";
-import { assertFunction, assertObject } from "./options.js";
+import type { Host } from "./host.js";
+import { assertFunction, assertObject, checkHost } from "./options.js";
 import { isThenable, whenSettled } from "./thenable.js";
 import { checkTimers, timersOf, type Waitable, type WaitTimers } from "./waiting.js";
 
@@ -138,7 +138,7 @@ export class Fibers implements FiberScheduler {
     }
     if (onError !== undefined) assertFunction("onError", onError);
     if (wake !== undefined) assertFunction("wake", wake);
-    this.#host = host ?? platformHost();
+    this.#host = checkHost(host);
     this.$timers = checkTimers(options) ?? timersOf(this.#host);
     this.$frames = frames;
     this.#onError = onError;
@@ -165,6 +165,7 @@ export class Fibers implements FiberScheduler {
     if (this.#closed) throw new LoopClosedError("the fibers' scheduler is closed, and takes no fiber");
     if (!isGeneratorFunction(body)) refuseBody(body);
     if (options === undefined) return this.#spawn(body, undefined, false);
+    assertObject("options", options);
     const { frame, detached } = options;
     if (frame !== undefined) this.#checkFrame(frame);
     return this.#spawn(body, frame, detached === true);
@@ -267,8 +268,7 @@ export class Fibers implements FiberScheduler {
     }
     const awaited = step.value as Waitable | undefined;
     if (task.doomed) {
-      disown(awaited);
-      this.#kill(task);
+      this.#kill(task, awaited);
     } else if (awaited === undefined) {
       task.state = turn;
       task.value = undefined;
@@ -331,9 +331,10 @@ export class Fibers implements FiberScheduler {
   }
 
   /** Ends a cancelled fiber: its `finally` blocks run now. A `yield` there is refused, so that this comes to an end. */
-  #kill(task: FiberTask): void {
+  #kill(task: FiberTask, awaited?: unknown): void {
     const { generator } = task;
     task.state = running;
+    disown(awaited);
     if (generator === undefined) {
       this.#end(task, "cancelled", undefined); // before it has begun
       return;
@@ -533,7 +534,12 @@ function refuseBody(body: unknown): never {
 
 /** A fiber that has been cancelled does not wait any more: if it was for a promise, nobody else may know of its rejection. */
 function disown(awaited: unknown): void {
-  if (awaited instanceof Promise) whenSettled(awaited, nothing, nothing);
+  if (!(awaited instanceof Promise)) return;
+  try {
+    whenSettled(awaited, nothing, nothing);
+  } catch {
+    // a promise of the program's own kind that cannot be asked: then nobody is told anything
+  }
 }
 
 function nothing(): void {}

@@ -67,12 +67,15 @@ export class Flights {
     this.openings = -this.inFlight;
   }
 
-  /** Calls it with the context of each that has landed, or has not taken off, since this was called last. */
+  /**
+   * Calls it with the context of each that has landed, or has not taken off, since this was called last. What it calls may have
+   * others land, or leave: from the end, it meets each that is still there.
+   */
   forEachPrepared(call: (context: Context) => void): void {
     const { all } = this;
-    const end = Math.min(this.preparedEnd, all.length);
+    let index = Math.min(this.preparedEnd, all.length);
     this.preparedEnd = 0;
-    for (let index = this.inFlight; index < end; index++) call(all[index]!.context);
+    while (--index >= this.inFlight) if (index < all.length) call(all[index]!.context);
   }
 
   private build(): Flight {

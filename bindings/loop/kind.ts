@@ -111,6 +111,8 @@ export interface KindSettings {
   readonly policy: QueuePolicy | "coalesce";
   readonly priority: Priority;
   readonly deadline: number | undefined;
+  /** The loop's clock. */
+  readonly now: () => number;
 }
 
 /** A kind as the loop sees it: the handler, and what is learnt about its events. */
@@ -131,6 +133,9 @@ export class EventKind implements Kind {
   /** Where its events wait. */
   readonly queue: EventQueue<EventKind>;
   protected readonly inbox: Inbox;
+  private readonly now: () => number;
+  /** When the handler of the last event was called, where that matters. */
+  private begunAt = 0;
 
   constructor(
     inbox: Inbox,
@@ -143,7 +148,8 @@ export class EventKind implements Kind {
     this.policy = settings.policy;
     this.priority = settings.priority;
     this.deadline = settings.deadline;
-    this.handler = settings.handler;
+    this.now = settings.now;
+    this.handler = this.deadline === undefined || isFiber ? settings.handler : this.timed(settings.handler);
     this.isFiber = isFiber;
     this.queue = queue;
     this.inbox = inbox;
@@ -151,6 +157,20 @@ export class EventKind implements Kind {
 
   post(payload: unknown): PostResult {
     return this.inbox.accept(this, payload);
+  }
+
+  /** Milliseconds that the last event has until its deadline, if there is one. Its handler has been called; a fiber has not begun. */
+  get timeLeft(): number | undefined {
+    const { deadline } = this;
+    if (deadline === undefined || this.isFiber) return deadline;
+    return Math.max(deadline - (this.now() - this.begunAt), 0);
+  }
+
+  private timed(handler: Handler<unknown>): Handler<unknown> {
+    return (payload, context) => {
+      this.begunAt = this.now();
+      return handler(payload, context);
+    };
   }
 
   /** What was posted, of what is queued. */

@@ -14,7 +14,7 @@ import { isPriority, type Lanes } from "./lanes.js";
 import { assertFunction, assertObject, type LoopSettings, milliseconds, policyOf } from "./options.js";
 
 /** What a kind is to be made of, checked; its number is not known yet. */
-interface Declaration extends Omit<KindSettings, "index"> {
+interface Declaration extends Omit<KindSettings, "index" | "now"> {
   /** Of a kind that coalesces. */
   readonly key: ((payload: unknown) => unknown) | undefined;
 }
@@ -24,11 +24,13 @@ export class Kinds {
   readonly #byName = new Map<string, EventKind>();
   readonly #lanes: Lanes<EventKind>;
   readonly #policy: LoopSettings["policy"];
+  readonly #host: LoopSettings["host"];
 
-  /** @param policy of kinds that do not say */
-  constructor(lanes: Lanes<EventKind>, policy: LoopSettings["policy"]) {
+  /** @param settings the policy of kinds that do not say, and the clock of those with a deadline */
+  constructor(lanes: Lanes<EventKind>, { policy, host }: Pick<LoopSettings, "policy" | "host">) {
     this.#lanes = lanes;
     this.#policy = policy;
+    this.#host = host;
   }
 
   /** @throws {InvalidArgumentError} naming what cannot be; nothing has changed */
@@ -60,7 +62,7 @@ export class Kinds {
       throw new DuplicateKindError(`the kind "${name}" has a handler already, as one of ${kinds.size} kinds`);
     }
     const queue = this.#lanes.of(priority);
-    const settings = { ...declared, index: kinds.size };
+    const settings = { ...declared, index: kinds.size, now: () => this.#host.now() };
     const kind =
       key === undefined ? new EventKind(inbox, queue, settings) : new CoalescingKind(inbox, queue, settings, key);
     kinds.set(name, kind);

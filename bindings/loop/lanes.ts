@@ -68,11 +68,6 @@ export class Lanes<Kind extends object> {
     return length;
   }
 
-  /** Whether each ring takes another event. */
-  get hasRoom(): boolean {
-    return this.#lanes.every(({ queue }) => queue.hasRoom);
-  }
-
   /**
    * Has up to `limit` events handled, in their order, as far as it goes.
    *

@@ -169,16 +169,24 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
     if (!home.keeper.$attempt(this, home)) home.push(this);
     const limit = this.#milliseconds;
     try {
-      const wait = limit === undefined ? this.#baton.wait() : this.#baton.wait(limit);
-      const registration = wait.$begin(this);
-      if (registration === undefined) return undefined; // granted at once, and over
-      this.#registration = registration;
-      return this;
+      return this.#enter(limit === undefined ? this.#baton.wait() : this.#baton.wait(limit));
     } catch (error) {
+      // There is no timer for the limit. What the keeper owes all the same, a mutex, comes before the error.
+      this.rejected = true;
+      this.value = error;
+      if (home.keeper.$keeps?.(this, false)) return this.#enter(this.#baton.wait());
       this.#leave();
       this.#recycle();
       throw error;
     }
+  }
+
+  /** Waits for the baton. Returns undefined if it was posted already: then all is over. */
+  #enter(wait: Waiting<unknown>): this | undefined {
+    const registration = wait.$begin(this);
+    if (registration === undefined) return undefined;
+    this.#registration = registration;
+    return this;
   }
 
   /** The operation is done, and gives `value`. From here on neither timeout nor cancel can take it back. */

@@ -192,7 +192,7 @@ export interface Loop {
  * await loop.close();
  */
 export function createLoop(runtime: LoopRuntime, options: LoopOptions = {}): Loop {
-  if (typeof runtime?.regionPool !== "function") {
+  if (typeof runtime?.regionPool !== "function" || typeof runtime.$onDispose !== "function") {
     throw new InvalidArgumentError(`createLoop takes a runtime, but was given ${describe(runtime)}`);
   }
   return new EventLoop(runtime, settingsOf(options));

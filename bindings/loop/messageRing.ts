@@ -218,11 +218,9 @@ export class MessageRing implements MessageOwner {
     this.#onRelease();
   }
 
-  /** Ends all messages whose events have not begun, and never will. O(slots) */
-  dropQueued(): void {
-    for (const message of this.#messages) {
-      if (message.$isHeld && !message.$hasBegun) message.$end();
-    }
+  /** The messages whose events have not begun. O(slots) */
+  get queued(): RingMessage[] {
+    return this.#messages.filter((message) => message.$isHeld && !message.$hasBegun);
   }
 
   // ── the ring itself ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ export function settingsOf(options: LoopOptions): LoopSettings {
     onDrain: queue.onDrain,
     abandonAfter: abandonAfter === undefined ? undefined : milliseconds("abandonAfter", abandonAfter, Number.MIN_VALUE),
     frames,
-    host: hostOf(options.host),
+    host: checkHost(options.host),
     onError,
     watch: watchSettingsOf(options),
   };
@@ -151,7 +151,8 @@ export function milliseconds(name: string, value: number, least: number): number
   throw new InvalidArgumentError(`${name} must be ${range} and at most ${LONGEST_DELAY} ms, but is ${describe(value)}`);
 }
 
-function hostOf(host: Host | undefined): Host {
+/** The host that was given, or the platform's. @throws {InvalidArgumentError} if it is none */
+export function checkHost(host: Host | undefined): Host {
   if (host === undefined) return platformHost();
   assertObject("host", host);
   assertFunction("host.now", host.now);

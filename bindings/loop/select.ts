@@ -89,7 +89,14 @@ class Selection extends Waiting<Selected | undefined> implements Waiter, Chooser
       for (const place of places) place.$home.push(place);
     }
     const limit = this.#milliseconds;
-    const registration = (limit === undefined ? this.#baton.wait() : this.#baton.wait(limit)).$begin(this);
+    let registration: Registration | undefined;
+    try {
+      registration = (limit === undefined ? this.#baton.wait() : this.#baton.wait(limit)).$begin(this);
+    } catch (error) {
+      this.#waiter = undefined;
+      this.#leave(); // there is no timer for the limit
+      throw error;
+    }
     if (registration === undefined) return undefined;
     this.#registration = registration;
     return this;

@@ -38,7 +38,12 @@ export class Sleepers {
   /** Wakes everybody with an error each, and refuses whoever comes later. */
   refuse(refusal: () => unknown): void {
     this.#refusal = refusal;
-    for (const { waiter } of this.#asleep) waiter.$fail(refusal());
+    this.wake(refusal);
+  }
+
+  /** Wakes everybody with an error each. */
+  wake(error: () => unknown): void {
+    for (const { waiter } of this.#asleep) waiter.$fail(error());
     this.#asleep.clear();
   }
 }

@@ -51,7 +51,7 @@ export class Timer {
   $slot = -1;
   $generation = 0;
   $keepsAlive = true;
-  protected readonly $owner: TimerOwner;
+  readonly $owner: TimerOwner;
   protected readonly $target: TimerTarget<never>;
   protected readonly $payload: unknown;
   protected $delay: number;

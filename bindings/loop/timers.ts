@@ -5,7 +5,7 @@ import { type Address, PAGE_SIZE } from "../memory/module.js";
 import type { Runtime } from "../runtime.js";
 import { type Alarm, alarmOf } from "./alarm.js";
 import { causedBy } from "./cause.js";
-import { type Host, platformHost } from "./host.js";
+import type { Host } from "./host.js";
 import { assertObject } from "./options.js";
 import { isThenable, whenSettled } from "./thenable.js";
 import {
@@ -82,6 +82,7 @@ export class Timers implements TimerOwner {
   readonly #onDue: TimersOptions["onDue"];
   readonly #alarm: Alarm;
   readonly #forgetMemory: () => void;
+  readonly #onDispose: () => void;
   /** 0 once disposed. */
   #wheel: Address;
   readonly #entries = new TimerEntries();
@@ -110,12 +111,13 @@ export class Timers implements TimerOwner {
   #skipped = 0;
   #failed = 0;
 
-  /** Use {@link createTimers}. */
-  constructor(memory: LinearMemory, options: TimersOptions = {}) {
+  /** Use {@link createTimers}. @param onDispose called when nothing will fire any more */
+  constructor(memory: LinearMemory, options: TimersOptions = {}, onDispose: () => void = nothing) {
     memory.assertUsable("timers");
     verifyWheel(memory.exports);
-    const { host = platformHost(), onError, onDue } = checkTimersOptions(options);
+    const { host, onError, onDue } = checkTimersOptions(options);
     this.$memory = memory;
+    this.#onDispose = onDispose;
     this.#host = host;
     this.#onError = onError;
     this.#onDue = onDue;
@@ -192,7 +194,8 @@ export class Timers implements TimerOwner {
    * of these. O(1)
    */
   cancel(timer: TimerId | Timer): boolean {
-    return typeof timer === "number" ? this.#cancelById(timer) : timer instanceof Timer && timer.cancel();
+    if (typeof timer === "number") return this.#cancelById(timer);
+    return timer instanceof Timer && timer.$owner === this && timer.cancel();
   }
 
   #cancelById(id: TimerId): boolean {
@@ -213,14 +216,27 @@ export class Timers implements TimerOwner {
    * @param now the host's clock, if it has just been read. A clock that goes backwards stands still
    * @param limit fires no more than this many
    * @returns true if more is due already: call it again, after others have had their turn
+   * @throws {InvalidArgumentError} if the time is none, or has not come yet, or the limit is none
    * @throws {LoopStateError} inside a timer's callback
    * @throws {DisposedError} if the timers, or their runtime, have been disposed
    */
-  run(now: number = this.#host.now(), limit: number = RUN_LIMIT): boolean {
+  run(now?: number, limit: number = RUN_LIMIT): boolean {
+    this.#open("run");
+    const time = this.#host.now();
+    if (limit !== RUN_LIMIT) checkInteger("the limit of a run", limit, 1, COUNT_LIMIT);
+    if (now === undefined) return this.$run(time, limit);
+    if (typeof now !== "number" || !(now <= time)) {
+      throw new InvalidArgumentError(
+        `run: the time must be one that the host's clock has shown, of now ${time} ms, but is ${describe(now)}`,
+      );
+    }
+    return this.$run(now, limit);
+  }
+
+  /** As {@link run}, by whoever has just read the clock. */
+  $run(now: number, limit: number): boolean {
     const wheel = this.#open("run");
     if (this.#isRunning) throw new LoopStateError("run: a timer's callback cannot run the timers that are calling it");
-    if (limit !== RUN_LIMIT) checkInteger("the limit of a run", limit, 1, COUNT_LIMIT);
-    if (Number.isNaN(now)) throw new InvalidArgumentError("run: the time is not a number");
     const { exports } = this.$memory;
     this.#pass(now);
     this.#repay();
@@ -294,6 +310,7 @@ export class Timers implements TimerOwner {
     this.#alarm.clear();
     this.#forgetMemory();
     this.#entries.clearAll();
+    this.#onDispose();
   }
 
   /** As {@link dispose}. */

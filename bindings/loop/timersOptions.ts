@@ -1,5 +1,5 @@
 import type { Host } from "./host.js";
-import { assertFunction, assertObject } from "./options.js";
+import { assertFunction, assertObject, checkHost } from "./options.js";
 import type { Drift } from "./timer.js";
 
 /** Options of `createTimers()`; all may be left out. */
@@ -45,14 +45,10 @@ export interface TimersStatistics {
 }
 
 /** @throws {InvalidArgumentError} naming what cannot be */
-export function checkTimersOptions(options: TimersOptions): TimersOptions {
+export function checkTimersOptions(options: TimersOptions): TimersOptions & { readonly host: Host } {
   assertObject("options", options);
   const { host, onError, onDue } = options;
   if (onError !== undefined) assertFunction("onError", onError);
   if (onDue !== undefined) assertFunction("onDue", onDue);
-  if (host !== undefined) {
-    assertObject("host", host);
-    for (const name of ["now", "hop", "after"] as const) assertFunction(`host.${name}`, host[name]);
-  }
-  return options;
+  return { ...options, host: checkHost(host) };
 }

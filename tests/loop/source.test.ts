@@ -28,7 +28,7 @@ describe("messages", () => {
       const report = await source.done;
       await run;
       expect(texts).toEqual(["one", "", "two €", "three €"]);
-      expect(report).toEqual({ messages: 4, bytes: 19, skipped: 0, pauses: 0, ended: "end" });
+      expect(report).toEqual({ messages: 4, bytes: 19, dropped: 0, skipped: 0, pauses: 0, ended: "end" });
       expect(source.stats()).toMatchObject({ state: "ended", messages: 4 });
       expect(faucet.listeners).toBe(0);
       expect(faucet.destroyed).toBe(false);
@@ -419,7 +419,7 @@ describe("the end from without", () => {
         expect(source.stats().state).toBe("ending");
         expect(source.stop()).toBe(stopped);
         await loop.runUntilIdle();
-        expect(await stopped).toEqual({ messages: 2, bytes: 2, skipped: 0, pauses: 1, ended: "stopped" });
+        expect(await stopped).toEqual({ messages: 2, bytes: 2, dropped: 0, skipped: 0, pauses: 1, ended: "stopped" });
         expect(texts).toEqual(["1", "2"]);
       },
       { queue: { capacity: 2 } },

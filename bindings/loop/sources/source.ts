@@ -15,6 +15,8 @@ export interface SourceReport {
   /** Messages that the loop has accepted, and their bytes. */
   readonly messages: number;
   readonly bytes: number;
+  /** Of these messages, those that the loop has dropped unhandled, as it was closed with `mode: "discard"` or stopped. */
+  readonly dropped: number;
   /** Messages that were left out since they were too long. */
   readonly skipped: number;
   /** How often the stream had to wait for room. */
@@ -39,6 +41,9 @@ export interface SourceLoop {
 
 const RESOLVED = Promise.resolve();
 
+const pause = (tap: Tap): void => tap.pause();
+const resume = (tap: Tap): void => tap.resume();
+
 /** The codes with which a WebSocket tells its other side why it is closed. */
 const CLOSE_CODES: Partial<Record<SourceFailure, number>> = {
   failed: 1011,
@@ -56,7 +61,7 @@ const NORMAL_CLOSURE = 1000;
 export class Source implements Basin {
   /**
    * Resolves when the stream has ended and all its messages have been handled, or after `stop()` or the loop's close when
-   * those that were accepted have been. Rejects with a {@link SourceError} if the stream has failed, when all that came before has
+   * those that were accepted have been, or have been dropped. Rejects with a {@link SourceError} if the stream has failed, when all that came before has
    * been handled. The ring has been given back by then.
    */
   readonly done: Promise<SourceReport>;
@@ -75,6 +80,7 @@ export class Source implements Basin {
   #failure: SourceError | undefined;
   #isPaused = false;
   #pauses = 0;
+  #dropped = 0;
   /** Whether somebody will call `#run`. */
   #isWaiting = false;
 
@@ -115,7 +121,7 @@ export class Source implements Basin {
 
   /** Begins; called once. */
   $open(): void {
-    this.#tap.open(this);
+    this.#use((tap) => tap.open(this));
   }
 
   /**
@@ -137,7 +143,8 @@ export class Source implements Basin {
   stats(): SourceStats {
     const { messages, bytes, skipped, backlogBytes } = this.#intake;
     const state = this.#phase !== "open" ? this.#phase : this.#isPaused ? "paused" : "flowing";
-    return { state, messages, bytes, skipped, pauses: this.#pauses, backlogBytes, ring: this.#ring.stats() };
+    const dropped = this.#dropped;
+    return { state, messages, bytes, dropped, skipped, pauses: this.#pauses, backlogBytes, ring: this.#ring.stats() };
   }
 
   /** Looks through the ring. O(entries) @throws {CorruptionError} naming the first violation */
@@ -204,7 +211,9 @@ export class Source implements Basin {
   /** The loop handles no more: what was queued has been dropped, and what is in flight has been abandoned. */
   $loopClosed(): void {
     this.#cutOff("loop-closed");
-    this.#ring.dropQueued();
+    const { queued } = this.#ring;
+    this.#dropped += queued.length;
+    for (const message of queued) message.$end();
     this.#settle();
   }
 
@@ -251,11 +260,26 @@ export class Source implements Basin {
   #regulate(isFull: boolean): void {
     if (isFull === this.#isPaused) return;
     this.#isPaused = isFull;
-    if (isFull) {
-      this.#pauses++;
-      this.#tap.pause();
-    } else {
-      this.#tap.resume();
+    if (isFull) this.#pauses++;
+    this.#use(isFull ? pause : resume);
+  }
+
+  /** A stream that throws has failed, and is let go of. */
+  #use(operation: (tap: Tap) => void): void {
+    try {
+      operation(this.#tap);
+    } catch (error) {
+      this.#letGo(CLOSE_CODES.failed!);
+      this.fail(error);
+    }
+  }
+
+  /** Lets go of the stream, as `onStop` says. What it throws at that is nobody's: neither the loop's, which may be closing. */
+  #letGo(code: number): void {
+    try {
+      this.#tap.close(this.#settings.onStop, code);
+    } catch {
+      // nobody is left whom an error of its closing could tell anything
     }
   }
 
@@ -267,7 +291,7 @@ export class Source implements Basin {
     }
     const failure = failureOf(error, "the source has failed");
     this.#failure ??= failure;
-    this.#tap.close(this.#settings.onStop, CLOSE_CODES[failure.reason] ?? NORMAL_CLOSURE);
+    this.#letGo(CLOSE_CODES[failure.reason] ?? NORMAL_CLOSURE);
     this.#phase = "ending";
     // What waits came before what there was no room for, and behind what was wrong in itself.
     if (failure.reason === "overrun") this.#intake.end(false);
@@ -279,7 +303,7 @@ export class Source implements Basin {
     if (this.#phase === "ended") return;
     if (this.#phase === "open" || !this.#intake.isDone) this.#ended = ended;
     this.#phase = "ending";
-    this.#tap.close(this.#settings.onStop, NORMAL_CLOSURE);
+    this.#letGo(NORMAL_CLOSURE);
     this.#intake.abandon();
     this.#advance();
   }
@@ -294,7 +318,7 @@ export class Source implements Basin {
       return;
     }
     const { messages, bytes, skipped } = this.#intake;
-    this.#done.resolve({ messages, bytes, skipped, pauses: this.#pauses, ended: this.#ended });
+    this.#done.resolve({ messages, bytes, dropped: this.#dropped, skipped, pauses: this.#pauses, ended: this.#ended });
   }
 
   /** Events that the loop has abandoned may still read their messages. */

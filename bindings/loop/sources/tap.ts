@@ -16,7 +16,7 @@ export interface Basin {
  *
  *   new ──open──▶ flowing ⇄ paused ──close, or basin.end, or basin.fail──▶ closed
  *
- * A tap does not throw; what its stream throws is for `basin.fail`, and nobody's after `close`.
+ * A tap throws what its stream throws when it is opened, paused, resumed or closed; whoever has it sees to that.
  */
 export interface Tap {
   /** Whether `pause` reaches the stream; where it does not, chunks go on coming. */
