@@ -4,7 +4,8 @@
  * Each class has a `code` that stays the same across versions, and puts the numbers that explain it in the message. An
  * operation that throws one of these has changed nothing, and the runtime goes on working. The exceptions are
  * {@link DestroyHookError}, and in the debug runtime {@link CorruptionError}, which may tell of something that went wrong in
- * an operation that is done.
+ * an operation that is done; and what its own documentation says of an operation on many (`freeMany`, `collect`). What a function
+ * of the program's throws, a listener or a hook, comes as it is, or with others in an `AggregateError`.
  */
 
 /** The stable codes, one per error class. */
@@ -113,8 +114,8 @@ export class ScopeEndedError extends TidemarkError {
 }
 
 /**
- * A destroy hook has stored its object, or another that dies with it, where something that lives could find it. Nothing was
- * stored: what is dead stays dead.
+ * A destroy hook has stored its object, or another that was collected with it, where something that lives could find it. Nothing
+ * was stored: what is dead stays dead. Where nothing will live, as the whole heap ends, and under `"manual"` it is not asked for.
  */
 export class ResurrectionError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_RESURRECTION";

@@ -1,13 +1,14 @@
 // malloc, free and their kin with C's contract, for guest modules that import them, over the byte heap that the runtime
 // has named as theirs.
 //
-// What C leaves undefined is defined here: an address that is no block in use is refused, nothing changes, and the heap
-// counts it. A size of 0 gives the smallest block.
+// What C leaves undefined is defined here: an address that is no block in use, or that of checked bytes, is refused, nothing
+// changes, and the heap counts it. A size of 0 gives the smallest block.
 
 import { Address } from "../memory/alignment";
 import { fail, root } from "../memory/root";
 import { Status } from "../memory/status";
 import { ByteHeap } from "./byteHeap";
+import { byteHeapFree, byteHeapReallocate } from "./byteHeapCalls";
 
 function heap(): ByteHeap {
   return changetype<ByteHeap>(root().guestHeap);
@@ -36,14 +37,14 @@ export function calloc(count: u32, size: u32): Address {
 /** As C's: of 0 it allocates, to 0 bytes it frees and returns 0, and where it fails the block is as it was. */
 export function realloc(address: Address, size: u32): Address {
   if (!address) return malloc(size);
-  if (size) return root().guestHeap ? heap().reallocate(address, size) : fail(Status.FOREIGN_ADDRESS, 0);
+  if (size) return root().guestHeap ? byteHeapReallocate(heap(), address, size) : fail(Status.FOREIGN_ADDRESS, 0);
   free(address);
   return 0;
 }
 
 /** Frees the block at `address`; 0 is ignored. */
 export function free(address: Address): void {
-  if (address && root().guestHeap) heap().free(address);
+  if (address && root().guestHeap) byteHeapFree(heap(), address);
 }
 
 /** As C11's: `alignment` is a power of two up to 4,096. */

@@ -226,7 +226,7 @@ function addBlock(c: CellClass, pages: u32): Address {
   joinRing(changetype<Address>(c) + offsetof<CellClass>("blocks"), address);
   c.blockCount++;
   c.heap.blockPages += pages;
-  if (c.heap.lost) c.heap.lost = 1; // there is memory: see `Lost` in refcount.ts
+  if (c.heap.lost) c.heap.lost = 1; // there is memory: see `Lost` in release.ts
   joinRoom(c, block);
   return address;
 }

@@ -126,17 +126,6 @@ export function cyclicSlotAt(type: CellType, object: Address, index: u32): Addre
   return placeAt(type, object, type.slots, type.cyclicCount, index);
 }
 
-/** The same for all other references. */
-export function otherSlotsOf(type: CellType, object: Address): u32 {
-  const count = type.slotCount - type.cyclicCount;
-  return type.isVariable ? count * changetype<VariableObject>(object).length : count;
-}
-
-export function otherSlotAt(type: CellType, object: Address, index: u32): Address {
-  const slots = type.slots + ((<usize>type.cyclicCount) << 2);
-  return placeAt(type, object, slots, type.slotCount - type.cyclicCount, index);
-}
-
 function placeAt(type: CellType, object: Address, slots: Address, count: u32, index: u32): Address {
   if (!type.isVariable) return object + load<u32>(slots + ((<usize>index) << 2));
   const element = count == 1 ? index : index / count;

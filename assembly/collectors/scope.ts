@@ -8,7 +8,7 @@
 
 import { Arena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
-import { advanceGuard, allocateGuard, Guard, RETIRED } from "../memory/guard";
+import { advanceGuard, allocateGuard, freeGuard, Guard, RETIRED } from "../memory/guard";
 import { joinRing, leaveRing, RingMember } from "../memory/ring";
 import { Barrier, Heap } from "./heap";
 import { WORD_STACK_BYTES, WordStack } from "./wordStack";
@@ -40,10 +40,13 @@ export function openScope(heap: Heap): Address {
 }
 
 function makeScope(heap: Heap): Address {
-  const address = changetype<Arena>(heap.arena).allocate(SCOPE_BYTES + WORD_STACK_BYTES);
-  if (!address) return 0;
   const guard = allocateGuard();
   if (!guard) return 0;
+  const address = changetype<Arena>(heap.arena).allocate(SCOPE_BYTES + WORD_STACK_BYTES);
+  if (!address) {
+    freeGuard(guard);
+    return 0;
+  }
   memory.fill(address, 0, SCOPE_BYTES + WORD_STACK_BYTES);
   const scope = changetype<Scope>(address);
   scope.heap = heap;

@@ -1,6 +1,6 @@
 import { checkInteger, describe } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, OutOfBoundsError } from "../errors.js";
-import { Bytes } from "../layout/bytes.js";
+import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertSameMemory, place } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, ALIGNMENT_LIMIT, PAGE_SIZE, SIZE_LIMIT } from "../memory/module.js";
@@ -183,8 +183,7 @@ export class ByteHeap {
    * @throws as {@link allocate}
    */
   bytes(size: number, into = new Bytes(this.$memory)): Bytes {
-    assertSameMemory(this.$memory, into, "bytes");
-    if (!(into instanceof Bytes)) throw new InvalidArgumentError("bytes: bytes to reuse were expected");
+    assertBytes(this.$memory, into, "bytes");
     const { exports } = this.$memory;
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
     const address = exports.byteHeapAllocateChecked(this.#open("bytes"), size) >>> 0;

@@ -1,6 +1,6 @@
 import { checkInteger, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError } from "../errors.js";
-import { Bytes } from "../layout/bytes.js";
+import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertSameMemory } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -72,8 +72,7 @@ export class FramePool {
     if (!SIZES.includes(size)) {
       throw new InvalidArgumentError(`a frame is "small", "medium" or "large", not ${describe(size)}`);
     }
-    assertSameMemory(this.$memory, into, "acquire");
-    if (!(into instanceof Bytes)) throw new InvalidArgumentError("acquire: bytes to reuse were expected");
+    assertBytes(this.$memory, into, "acquire");
     const pool = this.#pools[size] ?? this.#open(size);
     pool.allocate(into, this.#acquiring[size]);
     into.$length = this.#bytes[size];

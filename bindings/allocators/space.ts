@@ -7,7 +7,7 @@ import {
   StaleMarkError,
   type TidemarkError,
 } from "../errors.js";
-import { Bytes, encodeText, utf8Length } from "../layout/bytes.js";
+import { assertBytes, Bytes, encodeText, utf8Length } from "../layout/bytes.js";
 import { type CopyTarget, type Cursor, describeRecord } from "../layout/cursor.js";
 import { descriptorOf } from "../layout/descriptor.js";
 import { newSequence } from "../layout/fields.js";
@@ -15,7 +15,6 @@ import type { FieldType } from "../layout/fieldType.js";
 import { assertSameMemory, isLive, Location, place } from "../layout/location.js";
 import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
-import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, ALIGNMENT_LIMIT, SIZE_LIMIT } from "../memory/module.js";
 import { Claimant } from "./claim.js";
 import { destroyRecords, reentrant } from "./destroyRecords.js";
@@ -423,9 +422,4 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
 
 function assertStruct(type: unknown): void {
   if (!(type instanceof StructType)) throw new InvalidArgumentError(`new takes a struct, not ${describe(type)}`);
-}
-
-function assertBytes(memory: LinearMemory, into: Bytes, operation: string): void {
-  assertSameMemory(memory, into, operation);
-  if (!(into instanceof Bytes)) throw new InvalidArgumentError(`${operation}: bytes to reuse were expected`);
 }

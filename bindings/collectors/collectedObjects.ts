@@ -148,6 +148,7 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   /** A number that changes whenever the heap has worked. */
   get epoch(): number {
+    this.memory.recover(); // the host may have grown memory
     return this.memory.i32[this.memory.u32[this.#epochWord]! >>> 2]!;
   }
 
@@ -362,7 +363,9 @@ export class CollectedObjects extends Objects implements HookOwner {
   }
 
   collectAll(): number {
-    return this.#perform(UNLIMITED, true);
+    const units = this.#perform(UNLIMITED, true);
+    if (this.#figure("HEAP_STARVED") !== 0) throw this.memory.failure("collect: looking for dropped cycles");
+    return units;
   }
 
   $settle(): void {
@@ -450,6 +453,8 @@ export class CollectedObjects extends Objects implements HookOwner {
     const { type, cursor } = this.#hooked.get(typeAddress)!;
     const range = this.#ranges.open(); // undefined when memory is out: then it sees its object as long as the heap does not work
     const guard = range?.guard ?? this.memory.u32[this.#epochWord]! >>> 2;
+    cursor.$root = UNROOTED; // a program that has kept it may have moved it, and what handle that had is another's by now
+    cursor.$forgetParts();
     place(cursor, object, guard, this.memory.i32[guard]!);
     sweep.run(type.$destroy as (record: Cursor) => void, cursor as Cursor);
     this.memory.recover(); // the hook may have had the host grow memory

@@ -201,7 +201,7 @@ export class Heap {
    * @param units 1 or more; by default those that the heap was made with
    * @returns the units done: fewer than `units` when there is nothing left to do
    * @throws {InvalidArgumentError} for another number
-   * @throws {ReentrantCallError} in a handler before its first `await`, in a destroy hook, or in a listener of the heap; nothing
+   * @throws {ReentrantCallError} in a handler before its first `await`, in a fiber or a timer of a loop, in a destroy hook, or in a listener of the heap; nothing
    *   has changed. Behind an `await` it is like a step between any two events: scopes are roots, those of handlers that wait
    *   included, and what is shown without a handle is stale afterwards
    * @throws {DestroyHookError} if a hook has thrown: the work is done
@@ -222,6 +222,8 @@ export class Heap {
    *
    * @returns the units done
    * @throws as {@link step}
+   * @throws {OutOfMemoryError} or {SealedError}, under `"refcount"`, if there was no memory for looking at all of them, which takes
+   *   16 bytes each: what could be freed without has been
    */
   collect(): number {
     this.#objects.assertIdle("collect");

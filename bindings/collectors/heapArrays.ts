@@ -1,4 +1,4 @@
-import { LimitExceededError } from "../errors.js";
+import { InvalidArgumentError, LimitExceededError } from "../errors.js";
 import { Bytes } from "../layout/bytes.js";
 import { type FieldType, u8 } from "../layout/fieldType.js";
 import { place, unset } from "../layout/location.js";
@@ -44,9 +44,14 @@ export class HeapArrayType implements ObjectType {
   }
 }
 
-/** The length of the array object at `object`. */
-function lengthOf(memory: LinearMemory, object: Address): number {
-  return memory.u32[(object + LENGTH) >>> 2]!;
+/** The length of the array object at `object`; 0 of one that has been freed, whose memory may be another's. */
+function lengthOf({ u32, i32 }: LinearMemory, object: Address, guard: number, generation: number): number {
+  return i32[guard] === generation ? u32[(object + LENGTH) >>> 2]! : 0;
+}
+
+/** A view of an object of a heap is moved by its heap alone: it would be taken for that object still. */
+function refuseMove(operation: string): never {
+  throw new InvalidArgumentError(`${operation}: an array, text or bytes of a heap cannot be moved to other memory`);
 }
 
 function refuseTruncate(length: number): never {
@@ -83,8 +88,12 @@ export class HeapValues extends ValueArray<unknown> implements ObjectView {
     refuseTruncate(this.$length);
   }
 
+  override $assertReusable(): void {
+    refuseMove("array");
+  }
+
   $show(object: Address, guard: number, generation: number): void {
-    this.$fix(object + ARRAY_HEADER, lengthOf(this.$memory, object), guard, generation);
+    this.$fix(object + ARRAY_HEADER, lengthOf(this.$memory, object, guard, generation), guard, generation);
   }
 
   $forgetParts(): void {}
@@ -135,8 +144,12 @@ export class HeapStructs<F extends Fields> extends StructArray<F> implements Obj
     refuseTruncate(this.$length);
   }
 
+  override $assertReusable(): void {
+    refuseMove("array");
+  }
+
   $show(object: Address, guard: number, generation: number): void {
-    this.$fix(object + ARRAY_HEADER, lengthOf(this.$memory, object), guard, generation);
+    this.$fix(object + ARRAY_HEADER, lengthOf(this.$memory, object, guard, generation), guard, generation);
   }
 
   $forgetParts(): void {
@@ -167,6 +180,10 @@ export class HeapBytes extends Bytes implements ObjectView {
     super(memory);
   }
 
+  override $assertMovable(operation: string): void {
+    refuseMove(operation);
+  }
+
   get $heap(): Objects {
     return this.$objectType.heap;
   }
@@ -181,7 +198,7 @@ export class HeapBytes extends Bytes implements ObjectView {
 
   $show(object: Address, guard: number, generation: number): void {
     place(this, object + ARRAY_HEADER, guard, generation);
-    this.$length = lengthOf(this.$memory, object);
+    this.$length = lengthOf(this.$memory, object, guard, generation);
   }
 
   $forgetParts(): void {}

@@ -39,10 +39,10 @@ export class HeapTypes {
   readonly #factory: TypeFactory;
   /** By declared struct; those included that are only nested in others. */
   readonly #structs = new Map<AnyStruct, HeapStruct>();
-  /** The same without those. */
   /** What was asked for last, since a program makes many of one struct. */
   #lastDeclared: AnyStruct | undefined = undefined;
   #lastOwn: HeapStruct | undefined = undefined;
+  /** As {@link #structs}, without those that are only nested in others. */
   readonly #declared = new Map<AnyStruct, HeapStruct>();
   /** By what their elements are. */
   readonly #arrays = new Map<string, HeapArrayType>();

@@ -132,6 +132,7 @@ export class ManualObjects extends Objects {
     const range = scope.$rangeOf<ManualRange>(this);
     const view = into ?? type.$newObjectView();
     this.#pools.get(type)!.new(view as unknown as CursorOf<AnyFields>);
+    view.$forgetParts();
     this.#made++;
     range.add(view);
     return view;
@@ -148,6 +149,7 @@ export class ManualObjects extends Objects {
     this.#arrayCount++;
     this.#arrayBytes += bytes;
     this.#made++;
+    view.$forgetParts();
     view.$show(object, guard, generation);
     range.add(view);
     return view;

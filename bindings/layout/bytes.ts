@@ -1,6 +1,7 @@
 import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError, OutOfBoundsError } from "../errors.js";
-import { assertLive, Location } from "./location.js";
+import type { LinearMemory } from "../memory/linearMemory.js";
+import { assertLive, assertSameMemory, Location } from "./location.js";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -18,6 +19,9 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  */
 export class Bytes extends Location {
   $length = 0;
+
+  /** Throws if these can show nothing but what they were made for. */
+  $assertMovable(_operation: string): void {}
 
   /** How many bytes there are. */
   get length(): number {
@@ -128,4 +132,11 @@ export function encodeText(text: string, target: Uint8Array): { readonly read: n
 /** Reads UTF-8 text. */
 export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
+}
+
+/** Throws unless `into` are bytes that can be moved elsewhere in `memory`. */
+export function assertBytes(memory: LinearMemory, into: Bytes, operation: string): void {
+  assertSameMemory(memory, into, operation);
+  if (!(into instanceof Bytes)) throw new InvalidArgumentError(`${operation}: bytes to reuse were expected`);
+  into.$assertMovable(operation);
 }

@@ -58,7 +58,7 @@ export function ref(target: Target): FieldType<unknown> {
  *
  * In arenas and pools it takes 12 bytes, and empties itself when its record ends, where following a `ref` would be a
  * {@link StaleReferenceError}; `copyTo` leaves it as it is, so the copy's refers to what the original's did. In the objects of a
- * collected heap it takes 4 bytes, and is empty before the destroy hook of what it referred to runs.
+ * collected heap it takes 4 bytes, and is empty before the destroy hook of what has been collected runs.
  *
  * @param target as for {@link ref}
  * @throws {InvalidStructError} as {@link ref}
