@@ -9,7 +9,15 @@ export class CommandLineEnd extends Error {
   }
 }
 
-export const EXIT = { good: 0, wrong: 1, unusable: 2, failed: 3, interrupted: 130, terminated: 143 } as const;
+export const EXIT = {
+  good: 0,
+  wrong: 1,
+  unusable: 2,
+  failed: 3,
+  interrupted: 130,
+  unread: 141,
+  terminated: 143,
+} as const;
 
 /** Where a program writes. */
 export interface Output {
@@ -38,8 +46,23 @@ export function readCommandLine<Options>(
   }
 }
 
+/**
+ * Has the program end at once when nobody reads what it writes any more (`| head`), as others do that the signal ends; and
+ * with a line where what it writes cannot be had, on a full disk.
+ */
+export function endWithItsReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(EXIT.unread);
+      if (stream === process.stdout) process.stderr.write(`error: the output cannot be written: ${error.message}\n`);
+      process.exit(EXIT.unusable);
+    });
+  }
+}
+
 /** Better before a long replay than after it. */
 export function requireWritable(command: Command, path: string): void {
+  if (path === "") command.error("error: --json takes the path of a file, and was given none");
   const folder = dirname(path);
   try {
     accessSync(folder, constants.W_OK);

@@ -11,9 +11,10 @@
 import { constants } from "node:fs";
 import { access, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { SingleBar } from "cli-progress";
 import { Command, CommanderError } from "commander";
+import { EXIT, endWithItsReaders } from "./commandLine.js";
 import { describeEnvironment } from "./harness/environment.js";
 import { FULL_EFFORT, QUICK_EFFORT } from "./harness/measure.js";
 import { describeAbsences, describeCases, describeProblems, describeResults, describeRun } from "./harness/report.js";
@@ -61,7 +62,7 @@ function parseArguments(): Options {
 
 async function main(options: Options): Promise<number> {
   const urls = options.from?.map((file) => pathToFileURL(resolve(file)).href) ?? suiteUrls;
-  const loaded = await Promise.all(urls.map(loadSuite));
+  const loaded = await Promise.all(urls.map(load));
   const cases = selectCases(loaded, options.suite, options.case);
   if (options.list) {
     console.log(describeCases(cases));
@@ -91,8 +92,18 @@ async function main(options: Options): Promise<number> {
   return failures.length > 0 || missed ? 1 : 0;
 }
 
+/** @throws {UsageError} if there is no suite */
+async function load(url: string): ReturnType<typeof loadSuite> {
+  try {
+    return await loadSuite(url);
+  } catch (error) {
+    throw new UsageError(`--from ${fileURLToPath(url)}: ${(error as Error).message}`);
+  }
+}
+
 /** Says before the measuring, not after, that its result cannot be written. */
 async function requireWritable(file: string): Promise<void> {
+  if (file === "") throw new UsageError("--json takes the path of a file, and was given none");
   const target = await stat(file).catch(() => undefined);
   if (target?.isDirectory()) throw new UsageError(`--json ${file}: this is a folder`);
   await access(target === undefined ? dirname(resolve(file)) : file, constants.W_OK).catch((error: Error) => {
@@ -107,7 +118,13 @@ function progressBar(): { show: Progress; end: () => void } {
   let started = false;
   return {
     show: (done, total, label) => {
-      if (!started) bar.start(total, 0, { label });
+      if (!started) {
+        bar.start(total, 0, { label });
+        process.once("SIGINT", () => {
+          bar.stop(); // which shows the cursor again
+          process.exit(EXIT.interrupted);
+        });
+      }
       started = true;
       bar.update(done, { label });
     },
@@ -115,6 +132,7 @@ function progressBar(): { show: Progress; end: () => void } {
   };
 }
 
+endWithItsReaders();
 try {
   process.exitCode = await main(parseArguments());
 } catch (error) {

@@ -9,7 +9,7 @@ import { HEIGHT_LIMIT, RUN_HEADER, Run, SortedMap } from "./sortedMap";
 import { compareFields, compareRecords, Kind } from "./sortedMapKey";
 import { FREE_LEVEL, Node } from "./sortedMapNode";
 
-/** What is wrong with a map; numbered as in bindings/collections/sortedMapCheck.ts. */
+/** What is wrong with a map; numbered as in bindings/collections/sortedMapLayout.ts. */
 export namespace Violation {
   export const NONE: u32 = 0;
   /** The guard is not the map's own, or its generation not the one in the header. */

@@ -16,7 +16,7 @@ import {
   Wheel,
 } from "./timingWheel";
 
-/** What is wrong with a wheel; numbered as in bindings/loop/timerWheel.ts. */
+/** What is wrong with a wheel; numbered as in bindings/loop/timingWheel.ts. */
 export namespace Violation {
   export const NONE: u32 = 0;
   /** A segment is none of the page heap's. */

@@ -20,8 +20,10 @@ export interface FollowOptions {
 /** Told, in words, of a connection that was lost and is asked for again. */
 export type Notice = (text: string) => void;
 
-/** Reconnects in a row without a message in between, and the milliseconds before the first; they double. */
+/** Reconnects in a row, none of which has lasted, and the milliseconds before the first; they double. */
 const ATTEMPTS = 5;
+/** A connection has lasted if it was there for so many milliseconds: one that is lost sooner, again and again, is not to be had. */
+const LASTING = 5000;
 const FIRST_DELAY = 100;
 
 /**
@@ -71,6 +73,7 @@ async function connect(client: LiveClient, watcher: Watcher, url: string, notice
   let attempts = 0;
   for (let connections = 1; ; ) {
     const before = watcher.messages;
+    const begun = performance.now();
     try {
       watcher.restart();
       await client.follow(new WebSocket(url, { perMessageDeflate: false }));
@@ -79,7 +82,7 @@ async function connect(client: LiveClient, watcher: Watcher, url: string, notice
       if (!(error instanceof ConnectionLost)) throw error;
       const { messages } = watcher;
       if (messages === 0) throw new ConnectionFailure(`${url} cannot be followed: ${error.message}`);
-      if (messages > before) attempts = 0;
+      if (performance.now() - begun >= LASTING) attempts = 0;
       const after = `after ${messages.toLocaleString("en-US")} messages`;
       if (attempts === ATTEMPTS) {
         throw new ConnectionFailure(

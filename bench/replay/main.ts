@@ -1,7 +1,8 @@
 /** `npm start`: replays a market feed through Tidemark and through plain TypeScript, and compares them. */
-import { EXIT } from "../commandLine.js";
+import { EXIT, endWithItsReaders } from "../commandLine.js";
 import { replay } from "./replay.js";
 
+endWithItsReaders();
 const interruption = new AbortController();
 process.once("SIGINT", () => interruption.abort(EXIT.interrupted));
 process.once("SIGTERM", () => interruption.abort(EXIT.terminated));

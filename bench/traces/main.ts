@@ -1,7 +1,8 @@
 /** `npm run replay`: replays recorded allocations through allocators inside wasm, and compares them. */
-import { EXIT } from "../commandLine.js";
+import { EXIT, endWithItsReaders } from "../commandLine.js";
 import { replayTraces } from "./replay.js";
 
+endWithItsReaders();
 const interruption = new AbortController();
 process.once("SIGINT", () => interruption.abort(EXIT.interrupted));
 process.once("SIGTERM", () => interruption.abort(EXIT.terminated));

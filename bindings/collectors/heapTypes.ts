@@ -88,7 +88,7 @@ export class HeapTypes {
 
   /** The heap's own type of a declared struct. */
   struct(declared: AnyStruct, operation: string): HeapStruct {
-    if (declared === this.#lastDeclared) return this.#lastOwn!;
+    if (declared === this.#lastDeclared && declared !== undefined) return this.#lastOwn!;
     const found = this.#declared.get(declared);
     if (found !== undefined) {
       this.#lastDeclared = declared;

@@ -1,3 +1,4 @@
+import { describe } from "../arguments.js";
 import { InvalidArgumentError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -45,7 +46,8 @@ export type Member = string | number | undefined;
 /** How a message calls a value. Made only when there is something to say, since strings are garbage. */
 export function pathOf(path: string, member: Member): string {
   if (member === undefined) return path;
-  return typeof member === "number" ? `${path}[${member}]` : `${path}.${String(member)}`;
+  if (typeof member === "number") return `${path}[${member}]`;
+  return `${path}.${typeof member === "string" ? member : describe(member)}`; // types do not keep everybody from giving others
 }
 
 /** The bytes of a record or array, as they were when it was given as a value. */

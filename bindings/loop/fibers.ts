@@ -1,5 +1,5 @@
 import { FramePool, type FrameSize } from "../allocators/framePool.js";
-import { describe } from "../arguments.js";
+import { checkInteger, describe } from "../arguments.js";
 import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../errors.js";
 import { causedBy } from "./cause.js";
 import {
@@ -226,10 +226,12 @@ export class Fibers implements FiberScheduler {
   /**
    * Resumes fibers, those too that become ready meanwhile, until none is ready or `limit` have been. Returns how many it was.
    *
+   * @throws {InvalidArgumentError} if the limit is none
    * @throws {FiberStateError} if a fiber is running: nothing runs inside another
    */
   run(limit = NO_LIMIT): number {
     this.#assertOutside();
+    if (limit !== NO_LIMIT) checkInteger("the limit of a run", limit, 0, NO_LIMIT);
     this.#running = true;
     this.#awake = true;
     let count = 0;

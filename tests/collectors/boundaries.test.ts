@@ -10,6 +10,7 @@ import {
   SealedError,
   StaleReferenceError,
   struct,
+  TidemarkError,
   u8,
   u32,
 } from "tidemark";
@@ -144,6 +145,25 @@ describe.each([false, true])("C's free and realloc (debug: %s)", (debug) => {
       byteHeap.free(bytes);
       expect(() => bytes.get(0)).toThrow(StaleReferenceError);
       byteHeap.validate();
+    }));
+});
+
+describe.each(STRATEGIES)("a heap that has made nothing yet (%s)", (strategy) => {
+  test("takes undefined for no struct", () =>
+    withRuntime({}, (runtime) => {
+      const heap = runtime.heap(strategy, { types: [struct("Node", { value: u32 })] });
+      expect(() => heap.new(undefined as never, runtime.scope())).toThrow(InvalidArgumentError);
+      expect(() => heap.cursor(undefined as never)).toThrow(InvalidArgumentError);
+    }));
+});
+
+describe("an index that has no text", () => {
+  test("is refused like any other", () =>
+    withRuntime({}, (runtime) => {
+      const values = runtime.arena().array(f64, 3);
+      for (const index of [Object.create(null), Symbol("1"), 1n]) {
+        expect(() => values.set(index, 1)).toThrow(TidemarkError);
+      }
     }));
 });
 

@@ -1,5 +1,6 @@
 // What the program's own objects do at a bad moment: streams, promises, hooks, timers and listeners that throw or act.
 
+import { Readable, Writable } from "node:stream";
 import {
   Channel,
   Condition,
@@ -298,6 +299,38 @@ describe("a stream that throws", () => {
     }));
 });
 
+describe("a stream that somebody else reads", () => {
+  test.each(["for await", "data", "pipe"])("is refused, and left to its reader (%s)", (reader) =>
+    withRuntime({}, async (runtime) => {
+      const loop = createLoop(runtime);
+      const kind = loop.on("kind", (_: RingMessage) => {});
+      const stream = Readable.from(["a", "b"]);
+      let read = "";
+      const finished = new Gate();
+      if (reader === "data") stream.on("data", (chunk) => (read += chunk)).on("end", finished.open);
+      if (reader === "pipe") {
+        const write = (chunk: unknown, _encoding: unknown, done: () => void) => {
+          read += chunk;
+          done();
+        };
+        stream.pipe(new Writable({ objectMode: true, write, final: (done) => done(finished.open() as never) }));
+      }
+      if (reader === "for await") {
+        void (async () => {
+          for await (const chunk of stream) read += chunk;
+          finished.open();
+        })();
+      }
+      const before = runtime.stats().usedBytes;
+      expect(() => loop.source(kind, stream)).toThrow(/somebody else is reading/);
+      expect(runtime.stats().usedBytes).toBe(before);
+      await finished.promise;
+      expect(read).toBe("ab");
+      await loop.close();
+    }),
+  );
+});
+
 describe("a source whose messages a close has dropped", () => {
   test("says how many", () =>
     withRuntime({}, async (runtime) => {
@@ -418,6 +451,11 @@ describe("a loop's timers", () => {
       expect(timers.cancel(timer)).toBe(false);
       expect([timer.armed, others.cancel(timer)]).toEqual([true, true]);
     }));
+});
+
+test.each([-1, 0.5, Number.NaN, "1", 1n, Symbol("1")])("%s is no limit for a run of fibers", (limit) => {
+  using fibers = createFibers();
+  expect(() => fibers.run(limit as never)).toThrow(InvalidArgumentError);
 });
 
 test.each([null, 0, 5n, "small"])("%s for the options of a fiber is refused, and nothing is spawned", (options) => {

@@ -42,6 +42,22 @@ function file(name: string, content: string | Buffer): string {
   return path;
 }
 
+test("whose reader is gone, it ends as by the signal, and says nothing", async () => {
+  const { child, ended } = start(["--help"]);
+  child.stdout!.destroy();
+  const { status, error } = await ended;
+  expect([status, error]).toEqual([141, ""]);
+});
+
+test.each([
+  [["--json", ""], "--json takes the path of a file"],
+  [["--connect", "ws://127.0.0.1:1/#fragment"], "without a fragment"],
+])("%j is found out before anything is done", async (words, message) => {
+  const { status, out, error } = await run(...words);
+  expect([status, out]).toEqual([2, ""]);
+  expect(error).toContain(message);
+});
+
 const SHORT = ["--messages", "3000", "--passes", "1"];
 
 test("without files, a generated feed is replayed by each subject and verified", async () => {

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -115,6 +116,27 @@ describe.each(names)("the %s client", (name) => {
       /was lost after [\d,]+ messages, and could not be had again in 5 attempts: .*ECONNREFUSED/,
     );
     await closed;
+  });
+
+  test("gives up a server that sends something and is gone, again and again", async () => {
+    const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+    let connections = 0;
+    server.on("connection", (socket) => {
+      connections++;
+      for (const line of generateFeed({ seed: 3, messages: 100 }).toString("latin1").split("\n").slice(0, 100)) {
+        socket.send(line);
+      }
+      socket.close(1011);
+    });
+    try {
+      await once(server, "listening");
+      const { port } = server.address() as { port: number };
+      const lost = followed(name, { url: `ws://127.0.0.1:${port}/`, verify: false });
+      await expect(lost).rejects.toThrow(/was lost after [\d,]+ messages, and could not be had again in 5 attempts/);
+      expect(connections).toBe(6);
+    } finally {
+      server.close();
+    }
   });
 
   test("stops after as many messages as it should", () =>

@@ -34,6 +34,7 @@ export function detect(stream: SourceStream, event: string): Detected {
   }
   if (has("getReader")) return { tap: webStreamTap(stream as WebStream), givesEvents: false };
   if (has("on", "removeListener", "pause", "resume")) {
+    assertUnread(stream as NodeStream);
     return { tap: new NodeStreamTap(stream as NodeStream), givesEvents: false };
   }
   if (has("addEventListener", "removeEventListener")) {
@@ -43,6 +44,17 @@ export function detect(stream: SourceStream, event: string): Detected {
     return { tap: asyncIterableTap(stream as AsyncIterable<unknown>), givesEvents: false };
   }
   throw unknownStream(stream);
+}
+
+/** Of one with another reader, each would have some of the chunks, or one of them all. */
+function assertUnread(stream: NodeStream): void {
+  for (const event of ["data", "readable"]) {
+    const readers = stream.listenerCount?.(event) ?? 0;
+    if (readers === 0) continue;
+    throw new InvalidArgumentError(
+      `somebody else is reading the stream: there are ${readers} listeners of its "${event}"`,
+    );
+  }
 }
 
 function unknownStream(stream: unknown): InvalidArgumentError {

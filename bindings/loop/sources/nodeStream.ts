@@ -7,6 +7,7 @@ export interface NodeStream {
   on(event: string, listener: (...values: any[]) => void): unknown;
   // biome-ignore lint/suspicious/noExplicitAny: any listener's own type
   removeListener(event: string, listener: (...values: any[]) => void): unknown;
+  listenerCount?(event: string): number;
   pause(): unknown;
   resume(): unknown;
   destroy?(error?: Error): unknown;
