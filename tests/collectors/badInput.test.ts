@@ -7,6 +7,7 @@ import {
   type HeapOptions,
   InvalidArgumentError,
   InvalidStructError,
+  OutOfMemoryError,
   ReentrantCallError,
   type Runtime,
   ref,
@@ -296,7 +297,9 @@ describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
         }
         expect(error).toEqual(code("OUT_OF_MEMORY"));
         expect(count).toBeGreaterThan(1_000);
-        heap.collect(); // with no page to be had for its lists
+        // With no page to be had for its lists: counting cannot look at what may be part of dropped cycles, and says so.
+        if (run.strategy === "refcount") expect(() => heap.collect()).toThrow(OutOfMemoryError);
+        else heap.collect();
         ballast.destroy(); // `validate` needs some for its findings
         heap.validate();
         heap.collect();

@@ -55,7 +55,7 @@ function runModule(name: string, text: string): unknown {
 describe("the package", () => {
   test("contains its texts, types, modules and AssemblyScript source, and nothing else", () => {
     const allowed = [
-      /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
+      /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md)$/,
       /^assembly\/([\w.]+\/)*[\w.]+\.(ts|json)$/,
       /^build\/tidemark(\.debug)?\.wasm$/,
       /^build\/bindings\/([\w.-]+\/)*[\w.-]+\.(js|js\.map|d\.ts)$/,
