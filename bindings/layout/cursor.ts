@@ -79,9 +79,9 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * a cursor.
    *
    * @param into by default this cursor itself, for walking lists
-   * @returns false, and `into` unmoved, if the field refers to nothing
+   * @returns false, and `into` unmoved, if the field refers to nothing, as a weak one does once its record has ended
    * @throws {InvalidArgumentError} if there is no such ref field, or it refers to another struct than `into` shows
-   * @throws {StaleReferenceError} if the record it refers to has ended
+   * @throws {StaleReferenceError} if the record that a strong one refers to has ended
    *
    * @example
    * for (walker.moveTo(head); ; ) { sum += walker.value; if (!walker.follow("next")) break; }
@@ -100,7 +100,10 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
     if (address === 0) return false;
     const guard = u32[word + 1]! >>> 2;
     const generation = i32[word + 2]!;
-    if (i32[guard] !== generation) assertLive(new Ref(target, this.$memory, address, guard, generation));
+    if (i32[guard] !== generation) {
+      if (this.$struct.$isWeak(name)) return false;
+      assertLive(new Ref(target, this.$memory, address, guard, generation));
+    }
     place(cursor, address, guard, generation);
     return true;
   }

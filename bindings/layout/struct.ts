@@ -226,6 +226,11 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     return field.$target() as AnyStruct;
   }
 
+  /** Whether the ref field `name` is a weak one. */
+  $isWeak(name: string): boolean {
+    return (this.fields[name] as Partial<RefType<Fields>>).$isWeak === true;
+  }
+
   /**
    * Throws unless `values` is a record of this struct, or an object all of whose own properties are fields with values
    * that fit; returns what {@link $write} takes.
