@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, CommanderError } from "commander";
 
@@ -24,6 +24,12 @@ export interface Output {
   out(text: string): void;
   error(text: string): void;
 }
+
+/** The process's own. */
+export const processOutput: Output = {
+  out: (text) => process.stdout.write(text),
+  error: (text) => process.stderr.write(text),
+};
 
 /**
  * Parses the command line, without the program's own name, and has `read` make of it what the program takes.
@@ -60,15 +66,18 @@ export function endWithItsReaders(): void {
   }
 }
 
-/** Better before a long replay than after it. */
+/** Ends the command line if a result cannot be written to `path`: better before a long run than after it. */
 export function requireWritable(command: Command, path: string): void {
   if (path === "") command.error("error: --json takes the path of a file, and was given none");
-  const folder = dirname(path);
+  const isThere = existsSync(path);
   try {
-    accessSync(folder, constants.W_OK);
+    accessSync(isThere ? path : dirname(path), constants.W_OK);
   } catch {
-    command.error(`error: --json ${path}: the folder ${folder} is missing or not writable`);
+    command.error(
+      isThere
+        ? `error: --json ${path}: this is not writable`
+        : `error: --json ${path}: the folder ${dirname(path)} is missing or not writable`,
+    );
   }
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    command.error(`error: --json ${path}: this is a folder`);
+  if (isThere && statSync(path).isDirectory()) command.error(`error: --json ${path}: this is a folder`);
 }

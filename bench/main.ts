@@ -3,18 +3,25 @@
  * `npm run bench`: measures the suites of `bench/suites/` and compares the subjects of each case.
  *
  * Exit status: 0 when everything was measured; 1 when a process failed or gave a wrong result, when the JSON file could
- * not be written, or, with `--strict`, when a target was missed; 2 when the command line is wrong.
+ * not be written, or, with `--strict`, when a target was missed; 2 when the command line is wrong, or the output cannot be
+ * written; 130 after Ctrl-C, and 141 when nobody reads the output any more.
  *
  * `bench/harness/case.ts` says how to add a case.
  */
 
-import { constants } from "node:fs";
-import { access, stat, writeFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { SingleBar } from "cli-progress";
-import { Command, CommanderError } from "commander";
-import { EXIT, endWithItsReaders } from "./commandLine.js";
+import { Command } from "commander";
+import {
+  CommandLineEnd,
+  EXIT,
+  endWithItsReaders,
+  processOutput,
+  readCommandLine,
+  requireWritable,
+} from "./commandLine.js";
 import { describeEnvironment } from "./harness/environment.js";
 import { FULL_EFFORT, QUICK_EFFORT } from "./harness/measure.js";
 import { describeAbsences, describeCases, describeProblems, describeResults, describeRun } from "./harness/report.js";
@@ -37,8 +44,9 @@ class UsageError extends Error {}
 
 const repeatable = (value: string, previous: readonly string[] = []) => [...previous, value];
 
-function parseArguments(): Options {
-  return new Command("bench")
+/** @throws {CommandLineEnd} if there is nothing to be run */
+function parseArguments(words: readonly string[]): Options {
+  const program = new Command("bench")
     .description(
       "Measures Tidemark against its peers: a process per subject and round, rounds taking turns, medians, and ratios " +
         "round by round. Every subject's work is checked against a plain implementation.",
@@ -55,20 +63,21 @@ function parseArguments(): Options {
     )
     .option("-l, --list", "list the suites and cases and measure nothing", false)
     .allowExcessArguments(false)
-    .exitOverride()
-    .parse()
-    .opts<Options>();
+    .exitOverride();
+  return readCommandLine(program, words, processOutput, (command) => {
+    const options = command.opts<Options>();
+    if (options.json !== undefined) requireWritable(command, options.json);
+    return options;
+  });
 }
 
 async function main(options: Options): Promise<number> {
-  const urls = options.from?.map((file) => pathToFileURL(resolve(file)).href) ?? suiteUrls;
-  const loaded = await Promise.all(urls.map(load));
+  const loaded = await Promise.all(options.from?.map(loadFrom) ?? suiteUrls.map(loadSuite));
   const cases = selectCases(loaded, options.suite, options.case);
   if (options.list) {
     console.log(describeCases(cases));
     return 0;
   }
-  if (options.json !== undefined) await requireWritable(options.json);
 
   const environment = describeEnvironment();
   const effort = options.quick ? QUICK_EFFORT : FULL_EFFORT;
@@ -92,23 +101,14 @@ async function main(options: Options): Promise<number> {
   return failures.length > 0 || missed ? 1 : 0;
 }
 
-/** @throws {UsageError} if there is no suite */
-async function load(url: string): ReturnType<typeof loadSuite> {
+/** @throws {UsageError} if there is no suite in `file` */
+async function loadFrom(file: string): ReturnType<typeof loadSuite> {
+  const path = resolve(file);
   try {
-    return await loadSuite(url);
+    return await loadSuite(pathToFileURL(path).href);
   } catch (error) {
-    throw new UsageError(`--from ${fileURLToPath(url)}: ${(error as Error).message}`);
+    throw new UsageError(`--from ${path}: ${(error as Error).message}`, { cause: error });
   }
-}
-
-/** Says before the measuring, not after, that its result cannot be written. */
-async function requireWritable(file: string): Promise<void> {
-  if (file === "") throw new UsageError("--json takes the path of a file, and was given none");
-  const target = await stat(file).catch(() => undefined);
-  if (target?.isDirectory()) throw new UsageError(`--json ${file}: this is a folder`);
-  await access(target === undefined ? dirname(resolve(file)) : file, constants.W_OK).catch((error: Error) => {
-    throw new UsageError(`--json ${file}: ${error.message}`);
-  });
 }
 
 /** A progress bar on a terminal; silence elsewhere. */
@@ -134,15 +134,15 @@ function progressBar(): { show: Progress; end: () => void } {
 
 endWithItsReaders();
 try {
-  process.exitCode = await main(parseArguments());
+  process.exitCode = await main(parseArguments(process.argv.slice(2)));
 } catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2; // its message has been written
+  if (error instanceof CommandLineEnd) {
+    process.exitCode = error.status;
   } else if (error instanceof UsageError || error instanceof UnknownNameError) {
     console.error(`bench: ${error.message}`);
-    process.exitCode = 2;
+    process.exitCode = EXIT.unusable;
   } else {
     console.error(error);
-    process.exitCode = 1;
+    process.exitCode = EXIT.wrong;
   }
 }

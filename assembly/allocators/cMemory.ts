@@ -1,8 +1,8 @@
 // malloc, free and their kin with C's contract, for guest modules that import them, over the byte heap that the runtime
 // has named as theirs.
 //
-// What C leaves undefined is defined here: an address that is no block in use, or that of checked bytes, is refused, nothing
-// changes, and the heap counts it. A size of 0 gives the smallest block.
+// What C leaves undefined is defined here: an address that is no block in use is refused, and so are free and realloc of
+// checked bytes; nothing changes, and the heap counts it. A size of 0 gives the smallest block.
 
 import { Address } from "../memory/alignment";
 import { fail, root } from "../memory/root";

@@ -24,6 +24,8 @@ export type Notice = (text: string) => void;
 const ATTEMPTS = 5;
 /** A connection has lasted if it was there for so many milliseconds: one that is lost sooner, again and again, is not to be had. */
 const LASTING = 5000;
+/** Milliseconds that a server has to answer an attempt. */
+const PATIENCE = 10_000;
 const FIRST_DELAY = 100;
 
 /**
@@ -73,16 +75,20 @@ async function connect(client: LiveClient, watcher: Watcher, url: string, notice
   let attempts = 0;
   for (let connections = 1; ; ) {
     const before = watcher.messages;
-    const begun = performance.now();
+    let openedAt = Number.POSITIVE_INFINITY;
     try {
       watcher.restart();
-      await client.follow(new WebSocket(url, { perMessageDeflate: false }));
+      const socket = new WebSocket(url, { perMessageDeflate: false, handshakeTimeout: PATIENCE });
+      socket.once("open", () => {
+        openedAt = performance.now();
+      });
+      await client.follow(socket);
       return connections;
     } catch (error) {
       if (!(error instanceof ConnectionLost)) throw error;
       const { messages } = watcher;
       if (messages === 0) throw new ConnectionFailure(`${url} cannot be followed: ${error.message}`);
-      if (performance.now() - begun >= LASTING) attempts = 0;
+      if (performance.now() - openedAt >= LASTING) attempts = 0;
       const after = `after ${messages.toLocaleString("en-US")} messages`;
       if (attempts === ATTEMPTS) {
         throw new ConnectionFailure(

@@ -1,5 +1,5 @@
 /** `npm start`: replays a market feed through Tidemark and through plain TypeScript, and compares them. */
-import { EXIT, endWithItsReaders } from "../commandLine.js";
+import { EXIT, endWithItsReaders, processOutput } from "../commandLine.js";
 import { replay } from "./replay.js";
 
 endWithItsReaders();
@@ -10,8 +10,7 @@ process.once("SIGTERM", () => interruption.abort(EXIT.terminated));
 process.exitCode = await replay(
   process.argv.slice(2),
   {
-    out: (text) => process.stdout.write(text),
-    error: (text) => process.stderr.write(text),
+    ...processOutput,
     terminal: process.stderr.isTTY ? process.stderr : undefined,
   },
   interruption.signal,

@@ -1,5 +1,5 @@
 /** `npm run replay`: replays recorded allocations through allocators inside wasm, and compares them. */
-import { EXIT, endWithItsReaders } from "../commandLine.js";
+import { EXIT, endWithItsReaders, processOutput } from "../commandLine.js";
 import { replayTraces } from "./replay.js";
 
 endWithItsReaders();
@@ -10,8 +10,7 @@ process.once("SIGTERM", () => interruption.abort(EXIT.terminated));
 process.exitCode = await replayTraces(
   process.argv.slice(2),
   {
-    out: (text) => process.stdout.write(text),
-    error: (text) => process.stderr.write(text),
+    ...processOutput,
     terminal: process.stderr.isTTY ? process.stderr : undefined,
   },
   interruption.signal,

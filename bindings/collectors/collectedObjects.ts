@@ -1,5 +1,5 @@
 import { walk } from "../allocators/findings.js";
-import { ReentrantCallError } from "../errors.js";
+import { ReentrantCallError, type TidemarkError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
 import { assertLive, end, isLive, type Location, place, unset } from "../layout/location.js";
 import type { AnyStruct } from "../layout/struct.js";
@@ -363,11 +363,15 @@ export class CollectedObjects extends Objects implements HookOwner {
   }
 
   collectAll(): number {
-    const units = this.#perform(UNLIMITED, true);
-    if (this.#figure("HEAP_STARVED") === 0) return units;
+    return this.#perform(UNLIMITED, true);
+  }
+
+  /** What has kept the last step from all that may be dead, if there is such a thing. */
+  #starvation(): TidemarkError | undefined {
+    if (this.#figure("HEAP_STARVED") === 0) return undefined;
     this.memory.exports.heapFigures(this.#heap);
-    if (this.#figure("HEAP_CANDIDATES") > 0) throw this.memory.failure("collect: looking for dropped cycles");
-    return units;
+    const isAnyLeft = this.#figure("HEAP_CANDIDATES") > 0;
+    return isAnyLeft ? this.memory.failure("collect: looking for dropped cycles") : undefined;
   }
 
   $settle(): void {
@@ -395,6 +399,7 @@ export class CollectedObjects extends Objects implements HookOwner {
    *
    * @param isWhole to end the cycle under way and do another one
    * @returns the units done
+   * @throws {OutOfMemoryError} or {SealedError} if that has left something that may be dead
    */
   #perform(units: number, isWhole: boolean): number {
     this.memory.recover(); // the host may have grown memory, and nobody has come to see the views since
@@ -402,12 +407,14 @@ export class CollectedObjects extends Objects implements HookOwner {
     const start = now();
     let done = 0;
     let thrown: [unknown] | undefined;
+    let starvation: TidemarkError | undefined;
     this.working = true;
     try {
       done = this.#advance(units, sweep);
       if (isWhole) {
         this.memory.exports.heapBeginCycle(this.#heap);
         done += this.#advance(units, sweep);
+        starvation = this.#starvation(); // before anybody is told, who may do what fails for another reason
       }
       this.#steps.count(this.#figure("HEAP_FREED_OBJECTS"));
       if (done > 0) this.#steps.note(done, now() - start);
@@ -416,6 +423,7 @@ export class CollectedObjects extends Objects implements HookOwner {
       this.working = false;
     }
     finish(sweep, thrown);
+    if (starvation !== undefined) throw starvation;
     return done;
   }
 

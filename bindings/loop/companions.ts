@@ -1,5 +1,4 @@
 import type { FramePool } from "../allocators/framePool.js";
-import { DisposedError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { Fibers } from "./fibers.js";
@@ -70,7 +69,7 @@ export class Companions {
           this.#options.onWake();
         },
       },
-      () => this.sleepers.wake(() => new DisposedError("sleep: the loop's timers have been disposed")),
+      true,
     );
     return this.#timers;
   }
@@ -95,7 +94,7 @@ export class Companions {
     return this.#hasDue || this.#fibers?.hasReady === true;
   }
 
-  /** Whether timers are due; those that have been disposed, by whomever, alone or with the runtime, are never. */
+  /** Whether timers are due; those that have been disposed with the runtime are never. */
   get #hasDue(): boolean {
     return this.#timersAreDue && !this.#timers!.disposed;
   }
@@ -166,7 +165,7 @@ export class Companions {
     return before;
   }
 
-  /** Returns how many timers have fired; one of them may have disposed of them all. */
+  /** Returns how many timers have fired; one of them may have disposed of the runtime. */
   #fire(now: number, limit: number): number {
     const timers = this.#timers!;
     const before = timers.$fired;
@@ -179,7 +178,7 @@ export class Companions {
     this.#closed = true;
     this.#fibers?.close();
     this.sleepers.refuse(refusal);
-    this.#timers?.dispose();
+    this.#timers?.$end();
     this.#timersAreDue = false;
     this.#frames?.destroy();
   }

@@ -44,7 +44,8 @@ export class Condition implements LineKeeper {
    * @param milliseconds the longest to wait for one, the mutex not counted; the wait then gives whether one came
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The wait throws {@link FiberStateError}, if the mutex is
    * not locked, and {@link DisposedError}, if the condition has been disposed; then the mutex is as it was. If it is
-   * disposed meanwhile, the wait throws {@link DisposedError} once it has the mutex
+   * disposed meanwhile, the wait throws {@link DisposedError} once it has the mutex; and likewise what the timers throw, as
+   * {@link OutOfMemoryError}, if they have none for `milliseconds`
    */
   wait(milliseconds?: number): Waiting<boolean> {
     if (milliseconds !== undefined) checkDelay("wait", milliseconds);

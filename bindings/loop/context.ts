@@ -165,9 +165,9 @@ export class Context implements EventContext {
     }
   }
 
-  /** The event after which none begins at once has ended, by {@link endShared}: gives the region back. */
+  /** None begins at once after the event, or it becomes asynchronous: gives back the region that those before it have left behind. */
   rest(): void {
-    if (this.state === READY) this.giveBack();
+    if ((this.state & (READY | LEASED)) === READY) this.giveBack();
   }
 
   /**
@@ -195,11 +195,6 @@ export class Context implements EventContext {
     this.abortReason = reason;
     this.state |= SIGNALLED;
     this.controller?.abort(reason);
-  }
-
-  /** The event becomes asynchronous: the region that those before it have left behind is given back, unless it has that. */
-  depart(): void {
-    if ((this.state & (READY | LEASED)) === READY) this.giveBack();
   }
 
   private endRegion(): void {

@@ -21,7 +21,10 @@ export type CollectedMemory = Pick<LinearMemory, "collectors" | "handlersRunning
 export interface DispatchObserver {
   /** An event's handler threw or rejected, a destroy hook at its region's end, or a heap that was collected after it. */
   failed(error: unknown, event: FailedEvent): void;
-  /** An asynchronous event has settled, whichever way, and heaps have been collected. Comes after `failed`. */
+  /**
+   * An asynchronous event has settled, whichever way, and heaps have been collected. Comes after `failed`; not at all for one that
+   * has settled well in the turn in which it took off, as the turn's end follows.
+   */
   landed(): void;
 }
 
@@ -82,7 +85,7 @@ export class Dispatcher implements Tower {
   /** Whether each event gets a context and a region object of its own. */
   private readonly isDebug: boolean;
   private readonly flights: Flights;
-  /** The turn's number, from 1; and likewise while it is under way, or has paused, but for the debug runtime. */
+  /** The turn's number; and likewise while it is under way, or has paused, but for the debug runtime. */
   private turn = 0;
   private sharingTurn = NO_TURN;
   /** The next event's number, which is how many have begun. */
@@ -135,10 +138,10 @@ export class Dispatcher implements Tower {
     return this.sequence;
   }
 
-  /** A turn begins: what its events leave behind for one another is theirs until {@link endTurn}. */
-  beginTurn(): void {
-    this.turn++;
-    if (!this.isDebug) this.sharingTurn = this.turn;
+  /** The turn of this number, from 1, begins: what its events leave behind for one another is theirs until {@link endTurn}. */
+  beginTurn(turn: number): void {
+    this.turn = turn;
+    if (!this.isDebug) this.sharingTurn = turn;
   }
 
   /** Gives back the regions that events have left behind. Whoever has kept such a one may have given it hooks to run. */
@@ -149,16 +152,8 @@ export class Dispatcher implements Tower {
 
   /** The runtime is gone: events that go on find none of the regions that have been left behind for them. */
   forgetRegions(): void {
-    this.flights.forEachPrepared(this.depart);
+    this.flights.forEachPrepared(this.rest);
   }
-
-  private readonly depart = (context: Context): void => {
-    try {
-      context.depart();
-    } catch (error) {
-      if (!this.runtime.disposed) this.observer.failed(error, NO_EVENT); // as in `rest`
-    }
-  };
 
   private readonly rest = (context: Context): void => {
     try {
@@ -231,7 +226,7 @@ export class Dispatcher implements Tower {
       this.endFailed(error, flight, payload);
       return;
     }
-    const fault = this.end(flight);
+    const fault = this.end(flight, false);
     if (fault !== undefined) this.report(fault, context, payload);
     this.settle(context, payload);
   }
@@ -244,8 +239,7 @@ export class Dispatcher implements Tower {
       if (!this.runtime.disposed) this.report(error, context, payload);
     } else {
       this.failures++;
-      const fault = this.end(flight);
-      flight.context = new Context(this.leases);
+      const fault = this.end(flight, true);
       this.reportFailure(error, fault, context, payload);
     }
     this.settle(context, payload);
@@ -348,7 +342,7 @@ export class Dispatcher implements Tower {
 
   private takeOff(flight: Flight, payload: unknown): void {
     const { context } = flight;
-    this.depart(context);
+    this.rest(context);
     this.flights.takeOff(flight);
     flight.payload = payload;
     flight.turn = this.turn;
@@ -396,9 +390,8 @@ export class Dispatcher implements Tower {
     if (flight.deadline !== undefined || flight.limit !== undefined) this.disarm(flight);
     flight.payload = undefined;
     flight.task = undefined;
-    const fault = this.end(flight);
+    const fault = this.end(flight, !kind!.isFiber);
     kind!.onFiberEnd?.(payload);
-    if (!kind!.isFiber) flight.context = new Context(this.leases);
     this.retire(flight);
     return fault;
   }
@@ -441,14 +434,16 @@ export class Dispatcher implements Tower {
   /**
    * Ends an event. Returns what went wrong in ending its region; a disposed runtime has ended all of them itself: nothing is
    * wrong.
+   *
+   * @param keeps whether the event's context stays its own; one that could not be ended well serves no other either
    */
-  private end(flight: Flight): unknown {
+  private end(flight: Flight, keeps: boolean): unknown {
     const { context } = flight;
-    if (this.isDebug) flight.context = new Context(this.leases);
+    if (keeps || this.isDebug) flight.context = new Context(this.leases);
     try {
       context.end();
     } catch (error) {
-      flight.context = new Context(this.leases);
+      if (flight.context === context) flight.context = new Context(this.leases);
       if (!this.runtime.disposed) return error;
     }
     return undefined;

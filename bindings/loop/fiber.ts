@@ -1,7 +1,8 @@
 import type { FramePool, FrameSize } from "../allocators/framePool.js";
 import { FiberCancelledError, FiberStateError } from "../errors.js";
-import { Bytes } from "../layout/bytes.js";
+import type { Bytes } from "../layout/bytes.js";
 import { Baton } from "./baton.js";
+import { FiberFrame } from "./fiberFrame.js";
 import { whenSettled } from "./thenable.js";
 import { platformTimers, type Registration, type Waitable, type Waiter, Waiting, type WaitTimers } from "./waiting.js";
 
@@ -95,9 +96,7 @@ export class FiberTask implements Waiter {
   owner: unknown = undefined;
 
   frameSize: FrameSize | undefined = undefined;
-  /** Leased while `hasFrame`. */
-  frame: Bytes | undefined = undefined;
-  hasFrame = false;
+  frame: FiberFrame | undefined = undefined;
   sleeper: Baton | undefined = undefined;
   controller: AbortController | undefined = undefined;
 
@@ -147,14 +146,15 @@ export class FiberTask implements Waiter {
 
   acquireFrame(): void {
     const frames = this.scheduler.$frames!;
-    this.frame = frames.acquire(this.frameSize!, this.frame ?? new Bytes(frames.$memory));
-    this.hasFrame = true;
+    this.frame ??= new FiberFrame(frames.$memory);
+    frames.acquire(this.frameSize!, this.frame);
+    this.frame.isHeld = true;
   }
 
   /** @throws what the pool throws, if it has been damaged; one that is gone has taken the frame along */
   releaseFrame(): void {
     const frames = this.scheduler.$frames!;
-    this.hasFrame = false;
+    this.frame!.isHeld = false;
     if (!frames.destroyed) frames.release(this.frame!);
   }
 
@@ -235,8 +235,8 @@ export class FiberContext {
    */
   get frame(): Bytes {
     const task = this.live("frame");
-    if (!task.hasFrame) throw new FiberStateError("the fiber was spawned without a frame");
-    return task.frame!;
+    if (!task.frame?.isHeld) throw new FiberStateError("the fiber was spawned without a frame");
+    return task.frame;
   }
 
   /** The fiber itself, for others to join or cancel. Made when first read. @throws {FiberStateError} if it has ended */

@@ -361,7 +361,7 @@ export class Fibers implements FiberScheduler {
 
   /** A fiber has ended: its frame goes back, its task is free, and then whoever has to know is told. */
   #end(task: FiberTask, state: FiberState, outcome: unknown): void {
-    if (task.hasFrame) {
+    if (task.frame?.isHeld) {
       try {
         task.releaseFrame();
       } catch (fault) {

@@ -27,6 +27,8 @@ class Lane<Kind extends object> {
 export class Lanes<Kind extends object> {
   /** Of the normal priority, which every loop has. */
   readonly normal: EventQueue<Kind>;
+  /** All queues, the highest priority first. */
+  queues: readonly EventQueue<Kind>[];
   readonly #capacity: number;
   readonly #overflow: number;
   /** The highest first. */
@@ -36,12 +38,8 @@ export class Lanes<Kind extends object> {
     this.#capacity = capacity;
     this.#overflow = overflow;
     this.normal = new EventQueue(capacity, overflow);
+    this.queues = [this.normal];
     this.#lanes = [new Lane(this.normal, SHARES.normal)];
-  }
-
-  /** All queues, the highest priority first. */
-  get queues(): EventQueue<Kind>[] {
-    return this.#lanes.map(({ queue }) => queue);
   }
 
   /** Whether all kinds have the normal priority. */
@@ -56,6 +54,7 @@ export class Lanes<Kind extends object> {
     if (lane !== undefined) return lane.queue;
     const added = new Lane<Kind>(new EventQueue(this.#capacity, this.#overflow), share);
     this.#lanes = [...this.#lanes, added].sort((left, right) => right.share - left.share);
+    this.queues = this.#lanes.map(({ queue }) => queue);
     return added.queue;
   }
 

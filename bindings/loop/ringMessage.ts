@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.js";
 import { Bytes } from "../layout/bytes.js";
 import { end, place } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
@@ -40,6 +41,10 @@ export class RingMessage extends Bytes {
     place(this, address, guard, generation);
     this.$length = length;
     this.$hasBegun = false;
+  }
+
+  override $assertMovable(operation: string): void {
+    throw new InvalidArgumentError(`${operation}: a source's message shows nothing else, and cannot be reused`);
   }
 
   /** Whether its event has not ended. */

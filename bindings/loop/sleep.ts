@@ -38,12 +38,7 @@ export class Sleepers {
   /** Wakes everybody with an error each, and refuses whoever comes later. */
   refuse(refusal: () => unknown): void {
     this.#refusal = refusal;
-    this.wake(refusal);
-  }
-
-  /** Wakes everybody with an error each. */
-  wake(error: () => unknown): void {
-    for (const { waiter } of this.#asleep) waiter.$fail(error());
+    for (const { waiter } of this.#asleep) waiter.$fail(refusal());
     this.#asleep.clear();
   }
 }

@@ -82,7 +82,8 @@ export class Timers implements TimerOwner {
   readonly #onDue: TimersOptions["onDue"];
   readonly #alarm: Alarm;
   readonly #forgetMemory: () => void;
-  readonly #onDispose: () => void;
+  /** Whether they are a loop's, which alone ends them. */
+  readonly #isOwned: boolean;
   /** 0 once disposed. */
   #wheel: Address;
   readonly #entries = new TimerEntries();
@@ -111,13 +112,13 @@ export class Timers implements TimerOwner {
   #skipped = 0;
   #failed = 0;
 
-  /** Use {@link createTimers}. @param onDispose called when nothing will fire any more */
-  constructor(memory: LinearMemory, options: TimersOptions = {}, onDispose: () => void = nothing) {
+  /** Use {@link createTimers}. @param isOwned whether a loop has them, and ends them by {@link $end} */
+  constructor(memory: LinearMemory, options: TimersOptions = {}, isOwned = false) {
     memory.assertUsable("timers");
     verifyWheel(memory.exports);
     const { host, onError, onDue } = checkTimersOptions(options);
     this.$memory = memory;
-    this.#onDispose = onDispose;
+    this.#isOwned = isOwned;
     this.#host = host;
     this.#onError = onError;
     this.#onDue = onDue;
@@ -296,8 +297,20 @@ export class Timers implements TimerOwner {
     if (violation !== 0) throw new CorruptionError(`the timing wheel at ${wheel} is corrupt: ${VIOLATIONS[violation]}`);
   }
 
-  /** Cancels all timers, lets go of the host's, and gives all memory back. A second call does nothing. */
+  /**
+   * Cancels all timers, lets go of the host's, and gives all memory back. A second call does nothing.
+   *
+   * @throws {LoopStateError} if they are a loop's, as long as that is not closed: it needs them for its own; nothing has changed
+   */
   dispose(): void {
+    if (this.#isOwned && !this.$disposed) {
+      throw new LoopStateError("dispose: these timers are a loop's, and end when it has closed");
+    }
+    this.$end();
+  }
+
+  /** As {@link dispose}, whoever has them. */
+  $end(): void {
     if (this.#wheel === 0) return;
     const { $memory: memory } = this;
     if (!memory.disposed) {
@@ -310,7 +323,6 @@ export class Timers implements TimerOwner {
     this.#alarm.clear();
     this.#forgetMemory();
     this.#entries.clearAll();
-    this.#onDispose();
   }
 
   /** As {@link dispose}. */

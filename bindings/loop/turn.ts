@@ -58,7 +58,7 @@ export class Turn {
     const { host, turnEvents, turnMilliseconds } = this.#settings;
     const remaining = Math.min(this.#lanes.length, turnEvents);
     this.count++;
-    this.#dispatcher.beginTurn();
+    this.#dispatcher.beginTurn(this.count);
     if (!this.#watch.look() && remaining === 1) {
       this.#lanes.serve(1, this.#dispatch); // nobody needs the clock
       this.#dispatcher.endTurn();

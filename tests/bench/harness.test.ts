@@ -1,7 +1,7 @@
 import { execFile, fork } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Environment } from "../../bench/harness/environment.js";
@@ -270,7 +270,7 @@ describe("the command line", () => {
       );
     });
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain(`--json ${missing}: ENOENT`);
+    expect(refused.stderr).toContain(`--json ${missing}: the folder ${dirname(missing)} is missing`);
   });
 
   test("--list names every case of the project's own suites and measures nothing", async () => {

@@ -4,6 +4,7 @@ import {
   array,
   createRuntime,
   f64,
+  InvalidAddressError,
   InvalidArgumentError,
   OutOfMemoryError,
   ref,
@@ -234,6 +235,7 @@ describe("without memory", () => {
       const Node = struct("Node", { value: u32, next: ref("Node") });
       const heap = runtime.heap("refcount", { types: [Node] });
       const ballast = runtime.arena();
+      const bytes = runtime.byteHeap();
       const ring = runtime.scope();
       const first = heap.new(Node, ring);
       const tail = heap.cursor(Node);
@@ -250,6 +252,7 @@ describe("without memory", () => {
       while (runtime.stats().freeBytes > 2 * PAGE) ballast.allocate(PAGE - 64);
       if (sealed) runtime.seal();
       ring.end();
+      heap.onCollection(() => void expect(() => bytes.free(8)).toThrow(InvalidAddressError)); // another failure, later
       expect(() => heap.collect()).toThrow(sealed ? SealedError : OutOfMemoryError);
       expect(heap.stats().objects).toBe(50_000);
       heap.validate();

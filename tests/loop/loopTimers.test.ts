@@ -7,6 +7,7 @@ import {
   FiberStateError,
   InvalidArgumentError,
   LoopClosedError,
+  LoopStateError,
   Mutex,
   type Timer,
 } from "tidemark";
@@ -88,21 +89,51 @@ describe("the timers of a loop", () => {
     await loop.close();
   });
 
-  test("that were taken and not armed, or disposed of by their user, harm nobody", async () => {
-    const { loop, pass, failures } = await realLoop();
-    const seen: number[] = [];
-    const kind = loop.on("kind", (value: number) => void seen.push(value), { deadline: 5 });
-    loop.after(1, kind, 1);
-    await pass(1); // due, and not yet fired
-    loop.timers.dispose();
-    kind.post(2);
+  test("that were taken and not armed keep the loop from nothing", async () => {
+    const { loop, pass } = await realLoop();
+    expect(loop.timers.stats().armed).toBe(0);
     const idle = new Outcome(loop.runUntilIdle());
     await pass();
-    expect([seen, idle.state, failures]).toEqual([[2], "resolved", []]);
-    expect(loop.stats().timers).toBeUndefined();
+    expect(idle.state).toBe("resolved");
     const close = new Outcome(loop.close());
     await pass();
     expect(close.state).toBe("resolved");
+    expect(loop.stats().timers).toBeUndefined();
+  });
+
+  test("end with it, and not by whoever has been given them: what waits on its clock would wait for ever", async () => {
+    const { loop, pass, failures } = await realLoop();
+    const log: string[] = [];
+    const kind = loop.on(
+      "kind",
+      async () => {
+        await loop.sleep(10);
+        log.push("slept");
+      },
+      { deadline: 1000 },
+    );
+    const baton = new Baton();
+    loop.spawn(function* ({ sleep }) {
+      log.push(`${yield baton.wait(10)}`);
+      yield sleep(10);
+      log.push("fiber");
+    });
+    kind.post(undefined);
+    const run = loop.run();
+    await pass(1);
+    const { timers } = loop;
+    for (const dispose of [() => timers.dispose(), () => timers[Symbol.dispose]()]) {
+      expect(dispose).toThrow(LoopStateError);
+    }
+    expect(timers.disposed).toBe(false);
+    await pass(30);
+    expect([log, failures]).toEqual([["false", "slept", "fiber"], []]);
+    const close = loop.close();
+    await pass();
+    await close;
+    await run;
+    timers.dispose();
+    expect(timers.disposed).toBe(true);
   });
 
   test("that are due when the runtime is disposed of do not fire, and keep the loop from nothing", async () => {

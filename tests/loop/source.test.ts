@@ -268,6 +268,28 @@ describe("back-pressure", () => {
       },
       { queue: { capacity: 1, overflow: 0 } },
     ));
+
+  test("posts nothing more once the stream, let go of after an overrun, has stopped its source", () =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line", backlogBytes: 10 });
+        const failed = source.done.catch((error: unknown) => error);
+        const { destroy } = faucet;
+        faucet.destroy = () => {
+          destroy.call(faucet);
+          void source.stop().catch(() => {});
+        };
+        faucet.send("1\n2\n3\n"); // handled; refused by the full queue; open
+        faucet.send("more than may wait\n");
+        const run = loop.run();
+        expect(await failed).toMatchObject({ reason: "overrun" });
+        expect(texts).toEqual(["1"]);
+        await loop.close();
+        await run;
+      },
+      { queue: { capacity: 1, overflow: 0 } },
+    ));
 });
 
 describe("what is wrong", () => {

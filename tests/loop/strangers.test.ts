@@ -2,6 +2,7 @@
 
 import { Readable, Writable } from "node:stream";
 import {
+  type Bytes,
   Channel,
   Condition,
   createFibers,
@@ -408,27 +409,55 @@ describe("without a timer for its limit,", () => {
   );
 });
 
-describe("a loop's timers", () => {
-  test("wake who sleeps when somebody disposes of them, so that the loop can close", () =>
+describe("the memory that the loop has lent", () => {
+  test("as a fiber's frame is not taken for anything else while the fiber has it", () =>
     withRuntime({}, async (runtime) => {
       const host = new SimulatedHost();
-      const loop = createLoop(runtime, { host, onError: () => {} });
-      let slept: Outcome<void> | undefined;
-      const kind = loop.on("kind", async () => {
-        slept = new Outcome((async () => loop.sleep(10))());
-        await slept;
-      });
-      kind.post(undefined);
-      new Outcome(loop.run());
-      await host.rest();
-      loop.timers.dispose();
-      await settled();
-      expect(slept?.error).toBeInstanceOf(DisposedError);
-      const close = new Outcome(loop.close());
-      await host.rest();
-      expect(close.state).toBe("resolved");
+      const loop = createLoop(runtime, { host });
+      const arena = runtime.arena();
+      const refused: unknown[] = [];
+      let frame: Bytes | undefined;
+      const fiber = loop.spawn(
+        function* (context) {
+          frame = context.frame;
+          frame.set(0, 7);
+          for (const move of [() => arena.bytes(16, frame), () => arena.text("text", frame)]) {
+            try {
+              move();
+            } catch (error) {
+              refused.push(error);
+            }
+            yield;
+          }
+          return frame.get(0);
+        },
+        { frame: "small" },
+      );
+      await Promise.all([loop.runUntilIdle(), host.rest()]);
+      expect(await fiber.join()).toBe(7);
+      expect(refused).toEqual([expect.any(InvalidArgumentError), expect.any(InvalidArgumentError)]);
+      arena.bytes(16, frame).set(0, 1); // and afterwards it may be
+      await loop.close();
     }));
 
+  test("as a message is not taken for anything else", () =>
+    withRuntime({}, async (runtime) => {
+      const loop = createLoop(runtime);
+      const seen: unknown[] = [];
+      const kind = loop.on("line", (line: RingMessage, { region }) => {
+        expect(() => region.bytes(3, line)).toThrow(InvalidArgumentError);
+        seen.push(line.toString());
+      });
+      const source = loop.source(kind, Readable.from([Buffer.from("one\ntwo\n")]), { framing: "line" });
+      const run = loop.run();
+      await source.done;
+      await loop.close();
+      await run;
+      expect(seen).toEqual(["one", "two"]);
+    }));
+});
+
+describe("a loop's timers", () => {
   test("take no time that has not come, and go on", () =>
     withRuntime({}, async (runtime) => {
       const host = new SimulatedHost();

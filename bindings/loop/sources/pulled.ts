@@ -46,11 +46,7 @@ export class PulledTap implements Tap {
   close(closing: Closing): void {
     if (this.#basin === undefined) return;
     this.#basin = undefined;
-    try {
-      this.#supply.leave(closing);
-    } catch {
-      // nobody is left whom an error of its closing could tell anything
-    }
+    this.#supply.leave(closing);
   }
 
   /** One at a time, since a stream may be asked for the next chunk only when it has given this one. */

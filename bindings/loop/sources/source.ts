@@ -15,7 +15,10 @@ export interface SourceReport {
   /** Messages that the loop has accepted, and their bytes. */
   readonly messages: number;
   readonly bytes: number;
-  /** Of these messages, those that the loop has dropped unhandled, as it was closed with `mode: "discard"` or stopped. */
+  /**
+   * Of these messages, those that the loop has dropped unhandled, as it was closed with `mode: "discard"`, its close has come to
+   * its deadline, or it was stopped. Counted when the loop has closed.
+   */
   readonly dropped: number;
   /** Messages that were left out since they were too long. */
   readonly skipped: number;
@@ -61,8 +64,8 @@ const NORMAL_CLOSURE = 1000;
 export class Source implements Basin {
   /**
    * Resolves when the stream has ended and all its messages have been handled, or after `stop()` or the loop's close when
-   * those that were accepted have been, or have been dropped. Rejects with a {@link SourceError} if the stream has failed, when all that came before has
-   * been handled. The ring has been given back by then.
+   * those that were accepted have been, or have been dropped. Rejects with a {@link SourceError} if the stream has failed, when all
+   * that came before has been handled. The ring has been given back by then.
    */
   readonly done: Promise<SourceReport>;
 
@@ -269,8 +272,8 @@ export class Source implements Basin {
     try {
       operation(this.#tap);
     } catch (error) {
-      this.#letGo(CLOSE_CODES.failed!);
       this.fail(error);
+      this.#letGo(CLOSE_CODES.failed!);
     }
   }
 
@@ -291,11 +294,11 @@ export class Source implements Basin {
     }
     const failure = failureOf(error, "the source has failed");
     this.#failure ??= failure;
-    this.#letGo(CLOSE_CODES[failure.reason] ?? NORMAL_CLOSURE);
     this.#phase = "ending";
     // What waits came before what there was no room for, and behind what was wrong in itself.
     if (failure.reason === "overrun") this.#intake.end(false);
     else this.#intake.abandon();
+    this.#letGo(CLOSE_CODES[failure.reason] ?? NORMAL_CLOSURE); // at last, as the stream may stop this source then
   }
 
   /** Ends the source from without. */
