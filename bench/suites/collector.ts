@@ -209,7 +209,8 @@ async function measurePlainDensity(): Promise<Measurement<Result>> {
 
 /**
  * As many events that p99.99 rests on a dozen of the 120,000 that are measured. To plain objects one event in 380 is a scavenge, so
- * p99.9 shows it already; a process that another takes the processor from for a moment shows that in p99.99, whatever it runs.
+ * p99.9 shows it already; a process that another takes the processor from for a moment shows that in p99.99, whatever it runs: how
+ * much of that there is, {@link UNTOUCHED} tells.
  */
 const REQUESTS: RequestsParameters = { seed: 1, events: 150_000, beside: 1_000_000 };
 
@@ -232,6 +233,9 @@ async function measureRequests(makeHandler: Parameters<typeof measureRequestLoop
     result: measured.checksum,
   };
 }
+
+/** Events as long as those of a heap, with no object in them: what holds these up is the machine. */
+const UNTOUCHED = "arrays made once, no object";
 
 const inWasm = (measure: (strategy: StrategyName) => Promise<Measurement<Result>>) =>
   Object.fromEntries(Object.entries(STRATEGIES).map(([subject, strategy]) => [subject, () => measure(strategy)]));
@@ -337,6 +341,10 @@ export default defineSuite({
         [PLAIN]: async () => {
           const { handlePlainly } = await import("../drivers/requestLoop.js");
           return measureRequests(handlePlainly);
+        },
+        [UNTOUCHED]: async () => {
+          const { handleInArrays } = await import("../drivers/arrayRequests.js");
+          return measureRequests(handleInArrays);
         },
         ...Object.fromEntries(
           (["mark-sweep", "mark-sweep-stop", "refcount"] as const).map((strategy) => [

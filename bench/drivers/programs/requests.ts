@@ -18,7 +18,7 @@ interface Item {
 }
 
 const LEAST_ITEMS = 100;
-const MOST_ITEMS = 1000;
+export const MOST_ITEMS = 1000;
 /** One item in so many survives, … */
 export const SURVIVES = 100;
 /** … for so many events. */
