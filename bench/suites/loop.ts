@@ -61,100 +61,11 @@ function postingTo(
   };
 }
 
+/** No more than a queue and a hop: how late its events are is the machine's doing. */
+const BARE_RING = "ring and setImmediate";
+
 /** Events of one batch of the case that takes a turn of the platform for each. */
 const HOPS = 200;
-
-/** The least machinery that brings queued messages to handlers by their kind: what a loop cannot be faster than. */
-function makeFloor(handlers: readonly ((message: Message) => void)[]) {
-  const slots = 1 << 15; // no fewer than a batch
-  const kinds = new Int32Array(slots);
-  const payloads = new Array<Message | undefined>(slots).fill(undefined);
-  let head = 0;
-  let tail = 0;
-  return {
-    post(kind: number, payload: Message): boolean {
-      if (tail - head === slots) return false;
-      const slot = tail & (slots - 1);
-      kinds[slot] = kind;
-      payloads[slot] = payload;
-      tail++;
-      return true;
-    },
-    drain(): void {
-      while (head !== tail) {
-        const slot = head & (slots - 1);
-        const payload = payloads[slot]!;
-        payloads[slot] = undefined;
-        head++;
-        handlers[kinds[slot]!]!(payload);
-      }
-    },
-  };
-}
-
-/** Sends events at a fixed rate, whether they are handled in time or not, and gives percentiles of how late they are. */
-async function measureLag(quick: boolean) {
-  const { build } = await import("hdr-histogram-js");
-  const { createLoop, createRuntime, f64, struct } = await import("tidemark");
-  const runtime = await createRuntime();
-  const Level = struct("Level", { price: f64, quantity: f64 });
-  const level = runtime.cursor(Level);
-  const loop = createLoop(runtime, { queue: { capacity: 1 << 20 } });
-  const nanoseconds = build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: 60e9,
-    numberOfSignificantValueDigits: 3,
-  });
-  const dueTimes = new Float64Array(1 << 20);
-  let handled = 0;
-  const kind = loop.on("tick", (index: number, { region }) => {
-    region.new(Level, level);
-    level.price = index;
-    handled++;
-    nanoseconds.recordValue(Math.max(1, (performance.now() - dueTimes[index]!) * 1e6));
-  });
-  const hop = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-  // As fast as it goes, for the rate of which half is then sent: with the taking of time, which costs more than the rest.
-  let rate = 0;
-  for (let round = 0; round < 6; round++) {
-    const begin = performance.now();
-    for (let batch = 0; batch < 20; batch++) {
-      for (let event = 0; event < 4096; event++) kind.post(event);
-      await loop.runUntilIdle();
-    }
-    rate = Math.max(rate, (20 * 4096) / (performance.now() - begin));
-  }
-  const perMillisecond = rate / 2;
-  const running = loop.run();
-  const play = async (milliseconds: number) => {
-    const events = Math.floor(perMillisecond * milliseconds);
-    const start = performance.now();
-    handled = 0;
-    for (let sent = 0; sent < events; ) {
-      const due = Math.min(events, Math.floor((performance.now() - start) * perMillisecond));
-      for (; sent < due; sent++) {
-        const index = sent & (dueTimes.length - 1);
-        dueTimes[index] = start + sent / perMillisecond;
-        if (kind.post(index) !== "queued") throw new Error(`the queue was full after ${sent} events`);
-      }
-      await hop();
-    }
-    while (handled < events) await hop();
-    return handled === events;
-  };
-  await play(quick ? 500 : 1000); // the engine compiles once more for the small turns of this rate
-  nanoseconds.reset();
-  const result = await play(quick ? 500 : 4000);
-  await loop.close();
-  await running;
-  runtime.dispose();
-  const micros = (percentile: number) => nanoseconds.getValueAtPercentile(percentile) / 1000;
-  return {
-    metrics: { p50: micros(50), p999: micros(99.9), p9999: micros(99.99), eventsPerSecond: perMillisecond * 1000 },
-    result,
-  };
-}
 
 /** The peers of the asynchronous cases: there is no event in them but the call. */
 const asyncFunctions = {
@@ -211,17 +122,21 @@ export default defineSuite({
       metric: "time",
       baseline: "ring and handler table",
       subjects: {
-        "ring and handler table": () => {
+        "ring and handler table": async () => {
           const messages = makeMessages();
           const tally = { total: 0 };
-          const { post, drain } = makeFloor([
-            (message) => {
-              tally.total = (tally.total + message.price * message.quantity) | 0;
-            },
-            () => {
-              tally.total = 0;
-            },
-          ]);
+          const { makeFloor } = await import("../drivers/floor.js");
+          const { post, drain } = makeFloor<Message>(
+            [
+              (message) => {
+                tally.total = (tally.total + message.price * message.quantity) | 0;
+              },
+              () => {
+                tally.total = 0;
+              },
+            ],
+            1 << 15,
+          ); // no fewer than a batch
           return {
             run() {
               tally.total = 0;
@@ -320,8 +235,11 @@ export default defineSuite({
       title: "how late events are handled that come at half the highest rate, whatever the loop does",
       metric: "p999",
       metrics: { p50: "µs", p999: "µs", p9999: "µs", eventsPerSecond: "1/s" },
-      baseline: "tidemark",
-      subjects: { tidemark: ({ quick }) => measureLag(quick) },
+      baseline: BARE_RING,
+      subjects: {
+        [BARE_RING]: async ({ quick }) => (await import("../drivers/lag.js")).measureLagOfRing(quick),
+        tidemark: async ({ quick }) => (await import("../drivers/lag.js")).measureLagOfLoop(quick),
+      },
       expected: () => true,
       targets: [{ subject: "tidemark", value: { atMost: 1000 } }],
     }),
