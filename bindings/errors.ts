@@ -4,8 +4,9 @@
  * Each class has a `code` that stays the same across versions, and puts the numbers that explain it in the message. An
  * operation that throws one of these has changed nothing, and the runtime goes on working. The exceptions are
  * {@link DestroyHookError}, and in the debug runtime {@link CorruptionError}, which may tell of something that went wrong in
- * an operation that is done; and what its own documentation says of an operation on many (`freeMany`, `collect`). What a function
- * of the program's throws, a listener or a hook, comes as it is, or with others in an `AggregateError`.
+ * an operation that is done; and what its own documentation says of an operation on many (`freeMany`, `collect`). What a listener
+ * or a callback of the program's throws comes as it is, or with others in an `AggregateError`; what a destroy hook throws is the
+ * `cause` of a {@link DestroyHookError}.
  */
 
 /** The stable codes, one per error class. */
@@ -70,7 +71,11 @@ export class SealedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_SEALED";
 }
 
-/** A limit that the program itself has set (an arena's bytes, a queue's or a pool's capacity) is reached. */
+/**
+ * A limit is reached: one that the program has set (an arena's bytes, the capacity of a pool, a fixed array or a queue, a
+ * semaphore's permits), or one of Tidemark's own (elements of an array, timers). Or an array cannot grow, since a mark made after
+ * it is open, or cannot be cut short, since it is an object of a heap.
+ */
 export class LimitExceededError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_LIMIT_EXCEEDED";
 }
@@ -87,7 +92,7 @@ export class StaleMarkError extends TidemarkError {
 
 /**
  * An address at which no block in use begins: it has been freed already, lies inside a block, or belongs to someone else.
- * Nothing has been freed or moved.
+ * Nothing has been freed or moved, but what `freeMany` had freed before.
  */
 export class InvalidAddressError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_ADDRESS";
@@ -98,7 +103,10 @@ export class OutOfBoundsError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_OUT_OF_BOUNDS";
 }
 
-/** The runtime, arena or collection has been disposed, destroyed, or died with its parent. */
+/**
+ * The runtime, or something of it (an arena, a pool, a heap, a collection, timers, what fibers wait for), has been disposed or
+ * destroyed, or has ended with its parent.
+ */
 export class DisposedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_DISPOSED";
 }
@@ -121,12 +129,19 @@ export class ResurrectionError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_RESURRECTION";
 }
 
-/** A struct declaration that cannot be laid out: no fields, a reserved field name, a type that is none. */
+/**
+ * A struct declaration that cannot be laid out: no fields, a reserved field name, a type that is none, a name given to `ref()`
+ * that is another struct's, a struct with a destroy hook inside another, more than 1 MiB. Or a function given to `ref()` that
+ * fails.
+ */
 export class InvalidStructError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_STRUCT";
 }
 
-/** The wasm module or the memory given to the runtime is none of Tidemark's, or of another layout version. */
+/**
+ * The wasm module cannot be found, compiled or linked, is of another version or DEBUG mode, or has static data over the runtime's
+ * own; or the memory given to the runtime has no maximum.
+ */
 export class InvalidModuleError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_MODULE";
 }
@@ -140,8 +155,8 @@ export class CorruptionError extends TidemarkError {
 }
 
 /**
- * A destroy hook has called what would change, or end, the very memory that its operation is about to reclaim; or a handler
- * or a hook has asked a heap to collect, which happens between events only.
+ * A destroy hook has called what would change, or end, the very memory that its operation is about to reclaim; or a handler, a
+ * fiber, a timer, a hook or a heap's own listener has asked a heap to collect, which happens between events only.
  */
 export class ReentrantCallError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_REENTRANT_CALL";
@@ -150,17 +165,25 @@ export class ReentrantCallError extends TidemarkError {
 /**
  * A destroy hook has thrown; what it threw, or the first of several, is the `cause`. The operation is done all the same:
  * every hook has run, and the memory has been reclaimed.
+ *
+ * @example
+ * try { arena.reset(); } catch (error) {
+ *   if (error instanceof DestroyHookError) console.error(error.cause); // what the hook threw; the arena is empty
+ * }
  */
 export class DestroyHookError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_DESTROY_HOOK";
 }
 
-/** The loop is closing or closed, and takes no more work; or the work was dropped by its close. */
+/** The loop, or a scheduler of fibers, is closing or closed, and takes no more work; or the work was dropped by its close. */
 export class LoopClosedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_LOOP_CLOSED";
 }
 
-/** A call that the loop's present state does not allow: running twice, running from inside a handler. */
+/**
+ * A call that the loop's present state does not allow: running twice, running from inside a handler, running timers from a
+ * callback of theirs, asking for the signal of an event that has ended.
+ */
 export class LoopStateError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_LOOP_STATE";
 }
@@ -212,7 +235,7 @@ export class ChannelClosedError extends TidemarkError {
  * | reason | what has happened |
  * |---|---|
  * | `"failed"` | the stream told of an error, or a `map` threw: it is the `cause` |
- * | `"disconnected"` | the stream was closed before its end; a WebSocket, with another code than 1000 |
+ * | `"disconnected"` | the stream was closed before its end; a WebSocket, with a code, and another than 1000 |
  * | `"truncated"` | it ended in the midst of a message that is preceded by its length |
  * | `"too-long"` | a message is longer than the source takes |
  * | `"overrun"` | a stream that cannot be paused has sent more than may wait |

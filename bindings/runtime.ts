@@ -39,22 +39,33 @@ export type WasmSource =
 
 /** Options of {@link createRuntime}; all have defaults. */
 export interface RuntimeOptions {
-  /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB. */
+  /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB, or `maximumBytes` if that is less. */
   initialBytes?: number;
-  /** The most memory it may ever take, in bytes, rounded down to pages; at most 65,535 pages. Default 1 GiB. */
+  /**
+   * The most memory it may ever take, in bytes, rounded down to pages: at least 128 KiB, for the tables and a page, and at most
+   * 65,535 pages. Default 1 GiB.
+   */
   maximumBytes?: number;
-  /** Take the debug module: poison on reset, exact detection of leaked regions, leaks told of, slower. Default false. */
+  /**
+   * Take the debug module: what ends is filled with poison, canaries lie behind blocks and cells, every event has a context of
+   * its own, so that one that was kept is found out, and leaks are told of. It is slower. Default false.
+   */
   debug?: boolean;
   /**
-   * Told, in the debug runtime, of whatever owns memory (an arena, a pool, a byte heap, a collection, the runtime itself) and is
-   * garbage-collected without having been disposed of; by default a warning on the console. The engine collects when it
-   * likes, never while the program runs synchronously, and perhaps not at all before the process ends. A runtime that is
-   * dropped with all that is in it is one leak. A function that refers to an owner keeps it from being collected.
+   * Told, in the debug runtime, of whatever owns memory (an arena, a pool of records, frames or regions, a byte heap, a
+   * collection, a heap, a scope, a kept handle, timers, a source's messages, the runtime itself) and is garbage-collected without
+   * having been disposed of; by default a warning on the console. The engine collects when it likes, never while the program runs
+   * synchronously, and perhaps not at all before the process ends. A runtime that is dropped with all that is in it is one leak.
+   * A function that refers to an owner keeps it from being collected.
    */
   onLeak?: (leak: Leak) => void;
   /** The module to instantiate, where the package's own way of finding it does not fit (some bundlers, some hosts). */
   wasm?: WasmSource;
-  /** The memory to live in, with nothing in it yet; by default a new one. `initialBytes` makes it grow if it is smaller. */
+  /**
+   * The memory to live in, with nothing in it yet; by default a new one. `initialBytes` makes it grow if it is smaller. It needs
+   * a maximum of its own, of 65,535 pages at the most, and must be neither larger than `maximumBytes` nor in use by another
+   * runtime.
+   */
   memory?: WebAssembly.Memory;
 }
 
@@ -96,7 +107,23 @@ const OWNERS = [
   "messageRings",
 ] as const;
 
-/** Who owns pages. */
+/**
+ * Who owns pages:
+ *
+ * | owner | what its pages hold |
+ * |---|---|
+ * | `metadata` | the runtime's own tables |
+ * | `host` | what the host has grown memory by for itself |
+ * | `guards` | the words by which stale references are found out |
+ * | `smallBlocks` | blocks of 4,352 bytes: the first of each arena and map, what byte heaps begin with, the lists of heaps |
+ * | `arenas` | the other blocks of arenas |
+ * | `sortedMaps` | the other nodes of maps |
+ * | `scratch` | the work space of one call |
+ * | `pools` | the cells of pools, and the frames of frame pools |
+ * | `heapSpans`, `heapAreas` | the small blocks of byte heaps, and the large ones |
+ * | `collected` | the objects of heaps, but for those of `"manual"`, which lie in pools and a byte heap |
+ * | `timers`, `messageRings` | timers, and the messages of sources |
+ */
 export type OwnerName = Exclude<(typeof OWNERS)[number], "free">;
 
 const DEFAULT_INITIAL_BYTES = 1 << 20;
@@ -154,20 +181,35 @@ export class Runtime {
     return new Arena(this.$memory, options);
   }
 
-  /** Makes a cursor of `type`, which points to nothing until it is moved. */
+  /**
+   * Makes a cursor of `type`, which points to nothing until it is moved: see {@link Cursor}.
+   *
+   * @throws {InvalidArgumentError} if `type` is no struct
+   */
   cursor<F extends Fields>(type: StructType<F>): CursorOf<F> {
     this.$memory.assertUsable("cursor");
     if (!(type instanceof StructType)) throw new InvalidArgumentError(`cursor takes a struct, not ${describe(type)}`);
     return type.$newCursor(this.$memory);
   }
 
-  /** Makes an array of `type` that has no elements and no place yet, for `region.array(type, …, into)`. */
+  /**
+   * Makes an array of `type` that has no elements and no place yet, for `region.array(type, …, into)`.
+   *
+   * @throws {InvalidArgumentError} if `type` is no field type, or a struct that has a destroy hook
+   * @throws {InvalidStructError} if it is a ref by a name, which means something inside a struct only
+   *
+   * @example
+   * const levels = runtime.array(Level); // once; each event places it anew
+   * loop.on("tick", (price: number, { region }) => {
+   *   region.array(Level, levels).push({ price });
+   * });
+   */
   array<T extends FieldType<unknown>>(type: T): SequenceOf<T> {
     this.$memory.assertUsable("array");
     return newSequence(this.$memory, type);
   }
 
-  /** Makes bytes that have no place yet, for `region.bytes(size, into)`. */
+  /** Makes bytes that have no place yet, for `region.bytes(size, into)`; to be used again and again, like an {@link array}. */
   bytes(): Bytes {
     this.$memory.assertUsable("bytes");
     return new Bytes(this.$memory);
@@ -187,8 +229,9 @@ export class Runtime {
    * Makes a heap: objects of declared types that refer to each other, under the strategy named. Errors as in {@link Heap}.
    *
    * @param strategy `"manual"`, `"refcount"`, `"mark-sweep"` or `"mark-sweep-stop"`
-   * @throws {InvalidArgumentError} for another strategy, for options out of range, for types that refer to others that are not
-   *   among them
+   * @throws {InvalidArgumentError} for another strategy, for options out of range, for no types at all, for one that is none or
+   *   is named twice, for types that refer to others that are not among them
+   * @throws {InvalidStructError} if a function given to `ref` fails, or the elements of an array among them are refs by a name
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
    *
    * @example
@@ -219,22 +262,35 @@ export class Runtime {
     return new SortedMap(this.$memory, keyType, valueType, options);
   }
 
-  /** Makes a pool of arenas for regions; the loop has one of its own. */
+  /**
+   * Makes a pool of arenas for regions; the loop has one of its own.
+   *
+   * @param options `maximumBytes`: the most that one region may hand out, 1 to about 4 GiB; by default as much as memory has
+   * @throws {InvalidArgumentError} for another number, or options that are none
+   */
   regionPool(options?: { maximumBytes?: number }): RegionPool {
     this.$memory.assertUsable("regionPool");
     return new RegionPool(this.$memory, options);
   }
 
   /**
-   * Instantiates a module of your own over this memory, compiled with `--importMemory --runtime stub --memoryBase 4096`
-   * and with `assembly/` imported as source. It works on the same heap, since all state lies in linear memory. Static data
-   * must end at 32,768, and that of several guests must not overlap: give each a `--memoryBase` of its own.
+   * Instantiates a module of your own over this memory, compiled with
+   * `--importMemory --runtime stub --memoryBase 4096 --enable simd` and with `assembly/` imported as source. It works on the same
+   * heap, since all state lies in linear memory. Static data must end at 32,768, and that of several guests must not overlap,
+   * which is not checked: give each a `--memoryBase` of its own.
    *
    * @param source the module, compiled with `--use DEBUG=1` for a debug runtime, `DEBUG=0` for another. Best given as
    *   bytes, for then the place of its static data can be checked
    * @param imports what it imports beside `env.memory` and the growth hook, which are added
    * @returns its exports
-   * @throws {InvalidModuleError} if it cannot be compiled or linked, or its static data lies over the runtime's own
+   * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, or its static data
+   *   lies over the runtime's own
+   * @throws {DisposedError} if the runtime has been disposed, or is meanwhile
+   *
+   * @example
+   * const guest = await runtime.instantiate<{ squares(region: number, count: number): number }>(bytes);
+   * const address = guest.squares(arena.address, 100) >>> 0; // 0 when memory is out
+   * arena.arrayAt(f64, address, 100).at(9); // 81
    */
   async instantiate<Exports extends object>(source: WasmSource, imports: WebAssembly.Imports = {}): Promise<Exports> {
     const memory = this.$memory;
@@ -255,7 +311,13 @@ export class Runtime {
    * Makes sure that `bytes` are committed and free in one run, so that nothing has to grow until they are used. Growing
    * takes the host tens of microseconds to milliseconds: do it before the load comes.
    *
+   * @param bytes rounded up to pages, 1 to 65,535 of them
+   * @throws {InvalidArgumentError} for another number
    * @throws {OutOfMemoryError} or {SealedError}; nothing has changed
+   *
+   * @example
+   * runtime.reserve(64 << 20); // now, rather than under load
+   * runtime.seal(); // from here on, what does not fit is a SealedError
    */
   reserve(bytes: number): void {
     this.$memory.assertUsable("reserve");
@@ -265,7 +327,7 @@ export class Runtime {
 
   /**
    * From here on the runtime takes nothing from the host: what does not fit the committed memory is a
-   * {@link SealedError}. It cannot be undone. A second call does nothing.
+   * {@link SealedError}. It cannot be undone. A second call does nothing. See {@link reserve} for an example.
    */
   seal(): void {
     this.$memory.assertUsable("seal");

@@ -33,7 +33,12 @@ export class Arena extends Space {
   #smallResets = 0;
   #smallHighWater = 0;
 
-  /** Use `runtime.arena()` or `arena.arena()`. */
+  /**
+   * Use `runtime.arena()` or `arena.arena()`.
+   *
+   * @throws {InvalidArgumentError} for options out of range, or that are none
+   * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   */
   constructor(memory: LinearMemory, options: ArenaOptions = {}, parent?: Space) {
     super(memory);
     memory.assertUsable("arena");
@@ -66,7 +71,8 @@ export class Arena extends Space {
    *
    * @returns the bytes that were in use
    * @throws {DisposedError} if it has been destroyed
-   * @throws {OutOfMemoryError} once in 2^32 resets, if the guard has to be replaced and memory is out; nothing has changed
+   * @throws {OutOfMemoryError} or {SealedError} once in 2^32 resets, if the guard has to be replaced and memory is out;
+   *   nothing has changed
    * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena; nothing has changed
    * @throws {DestroyHookError} if a destroy hook has thrown; the reset is done
    */

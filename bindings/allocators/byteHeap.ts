@@ -32,18 +32,31 @@ export interface ByteHeapStats {
   readonly freeBlocks: number;
   readonly freeBytes: number;
   readonly largestFree: number;
-  /** Calls that were refused since the heap was made, for their addresses. */
+  /** Frees and reallocations that were refused since the heap was made, for their addresses. */
   readonly refusals: number;
 }
 
-/** `malloc` and its kin, as wasm functions to be imported by other modules. */
+/**
+ * `malloc` and its kin, as wasm functions to be imported by other modules. To TypeScript they give addresses as signed numbers:
+ * apply `>>> 0` to each.
+ */
 export interface MallocFunctions {
+  /** As C's: at least `size` bytes, not cleared; 0 when memory is out. */
   malloc(size: number): Address;
+  /** As C's: `count` times `size` bytes, cleared; 0 when memory is out, or the product is 2^32 or more. */
   calloc(count: number, size: number): Address;
+  /** As C's: of 0 it allocates, to 0 bytes it frees and gives 0; 0 also when memory is out, and the block is as it was. */
   realloc(address: Address, size: number): Address;
+  /** As C's: 0 is ignored. */
   free(address: Address): void;
+  /** As C11's, for a power of two up to 4,096; 0 for another alignment, or when memory is out. */
   aligned_alloc(alignment: number, size: number): Address;
+  /**
+   * As POSIX's: 0, with the address at `result`; 22 (EINVAL) if the alignment is no power of two from 4 to 4,096, and 12 (ENOMEM)
+   * when memory is out, with nothing stored.
+   */
   posix_memalign(result: Address, alignment: number, size: number): number;
+  /** The bytes that can be used of the block at `address`; 0 if none in use begins there. */
   malloc_usable_size(address: Address): number;
 }
 
@@ -55,7 +68,8 @@ export interface MallocFunctions {
  * | `allocate`, `free`, `usableSize` | O(1), and the pages that are taken or given back |
  * | `reallocate` | O(1) in place, O(size) where the block moves |
  * | `stats`, `validate` | O(blocks) |
- * | `trim`, `destroy` | O(pages) |
+ * | `trim` | O(pages) |
+ * | `destroy` | O(pages + blocks of `bytes` in use) |
  *
  * Blocks up to 256 bytes come from size classes 16 bytes apart, larger ones from a good fit with boundary tags that merges
  * at once. Every free and reallocation is checked: an address at which no block of this heap, in use, begins is an
@@ -77,7 +91,11 @@ export class ByteHeap {
   readonly #sites: Map<Address, { site: number; bytes: number }> | undefined;
   readonly #forgetSource: (() => void) | undefined;
 
-  /** Use `runtime.byteHeap()`. */
+  /**
+   * Use `runtime.byteHeap()`.
+   *
+   * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   */
   constructor(memory: LinearMemory) {
     memory.assertUsable("byteHeap");
     this.$memory = memory;
@@ -135,12 +153,13 @@ export class ByteHeap {
   }
 
   /**
-   * Makes a block hold `size` bytes, in place where that can be, else by moving it; what fits of its content is kept, what
-   * is new is not cleared. A block that has moved is aligned to 16.
+   * Makes a block hold `size` bytes, in place where that can be, else by moving it, which the debug runtime always does; what
+   * fits of its content is kept, what is new is not cleared. A block that has moved is aligned to 16.
    *
    * @returns its address from now on
    * @throws {InvalidAddressError} if no block in use begins at `address`
    * @throws {InvalidArgumentError} for a size out of range
+   * @throws {CorruptionError} if what lies beside the block has been written over: it is left as it is
    * @throws {OutOfMemoryError} or {SealedError}: the block is as it was
    */
   reallocate(address: Address, size: number): Address {
@@ -158,8 +177,10 @@ export class ByteHeap {
    *
    * @param block its address, or what {@link bytes} has returned
    * @throws {InvalidAddressError} if no block in use begins at the address; nothing has changed
+   * @throws {InvalidArgumentError} if `block` is neither, or bytes of another runtime
    * @throws {StaleReferenceError} if the bytes have been freed already
-   * @throws {CorruptionError} if what lies beside the block has been written over: it is left as it is
+   * @throws {CorruptionError} if what lies beside the block has been written over: it is left as it is. In the debug runtime
+   *   also if a block that had been freed before was written to: then this one is freed
    */
   free(block: Address | Bytes): void {
     if (typeof block === "number") this.#release(block);
@@ -223,7 +244,14 @@ export class ByteHeap {
   /**
    * Allocates a block of `size` bytes for each element of `addresses`, in one call, and writes their addresses there.
    *
+   * @throws {InvalidArgumentError} if `addresses` is no `Uint32Array`, or a view of the runtime's memory
+   * @throws {OutOfBoundsError} for more than 2^28 elements
    * @throws as {@link allocate}; then none is allocated, and `addresses` is as it was
+   *
+   * @example
+   * const blocks = new Uint32Array(1000);
+   * heap.allocateMany(64, blocks);
+   * heap.freeMany(blocks); // all elements are 0 now
    */
   allocateMany(size: number, addresses: Uint32Array): void {
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
@@ -241,6 +269,8 @@ export class ByteHeap {
    *
    * @throws {InvalidAddressError} at the first that is no block in use: those before it are freed and 0, it and those behind
    *   it are as they were
+   * @throws {CorruptionError} as {@link free}; those before one that is left as it is are freed and 0
+   * @throws {InvalidArgumentError}, {OutOfBoundsError} as {@link allocateMany}
    */
   freeMany(addresses: Uint32Array): void {
     const free = (list: Address, count: number) => {
@@ -295,7 +325,7 @@ export class ByteHeap {
    * in a runtime.
    *
    * The contract is C's; what C leaves undefined is refused, and counted in {@link stats}. A size of 0 gives the smallest
-   * block.
+   * block. Once the heap has been destroyed, it is to them as if memory were out.
    *
    * @throws {InvalidArgumentError} if another heap of this runtime is it already
    *
@@ -315,7 +345,11 @@ export class ByteHeap {
     return { malloc, calloc, realloc, free, aligned_alloc, posix_memalign, malloc_usable_size };
   }
 
-  /** Gives back to the page heap what is kept for the next allocations, and lets go of the blocks held back for debugging. */
+  /**
+   * Gives back to the page heap what is kept for the next allocations, and lets go of the blocks held back for debugging.
+   *
+   * @throws {CorruptionError} in the debug runtime, if one of these was written to; the trim is done
+   */
   trim(): void {
     this.$memory.exports.trimByteHeap(this.#open("trim"));
     this.#assertUndamaged();
@@ -357,7 +391,10 @@ export class ByteHeap {
     return { memory, counted };
   }
 
-  /** Gives all memory back, whatever is in use. Addresses mean nothing afterwards. A second call does nothing. */
+  /**
+   * Gives all memory back, whatever is in use. Addresses mean nothing afterwards, and other calls are a {@link DisposedError}. A
+   * second call does nothing.
+   */
   destroy(): void {
     if (this.destroyed) return;
     const memory = this.$memory;

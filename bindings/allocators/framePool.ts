@@ -50,7 +50,11 @@ export class FramePool {
   readonly #addresses: Address[] = [];
   #destroyed = false;
 
-  /** Use `runtime.framePool()`. */
+  /**
+   * Use `runtime.framePool()`. It takes no memory yet.
+   *
+   * @throws {InvalidArgumentError} for bytes out of range, or options that are none
+   */
   constructor(memory: LinearMemory, options: FramePoolOptions = {}) {
     memory.assertUsable("framePool");
     this.$memory = memory;

@@ -16,7 +16,9 @@ const CAPACITY_LIMIT = 0x2000_0000;
 
 /** Options of {@link Pool}s. */
 export interface PoolOptions<F extends Fields> {
-  /** The cells to reserve at once, and for good. Without {@link grow} there will never be more: nothing is taken later. */
+  /**
+   * The cells to reserve at once, and for good: 1 to 2^29. Without {@link grow} there will never be more: nothing is taken later.
+   */
   capacity?: number;
   /** Whether it takes more memory when it is full. Default: true without a capacity, false with one. */
   grow?: boolean;
@@ -36,6 +38,7 @@ export interface PoolStats {
   readonly retired: number;
   /** Taken from the page heap, in bytes; the generations, 4 bytes a cell, not included. */
   readonly reservedBytes: number;
+  /** Runs of pages that its cells lie in. */
   readonly slabs: number;
 }
 
@@ -64,6 +67,10 @@ export interface PoolStats {
  * const best = orders.new(cursor).ref();
  * cursor.price = 100.5;
  * orders.free(best);
+ *
+ * @example
+ * using uploads = runtime.pool(Upload, { destroy: ({ file }) => files.close(file) });
+ * for (const upload of uploads) if (upload.file === 7) uploads.free(upload);
  */
 export class Pool<F extends Fields> {
   /** The struct of the records. */
@@ -86,9 +93,12 @@ export class Pool<F extends Fields> {
    *
    * @param into a cursor of the struct to point at it; without it a fresh ref is made, which is garbage later
    * @returns `into`, or the ref
+   * @throws {InvalidArgumentError} if `into` is no cursor of the struct
    * @throws {LimitExceededError} if the capacity is fixed, and reached
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   * @throws {ReentrantCallError} in a destroy hook, while all records end
    * @throws {DisposedError} if the pool has been destroyed
+   * @throws {CorruptionError} in the debug runtime, if the cell was written to while it was free; it is taken all the same
    */
   readonly new: NewFunction<F>;
 
@@ -105,10 +115,18 @@ export class Pool<F extends Fields> {
    * @throws {InvalidArgumentError} if it is no record of this pool; nothing has changed
    * @throws {ReentrantCallError} in a hook, for a record whose hook is running or waiting; nothing has changed
    * @throws {DestroyHookError} if a hook has thrown
+   * @throws {CorruptionError} in the debug runtime, if what lies behind the record was written over; it is freed all the same.
+   *   With a hook this is the `cause` of a {@link DestroyHookError}
    */
   readonly free: (record: Cursor<F> | Ref<F>) => void;
 
-  /** Use `runtime.pool()`. */
+  /**
+   * Use `runtime.pool()`.
+   *
+   * @throws {InvalidArgumentError} if `type` is no struct, the capacity is out of range, `grow` is false without one, or an
+   *   option is none
+   * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   */
   constructor(memory: LinearMemory, type: StructType<F>, options: PoolOptions<F> = {}) {
     memory.assertUsable("pool");
     if (!(type instanceof StructType)) throw new InvalidArgumentError(`pool takes a struct, not ${describe(type)}`);

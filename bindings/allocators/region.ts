@@ -35,6 +35,11 @@ class Lease {
 /**
  * The arena that the loop leases to one event. It allocates as an arena does; the loop alone ends it, when the event
  * ends, and any later use is a {@link RegionEndedError}.
+ *
+ * @example
+ * loop.on("tick", (price: number, { region }) => {
+ *   region.new(Level).price = price; // gone when this event ends
+ * });
  */
 export class Region extends Space {
   /** The pool that leases it. */
@@ -76,6 +81,13 @@ export class Region extends Space {
 /**
  * The arenas that regions are leased from and go back to. It holds as many as recent events needed at once (a peak that
  * decays by 1/32 every 64 events), and each keeps the blocks that its recent events needed.
+ *
+ * @example
+ * using pool = runtime.regionPool({ maximumBytes: 1 << 20 });
+ * const region = pool.createRegion();
+ * pool.lease(region, 0);
+ * region.new(Level).price = 100.5;
+ * pool.end(region); // 16: the bytes that were in use
  */
 export class RegionPool {
   readonly #memory: LinearMemory;
@@ -192,7 +204,7 @@ export class RegionPool {
    *
    * @param region leased from this pool, which has not been disposed
    * @returns the bytes that were in use; −1 if that takes more than a few stores (it has records with hooks, children, more than
-   *   {@link SMALL_EVENT} bytes), or the runtime has been disposed: then nothing has happened, and {@link end} has to do it
+   *   256 bytes), or the runtime has been disposed: then nothing has happened, and {@link end} has to do it
    */
   restart(region: Region): number {
     return region.$resetSmall();

@@ -49,9 +49,9 @@ export interface ArenaStats {
 
 /** Options of {@link Arena}s. */
 export interface ArenaOptions {
-  /** The most bytes it may hand out, padding and marks included; by default as much as memory has. */
+  /** The most bytes it may hand out, padding and marks included: 1 to about 4 GiB. By default as much as memory has. */
   maximumBytes?: number;
-  /** The bytes that it will probably hold; its first block is chosen to fit. */
+  /** The bytes that it will probably hold; its first block is chosen to fit, up to 1 MiB. */
   sizeHint?: number;
 }
 
@@ -92,6 +92,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    * Allocates a record of `type`, zero, and returns a cursor on it.
    *
    * @param into a cursor to move onto the record; without it a fresh one is made, which is garbage later
+   * @throws {InvalidArgumentError} if `type` is no struct, or `into` no cursor of it
    * @throws {OutOfMemoryError}, {SealedError}, {LimitExceededError}; nothing has changed
    * @throws {DisposedError} or {RegionEndedError} if the arena is gone
    * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena
@@ -181,9 +182,12 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   /**
    * Allocates an array of structs or values.
    *
-   * @param length the fixed number of elements, at least 1; without it the array is empty and grows by `push`
+   * @param length the fixed number of elements, at least 1, at most about 4 GiB in all; without it the array is empty and grows
+   *   by `push`, see {@link StructArray.push} for how far
    * @param into an array of the same type (from `runtime.array(type)`) to reuse: no garbage
-   * @throws as {@link new}, and {InvalidArgumentError} for another length
+   * @throws {InvalidArgumentError} for another length, a type that is none, or a struct that has a destroy hook; otherwise as
+   *   {@link new}
+   * @throws {InvalidStructError} for a ref by a name, which means something inside a struct only
    *
    * @example
    * const levels = region.array(Level);      // grows
@@ -221,11 +225,13 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   }
 
   /**
-   * A view, as a fixed array, of elements that a guest module has written into this arena.
+   * A view, as a fixed array, of elements that a guest module has written into this arena: see {@link Runtime.instantiate}.
    *
    * @param address of the first element, as the guest returned it, aligned for `type`
    * @param into an array of the same type to reuse: no garbage
-   * @throws {OutOfBoundsError} if the elements do not lie in what this arena has handed out
+   * @throws {OutOfBoundsError} if the elements do not lie in what this arena has handed out, or are not aligned
+   * @throws {InvalidArgumentError} for a length, a type or an array to reuse that {@link array} would not take either
+   * @throws {DisposedError} or {RegionEndedError} if the arena is gone
    */
   arrayAt<T extends FieldType<unknown>>(
     type: T,
@@ -303,6 +309,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    *
    * @param mark from {@link mark} of this very arena, not yet rewound past or reset
    * @throws {StaleMarkError} for any other; nothing has changed
+   * @throws {OutOfMemoryError} or {SealedError} once in 2^32 rewinds, as `Arena.reset`; nothing has changed
    * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with this arena; nothing has changed
    * @throws {DestroyHookError} if a destroy hook has thrown; the rewind is done
    */
@@ -320,7 +327,11 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     sweep?.finish("rewind");
   }
 
-  /** True if `target` (a cursor, an array, bytes) or the address given lies in what this arena has handed out. O(blocks) */
+  /**
+   * True if `target` (a cursor, an array, bytes) or the address given lies in what this arena has handed out. O(blocks)
+   *
+   * @throws {InvalidArgumentError} for anything else
+   */
   contains(target: Location | Address): boolean {
     const arena = this.$arena("contains");
     if (typeof target !== "number" && !(target instanceof Location)) {

@@ -44,9 +44,9 @@ export interface SortedMapStats {
 /**
  * A map whose entries are in the order of their keys: a B+ tree (Comer, "The ubiquitous B-tree", 1979) in linear memory.
  *
- * Keys are numbers of any kind, 64-bit integers, texts, or structs of these, which are compared field by field in the
- * order of their declaration (texts by their bytes); up to 64 bytes. NaN is no key; −0 is the same key as 0; keys of f32
- * are rounded. Values are numbers, 64-bit integers, booleans, texts or structs, up to 1,024 bytes.
+ * Keys are numbers of any kind, 64-bit integers, booleans, texts, or structs or inline arrays of these, which are compared field
+ * by field in the order of their declaration (texts by their bytes); up to 64 bytes. NaN is no key; −0 is the same key as 0; keys
+ * of f32 are rounded. Values are numbers, 64-bit integers, booleans, texts or structs, up to 1,024 bytes.
  *
  * | operation | cost |
  * |---|---|
@@ -87,7 +87,13 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   #address: Address;
   #iterator: EntryIterator<K, V> | undefined;
 
-  /** Use `runtime.sortedMap()`. */
+  /**
+   * Use `runtime.sortedMap()`.
+   *
+   * @throws {InvalidArgumentError} if a type is none that keys or values can have, too large, or a struct that has a destroy
+   *   hook; or for another order
+   * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   */
   constructor(memory: LinearMemory, keyType: K, valueType: V, options: SortedMapOptions = {}) {
     memory.assertUsable("sortedMap");
     verifyLayout(memory.exports);
@@ -174,6 +180,10 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    *
    * @param cursor for structs as values: what to move onto the value and return, so that no cursor has to be made
    * @throws {InvalidArgumentError} if key or cursor are of another type
+   *
+   * @example
+   * const order = runtime.cursor(Order); // orders: a map from u32 to Order
+   * if (orders.get(7, order) !== undefined) order.quantity += 1; // in place, no garbage
    */
   get(key: GivenKey<K>, cursor?: ValueCursor<V>): Shown<V> | undefined {
     if (this.#bothF64 && isNumber(key)) {
@@ -218,6 +228,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    *
    * @returns true if it was there; then all views of entries end
    * @throws {InvalidArgumentError} if it is no key; nothing has changed
+   * @throws {OutOfMemoryError} or {SealedError} as {@link clear}
    */
   delete(key: GivenKey<K>): boolean {
     if (this.#keyIsF64 && isNumber(key)) {
@@ -234,7 +245,12 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     return done === Deletion.DELETED;
   }
 
-  /** Removes all entries, ends all views of them and gives back all memory but the first block. */
+  /**
+   * Removes all entries, ends all views of them and gives back all memory but the first block.
+   *
+   * @throws {OutOfMemoryError} or {SealedError} once in 2^32 changes, if the guard has to be replaced and memory is out;
+   *   nothing has changed
+   */
   clear(): void {
     const map = this.$open("clear");
     if (this.$memory.exports.clearSortedMap(map) === 0) throw this.$memory.failure("clearing a sorted map");
@@ -250,7 +266,14 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     return this.#end("last", !this.$descending);
   }
 
-  /** The entry with the greatest key below `key`, whatever the map's order: the map's one reused entry, moved there. */
+  /**
+   * The entry with the greatest key below `key`, whatever the map's order, or undefined: the map's one reused entry, moved there.
+   *
+   * @throws {InvalidArgumentError} if it is no key
+   *
+   * @example
+   * orders.below(7)?.key; // the greatest key below 7
+   */
   below(key: GivenKey<K>): Entry<K, V> | undefined {
     return this.#neighbour("below", key, Neighbour.BELOW);
   }
@@ -324,7 +347,10 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     if (violation !== 0) throw new CorruptionError(`the sorted map at ${map} is corrupt: ${VIOLATIONS[violation]}`);
   }
 
-  /** Ends the map and all views of its entries, and gives back its memory. A second call does nothing. O(runs). */
+  /**
+   * Ends the map and all views of its entries, and gives back its memory; other calls are a {@link DisposedError} from then on. A
+   * second call does nothing. O(runs).
+   */
   dispose(): void {
     if (this.disposed) return;
     this.$memory.sites?.unregister(this);

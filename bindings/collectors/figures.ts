@@ -8,7 +8,7 @@ export interface HeapStats {
   readonly objects: number;
   /** What they take, in bytes. */
   readonly bytes: number;
-  /** What the heap has taken from the page heap, in bytes. */
+  /** What the heap has taken from the page heap for objects, in bytes; handles, scopes and lists lie in small blocks. */
   readonly reservedBytes: number;
   /** Kept handles that have not been released. */
   readonly handles: number;
@@ -31,7 +31,7 @@ export interface HeapStats {
   readonly pendingDecrements: number;
   /** Reference counting: objects that may be part of a dead cycle, and are yet to be looked at. */
   readonly candidates: number;
-  /** How often more than a step's units had to be done between two events, to keep memory bounded. */
+  /** How often a cycle of which more than eight steps were left was ended at once between two events, to keep memory bounded. */
   readonly overruns: number;
 }
 

@@ -24,9 +24,10 @@ export interface HeapOptions {
   /** The units of work of one step, where no other number is given: 1 or more. Default 2,000. */
   stepUnits?: number;
   /**
-   * The bytes that are allocated after a cycle before the next begins, at the least; more where more is live, namely a third of
-   * that. Default 1 MiB. Under `"refcount"`, where only what is not freed by its count is left to cycles: the bytes by which all
-   * objects have grown meanwhile. Default 256 KiB.
+   * The bytes that are allocated after a cycle before the next begins, at the least: 1 to 2^32 − 1. More where more is live,
+   * namely a third of that, or as much under `"mark-sweep-stop"`. Default 1 MiB. Under `"refcount"`, where only what is not freed
+   * by its count is left to cycles: the bytes by which all objects have grown meanwhile. Default 256 KiB. In idle time half of
+   * that is enough. `"manual"` takes no notice.
    */
   minimumBytes?: number;
 }
@@ -49,7 +50,8 @@ const UNIT_LIMIT = 0x7fff_ffff;
  *
  * Roots are handles. One is made in a scope whenever the program is given a cursor, by {@link new} or by reading a reference,
  * and ends with the scope; a kept one (`scope.keep`) lasts until it is released. What no handle leads to is garbage.
- * Nothing is looked for anywhere else.
+ * Nothing is looked for anywhere else. Where there is no memory for a handle, reading a reference too is an
+ * {@link OutOfMemoryError} or {@link SealedError}.
  *
  * A collector works between events only, in steps: the loop makes them, or {@link step} and {@link collect}. Between two steps
  * nothing is freed. A reference that is read through a kept handle is shown without a handle of its own: its cursor is good until
@@ -108,6 +110,7 @@ export class Heap {
    *   else, a view of a part, or a kept handle
    * @throws {ScopeEndedError} if the scope has ended
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
+   * @throws {ReentrantCallError} in a destroy hook, while the heap ends
    * @throws {DisposedError} if the heap has been destroyed
    */
   new<F extends Fields>(type: StructType<F>, scope: Scope, into?: CursorOf<F>): CursorOf<F> {
@@ -118,7 +121,7 @@ export class Heap {
    * Makes an array object of `length` elements, zero, with a handle in `scope`. Its length stays as it is.
    *
    * @param element the elements' type: `array(element)` is one of the heap's types
-   * @param length 0 or more
+   * @param length 0 to 2^30 − 1, at most about 4 GiB in all
    * @param into an array of this heap and of such elements to point at it; a fresh one by default
    * @throws {InvalidArgumentError} for a length out of range, and as {@link new}; {OutOfMemoryError} and others as {@link new}
    *
@@ -150,14 +153,25 @@ export class Heap {
     return this.array<ByteType>(u8, size, scope, into);
   }
 
-  /** Makes an object of the UTF-8 bytes of `text`. Otherwise as {@link array}. O(length) */
+  /**
+   * Makes an object of the UTF-8 bytes of `text`. O(length)
+   *
+   * @throws {InvalidArgumentError} if it has a lone surrogate; otherwise as {@link array}
+   *
+   * @example
+   * node.label = heap.text("tide", scope); // label: ref(array(u8))
+   */
   text(text: string, scope: Scope, into?: Bytes): Bytes {
     const bytes = this.bytes(utf8Length(text), scope, into);
     encodeText(text, bytes.view());
     return bytes;
   }
 
-  /** Makes a cursor for objects of `type` that shows nothing yet: for `into`, `moveTo` and `follow`. */
+  /**
+   * Makes a cursor for objects of `type` that shows nothing yet: for `into`, `moveTo` and `follow`.
+   *
+   * @throws {InvalidArgumentError} if `type` is none of the heap's structs
+   */
   cursor<F extends Fields>(type: StructType<F>): CursorOf<F> {
     this.#objects.assertOpen("cursor");
     return this.#types.struct(type, "cursor").$newObjectView() as unknown as CursorOf<F>;
@@ -171,6 +185,10 @@ export class Heap {
    * @throws {StaleReferenceError} if it has been freed already
    * @throws {InvalidArgumentError} if it is no object of this heap, or a part of one
    * @throws {ReentrantCallError}, {DestroyHookError} as `Pool.free`
+   *
+   * @example
+   * using manual = runtime.heap("manual", { types: [Node] });
+   * manual.free(manual.new(Node, scope));
    */
   free(object: Location | Cursor<Fields> | Ref<Fields>): void {
     this.#objects.assertOpen("free");
@@ -188,25 +206,32 @@ export class Heap {
    * does nothing, nor to release one that has ended with its heap.
    *
    * @throws {InvalidArgumentError} if it is no kept handle of this heap
+   *
+   * @example
+   * const root = scope.keep(node); // or `using root`, which releases it where its block ends
+   * heap.release(root);
    */
   release(handle: object): void {
     this.#objects.release(handle);
   }
 
   /**
-   * Works for at most `units`, and a small constant more: traces, counts, sweeps; a destroy hook that is run counts as one
-   * unit. Begins a cycle where enough has been allocated for one. A loop does this by itself. Under `"mark-sweep-stop"` whatever
-   * there is to do is done at once; under `"manual"` there is nothing.
+   * Works for at most `units`, and 257 more (2 under `"refcount"`): traces, counts, sweeps; a destroy hook that is run counts as
+   * one unit. Begins a cycle where enough has been allocated for one. A loop does this by itself. Under `"mark-sweep-stop"`
+   * whatever there is to do is done at once; under `"manual"` there is nothing.
    *
    * @param units 1 or more; by default those that the heap was made with
    * @returns the units done: fewer than `units` when there is nothing left to do
    * @throws {InvalidArgumentError} for another number
-   * @throws {ReentrantCallError} in a handler before its first `await`, in a fiber or a timer of a loop, in a destroy hook, or in a listener of the heap; nothing
-   *   has changed. Behind an `await` it is like a step between any two events: scopes are roots, those of handlers that wait
-   *   included, and what is shown without a handle is stale afterwards
+   * @throws {ReentrantCallError} in a handler before its first `await`, in a fiber or a timer of a loop, in a destroy hook, or in
+   *   a listener of the heap; nothing has changed. Behind an `await` it is like a step between any two events: scopes are roots,
+   *   those of handlers that wait included, and what is shown without a handle is stale afterwards
    * @throws {DestroyHookError} if a hook has thrown: the work is done
    * @throws what a listener of {@link onCollection} has thrown: the work is done
    * @throws {AggregateError} of both, if a hook and a listener have thrown
+   *
+   * @example
+   * setInterval(() => heap.step(500), 10); // in a program without a loop
    */
   step(units: number = this.#stepUnits): number {
     this.#objects.assertOpen("step");
@@ -244,6 +269,9 @@ export class Heap {
    *
    * @returns a function that takes the listener off again
    * @throws {InvalidArgumentError} if it is no function
+   *
+   * @example
+   * const forget = heap.onCollection(({ cycle, freedObjects }) => console.log(cycle, freedObjects));
    */
   onCollection(listener: CollectionListener): () => void {
     this.#objects.assertOpen("onCollection");
@@ -265,7 +293,8 @@ export class Heap {
   /**
    * Runs the destroy hooks of all objects and gives all memory back. The hooks run type by type in the order of declaration, and
    * all objects are there until the last has run: in the meantime nothing can be made, and {@link free} does nothing. Handles and
-   * cursors are stale afterwards, also those of scopes that go on. A second call does nothing.
+   * cursors are stale afterwards, also those of scopes that go on, and calls are a {@link DisposedError}, but for {@link
+   * release}. A second call does nothing.
    *
    * @throws {ReentrantCallError} in a destroy hook or listener of this heap; nothing has changed
    * @throws {DestroyHookError} if a hook has thrown; the memory has been given back

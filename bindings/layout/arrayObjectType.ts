@@ -7,6 +7,9 @@ import type { AnyStruct } from "./struct.js";
  * heaps have such objects; a struct refers to them by `ref(array(element))`.
  *
  * Two array types of the same elements are the same type to a heap.
+ *
+ * @example
+ * const Samples = array(f64); // for ref(Samples), and among the types of a heap
  */
 export class ArrayObjectType<out Element extends FieldType<unknown>> {
   /** How the type is written in messages: `array(f64)`. */

@@ -7,10 +7,12 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * A run of bytes in linear memory: what `region.bytes(n)` and `region.text(string)` give.
+ * A run of bytes in linear memory: what `region.bytes(n)`, `region.text(string)`, `byteHeap.bytes(n)`, `framePool.acquire(size)`
+ * and heaps give.
  *
- * Every access is checked against the end of the region and the length. There is no lasting `Uint8Array` of it, since
- * one would go stale silently when memory grows: copy in, copy out, or take a {@link view} for the moment.
+ * Every access is checked against the length, and is a {@link StaleReferenceError} once the region has ended, or the bytes have
+ * been freed. There is no lasting `Uint8Array` of it, since one would go stale silently when memory grows: copy in, copy out, or
+ * take a {@link view} for the moment.
  *
  * @example
  * const bytes = region.bytes(16);

@@ -20,6 +20,9 @@ export const REF_SIZE = 12;
  * Cursors are made by `runtime.cursor(T)` and reused: moving one makes no garbage. A field name that would hide one of
  * the methods below, or that begins with `$`, is refused when the struct is declared.
  *
+ * On an object of a heap, {@link moveTo}, {@link follow}, {@link ref} and {@link toObject} may have to make a handle, for which
+ * memory may be out: see {@link Heap}.
+ *
  * @example
  * const level = runtime.cursor(Level);
  * region.new(Level, level);
@@ -108,14 +111,19 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
     return true;
   }
 
-  /** An unmovable reference to the record that the cursor is on. */
+  /**
+   * An unmovable reference to the record that the cursor is on.
+   *
+   * @throws {InvalidArgumentError} for the key that an entry of a collection shows, or a part of an object of a heap
+   * @throws {StaleReferenceError} if the record has ended
+   */
   ref(): Ref<F> {
     assertLive(this);
     assertLasting(this, "ref");
     return new Ref(this.$struct, this.$memory, this.$address, this.$guard, this.$generation);
   }
 
-  /** The record's fields as a plain object; refs as {@link Ref} or `null`. O(size). */
+  /** The record's fields as a plain object; refs as {@link Ref} or `null`. O(size). @throws {StaleReferenceError} */
   toObject(): ObjectOf<F> {
     assertLive(this);
     return this.$struct.$read(this.$memory, this.$address, this);
@@ -127,6 +135,10 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * @param values an object whose own properties are fields of the struct, nested ones whole or in part; or a cursor or
    * ref of the struct, to copy its record
    * @throws {InvalidArgumentError} for a name that is no field, or a value that does not fit; nothing is changed
+   * @throws {StaleReferenceError} if the record, or one that `values` refers to, has ended; nothing is changed
+   *
+   * @example
+   * level.assign({ price: 100.5 }); // the other fields stay
    */
   assign(values: ValuesOf<F> | Cursor<F> | Ref<F>): this {
     assertLive(this);
@@ -138,10 +150,16 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
 
   /**
    * Copies the record, and every record that its refs lead to, into `target`; sharing and cycles are kept, and refs
-   * that lead into `target` already stay as they are. O(bytes and refs).
+   * that lead into `target` already stay as they are. A ref to a part of a record (a nested struct) leads to a copy of that part
+   * alone. O(bytes and refs, and for each ref the blocks of `target`).
    *
    * @param into a cursor of this struct to point at the copy; a fresh one by default
    * @throws {OutOfMemoryError}, {SealedError}, {LimitExceededError}, {StaleReferenceError} with both sides as before
+   * @throws {InvalidArgumentError} for an object of a heap, for another `into` or target, or if one of the records has a destroy
+   *   hook; likewise
+   *
+   * @example
+   * const kept = node.copyTo(archive); // an arena; the records that its refs lead to are there too
    */
   copyTo(target: CopyTarget, into: CursorOf<F> = this.$struct.$newCursor(this.$memory)): CursorOf<F> {
     assertLive(this);

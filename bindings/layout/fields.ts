@@ -88,7 +88,8 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
  *
  * @param length 1 to 65,536, and at most 65,536 bytes in all
  * @throws {InvalidArgumentError} for another length
- * @throws {InvalidStructError} if `element` is no field type, or a struct that has a destroy hook
+ * @throws {InvalidStructError} if `element` is no field type, a struct that has a destroy hook, or, with a length, one of more
+ *   than 65,536 bytes
  *
  * @example
  * const Candle = struct("Candle", { prices: array(f64, 4) });

@@ -71,7 +71,10 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     return this.#source !== undefined;
   }
 
-  /** The address of the first element, for calls into wasm; a fixed array has all its elements there in a row. */
+  /**
+   * The address of the first element, for calls into wasm; a fixed array has all its elements there in a row. 0 of one that grows
+   * and has had none yet.
+   */
   get address(): Address {
     assertLive(this);
     return this.$address;
@@ -105,7 +108,12 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     return this.#iterator.restart();
   }
 
-  /** Removes the elements from `length` on; their places are kept for later ones. O(1). */
+  /**
+   * Removes the elements from `length` on; their places are kept for later ones. O(1).
+   *
+   * @throws {InvalidArgumentError} for a length that is none, or more than the present one
+   * @throws {LimitExceededError} for an array of a heap, whose length stays as it is
+   */
   truncate(length: number): void {
     assertLive(this);
     this.$length = checkInteger("a shortened length", length, 0, this.$length);
@@ -282,7 +290,8 @@ export class StructArray<F extends Fields> extends Sequence<CursorOf<F>> {
    * Adds an element, zero but for `values`, and returns the array's cursor on it.
    *
    * @param values as for {@link Cursor.assign}
-   * @throws {LimitExceededError} if the length is fixed, or a mark made after the array is open
+   * @throws {LimitExceededError} if all places of a fixed array are taken; or if one that grows needs more, and a mark made after
+   *   it is open, or they would be more than 2^30 − 1
    * @throws {OutOfMemoryError}, {SealedError} if there is no memory for it; the array is as before
    * @throws {InvalidArgumentError} if a value does not fit its field; the array is as before
    */

@@ -129,7 +129,7 @@ const SIZE_LIMIT = 0x10_0000;
 /**
  * A declared layout: fields at offsets, with the alignment and padding that C would give them.
  *
- * A struct belongs to no runtime; it can be used with several, and nested in other structs as a field.
+ * A struct belongs to no runtime; it can be used with several, and nested in other structs as a field. See {@link struct}.
  */
 export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   readonly kind = FieldKind.STRUCT;
@@ -300,6 +300,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  * all of them are live until the last hook has run.
  *
  * A record of a pool has its hook called when it is freed, or with all others when the pool is cleared or ends: see `Pool.free`.
+ * An object of a heap has it called when it is freed or collected, or with all others when the heap ends.
  *
  * - In a hook, the arenas that are about to end their records hand out nothing more, and cannot be reset, rewound or
  *   destroyed: that is a {@link ReentrantCallError}. Other arenas, and collections, can be used as ever. While
@@ -314,8 +315,9 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  *
  * @param name as messages and `ref("name")` show it
  * @param options the destroy hook, if there is one
- * @throws {InvalidStructError} if there are no fields, one is of no type or of a struct that has a hook, its name is
- *   reserved, or the hook is no function
+ * @throws {InvalidStructError} if the name is empty; if there are no fields; if one is of no type, an array without a length, of
+ *   a struct that has a hook, or a ref by another name than the own; if its name is reserved (that of a cursor's method, `then`,
+ *   what begins with `$`, a number); if the hook is no function; or if all comes to more than 1 MiB
  *
  * @example
  * const Level = struct("Level", { price: f64, quantity: f64 });

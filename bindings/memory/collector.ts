@@ -21,8 +21,8 @@ export interface CollectorFigures {
  */
 export interface Collector {
   /**
-   * Pays what is owed: called after each event's end. At most one step's units, but where allocation has outrun the
-   * collector, which then does all that is owed at once.
+   * Pays what is owed: called after each event's end. One step's units, and an eighth of what is owed beyond them; all at once
+   * where allocation has outrun the collector, or where it stops for whole cycles.
    */
   $settle(): void;
   /** Does one step, if there is anything to do, because nobody else wants the time. True if there is more to do. */
