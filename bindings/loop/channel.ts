@@ -26,6 +26,7 @@ const CAPACITY_LIMIT = 2 ** 24;
  * for await (const tick of ticks) console.log(tick);
  */
 export class Channel<Value extends NonNullable<unknown> | null> implements LineKeeper, AsyncIterable<Value> {
+  /** How many values wait for a receiver at the most. */
   readonly capacity: number;
   /** What is buffered: `#length` values from `#head` on, around the end. Grows to the capacity, as it is needed. */
   readonly #buffer: (Value | undefined)[] = [];
@@ -107,6 +108,7 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
     return this.#length;
   }
 
+  /** Whether it takes no more values; what is buffered may still be received. */
   get closed(): boolean {
     return this.#closed;
   }

@@ -41,7 +41,7 @@ export class Condition implements LineKeeper {
   /**
    * Yield or await it, with the mutex locked, to wait for a notification.
    *
-   * @param milliseconds the longest to wait for one, the mutex not counted; the wait then gives whether one came
+   * @param milliseconds the longest to wait for one, 0 to 2^31 − 1, the mutex not counted; the wait then gives whether one came
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The wait throws {@link FiberStateError}, if the mutex is
    * not locked, and {@link DisposedError}, if the condition has been disposed; then the mutex is as it was. If it is
    * disposed meanwhile, the wait throws {@link DisposedError} once it has the mutex; and likewise what the timers throw, as

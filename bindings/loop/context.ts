@@ -12,6 +12,12 @@ import type { Leases } from "./leases.js";
  * fiber are its own until it has ended, and then another's. A handler that returns a promise has them for itself until that has
  * settled; if that is not before its turn has ended, they are never given to another event. With
  * `createRuntime({ debug: true })` that holds for every event, so that a context that was kept is always found out.
+ *
+ * @example
+ * loop.on("load", async (address: string, { region, signal, sequence }) => {
+ *   const response = await fetch(address, { signal });
+ *   console.log(sequence, region.text(await response.text()).length);
+ * }, { deadline: 1000 });
  */
 export interface EventContext<Payload = unknown> {
   /**
@@ -40,6 +46,7 @@ export interface EventContext<Payload = unknown> {
    * @throws {LoopStateError} if the event has ended
    */
   readonly signal: AbortSignal;
+  /** The event's kind, to post through. */
   readonly kind: Kind<Payload>;
   /** The event's number: 0 for the first that the loop handles, and one more for each that follows. */
   readonly sequence: number;

@@ -207,6 +207,11 @@ export class Settlement implements Registration {
  *
  * It serves its fiber until that ends, and afterwards another: do not keep it. In a scheduler with `debug`, each fiber has one of
  * its own, and one that was kept is always found out.
+ *
+ * @example
+ * fibers.spawn(function* ({ frame, sleep }) {
+ *   for (frame.set(0, 3); frame.get(0) > 0; frame.set(0, frame.get(0) - 1)) yield sleep(10);
+ * }, { frame: "small" });
  */
 export class FiberContext {
   readonly #task: FiberTask;
@@ -268,6 +273,14 @@ export class FiberContext {
  *
  * `yield fiber` in another fiber, and `await fiber.join()` elsewhere, waits for the end: it gives what the body has returned,
  * throws what it has thrown, or throws {@link FiberCancelledError}. Any number may join, before or after the end.
+ *
+ * @example
+ * const fiber = fibers.spawn(function* () {
+ *   yield ready.wait();
+ *   return 42;
+ * });
+ * ready.post();
+ * console.log(await fiber.join(), fiber.state); // 42 returned
  */
 export class Fiber<Result = unknown> implements Waitable<Result>, Registration {
   declare readonly $value?: Result;

@@ -57,7 +57,7 @@ export interface FibersOptions {
   readonly onError?: (error: unknown, fiber: Fiber) => unknown;
   /**
    * For a scheduler that is driven: called when a fiber becomes ready and none was. Whoever drives it calls `run()` then, later,
-   * and goes on for as long as `hasReady`. Without it the scheduler drives itself, by hops of its host.
+   * and goes on for as long as `hasReady`; see {@link Fibers.run}. Without it the scheduler drives itself, by hops of its host.
    */
   readonly wake?: () => void;
   /** Whether each fiber gets a context and a frame object of its own, so that one that was kept is found out. */
@@ -228,6 +228,13 @@ export class Fibers implements FiberScheduler {
    *
    * @throws {InvalidArgumentError} if the limit is none
    * @throws {FiberStateError} if a fiber is running: nothing runs inside another
+   *
+   * @example
+   * const driven = createFibers({ wake: () => setTimeout(drive, 0) });
+   * function drive() {
+   *   driven.run(100);
+   *   if (driven.hasReady) setTimeout(drive, 0);
+   * }
    */
   run(limit = NO_LIMIT): number {
     this.#assertOutside();

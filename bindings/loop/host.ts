@@ -3,6 +3,12 @@
  *
  * A loop never touches globals itself, so a test that brings its own host decides every interleaving and every
  * millisecond.
+ *
+ * @example
+ * let time = 0;
+ * const hops: (() => void)[] = [];
+ * const host: Host = { now: () => time, hop: (callback) => void hops.push(callback), after: () => () => {} };
+ * const tested = createLoop(runtime, { host }); // hops.shift()?.() is its next turn
  */
 export interface Host {
   /** Milliseconds since any fixed moment, never going backwards; fractions welcome. */
@@ -31,7 +37,10 @@ interface TaskScheduler {
   postTask?(callback: () => void): Promise<unknown>;
 }
 
-/** The host of the platform this code runs on. Holds nothing open: only a pending hop or timer keeps a process alive. */
+/**
+ * The host of the platform this code runs on. Holds nothing open: only a pending hop or timer keeps a process alive. For one with
+ * another clock see {@link Timers.run}.
+ */
 export function platformHost(): Host {
   return {
     now: () => performance.now(),

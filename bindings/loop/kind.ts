@@ -30,9 +30,10 @@ export interface KindOptions<Payload = never> {
    */
   readonly priority?: Priority;
   /**
-   * Milliseconds, fractions included, after which an async handler's or a fiber's `signal` is aborted with a {@link DeadlineError};
-   * a fiber is cancelled, too, and has then failed with that error. Counted from the handler's begin. None if not given. If there is
-   * no memory for its timer, `onError` is told, and the event goes on without one; likewise with `abandonAfter`.
+   * Milliseconds, fractions included, above 0 and at most 2^31 − 1, after which an async handler's or a fiber's `signal` is
+   * aborted with a {@link DeadlineError}; a fiber is cancelled, too, and has then failed with that error. Synchronous handlers
+   * take no notice. Counted from the handler's begin. None if not given. If there is no memory for its timer, `onError` is told,
+   * and the event goes on without one; likewise with `abandonAfter`.
    */
   readonly deadline?: number;
 }
@@ -47,6 +48,7 @@ export interface CoalescePolicy<Payload> {
  * place in the line, with the new payload, however full the ring is. One whose key does not wait is refused by a full ring.
  *
  * @param key called at each post; equal keys are those that are so to a `Map`. What it throws is the `cause` of what `post` throws
+ * @throws {InvalidArgumentError} if it is no function
  *
  * @example
  * const quote = loop.on("quote", show, { policy: coalesce(({ symbol }: Quote) => symbol) });
@@ -58,7 +60,8 @@ export function coalesce<Payload>(key: (payload: Payload) => unknown): CoalesceP
 
 /**
  * What `onError` is told about an event that failed: its handler did, or a destroy hook at its region's end, or the heap that
- * was collected after it, which need not have to do with it. A heap that failed in idle time failed after no event.
+ * was collected after it, which need not have to do with it. A heap that failed in idle time failed after no event; so did timers,
+ * fibers that nobody has joined, `onDrain` and `onSlow`.
  */
 export interface FailedEvent {
   /** The name of its kind; empty for none. */
@@ -74,23 +77,30 @@ export const NO_EVENT: FailedEvent = { kind: "", sequence: -1, payload: undefine
 
 /** One kind of event: what `loop.on()` returns. Posting through it is the loop's fast path. */
 export interface Kind<Payload = unknown> {
+  /** Unique in its loop. */
   readonly name: string;
+  /** What a post does when the ring is full: the kind's own policy, or the loop's. */
   readonly policy: QueuePolicy | "coalesce";
+  /** In which ring its events wait, as each priority has one. */
   readonly priority: Priority;
 
   /**
-   * Puts an event behind all that wait. The handler never runs before `post` returns, not even on an idle loop: it runs
-   * in a later turn, once the loop runs.
+   * Puts an event behind all of its priority that wait. The handler never runs before `post` returns, not even on an idle loop: it
+   * runs in a later turn, once the loop runs.
    *
-   * The payload is held by the queue until the event has been handled, and by nothing afterwards. Costs O(1).
+   * The payload is held by the queue until the event has been handled, and by nothing afterwards. Costs O(1); under
+   * `"drop-oldest"`, on a full ring, O(older events of other kinds).
    *
    * @returns `"queued"`; `"spilled"`, if the ring was full and the event waits in the overflow; `"displaced"`, if the ring was full
    * and the oldest event of this kind was dropped for it; `"coalesced"`, if it has taken over the place of one with its key; or
-   * `"rejected"`, if there was no room or the policy is `"reject"`: then nothing has happened, and `loop.ready()` tells when to try
-   * again
+   * `"rejected"`, if the ring was full and the policy had no place for it: then nothing has happened, and `loop.ready(kind)` tells
+   * when to try again
    * @throws {InvalidArgumentError} if the key of a coalescing kind has thrown; nothing has happened
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    * @throws {DisposedError} if the runtime has been disposed; the loop stops with the same error
+   *
+   * @example
+   * while (depth.post(message) === "rejected") await loop.ready(depth);
    */
   post(payload: Payload): PostResult;
 }

@@ -1,8 +1,11 @@
 import { Histogram } from "./hdrHistogram.js";
 
-/** How late turns have begun, in milliseconds. All are 0 while none has been recorded. */
+/**
+ * The loop's lag in milliseconds: how late turns that handle events have begun, and for how long they have let promises
+ * settle. All are 0 while none has been recorded.
+ */
 export interface LagSummary {
-  /** Turns that were recorded. */
+  /** Lags that were recorded. */
   readonly count: number;
   readonly min: number;
   readonly mean: number;
@@ -21,8 +24,9 @@ const LONGEST = 3_600_000_000;
 const DIGITS = 2;
 
 /**
- * The loop's lag: for each turn, the time from when its hop to the host was asked for to when it began. That is what whoever
- * posts to an idle loop waits for besides his own handler, and it grows when anything at all holds the thread.
+ * The loop's lag: for each turn that handles events, the time from when its hop to the host was asked for to when it began, and
+ * that of each pause in which it lets promises settle. That is what whoever posts to an idle loop waits for besides his own
+ * handler, and it grows when anything at all holds the thread.
  *
  * Kept in an HDR histogram (Gil Tene, hdrhistogram.org): counts in buckets whose width grows with the value.
  *
@@ -35,7 +39,7 @@ export class LagHistogram {
   readonly #histogram = new Histogram(1, LONGEST, DIGITS);
   #least = LONGEST;
 
-  /** Takes note of a turn that has begun `milliseconds` after it was asked for. Beyond an hour it counts as an hour. */
+  /** Takes note of a turn that has begun, or gone on, `milliseconds` late. Beyond an hour it counts as an hour. */
   record(milliseconds: number): void {
     // Written so that what is no number, as a clock of the program's own may make, counts as 0 and does not throw.
     const microseconds = milliseconds > 0 ? Math.min(Math.round(milliseconds * SCALE), LONGEST) : 0;

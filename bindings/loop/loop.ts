@@ -19,9 +19,15 @@ import type { Waiting } from "./waiting.js";
 export interface CloseReport {
   /** Events whose handler has returned, thrown or settled, over the loop's whole life. */
   readonly processed: number;
-  /** Events that were still queued, and that no handler has seen. */
+  /**
+   * Events that were queued, and that no handler has seen: dropped by the close or by an error, or, under `"drop-oldest"`, for
+   * newer ones.
+   */
   readonly dropped: number;
-  /** Events that were in flight when the deadline passed. Their regions and scopes end when they settle, and not before. */
+  /**
+   * Events that the loop has stopped waiting for: after `abandonAfter`, or when the deadline of the close passed. Their regions
+   * and scopes end when they settle, and not before.
+   */
   readonly abandoned: number;
 }
 
@@ -34,18 +40,21 @@ export interface RunOptions {
 /**
  * An event loop: typed kinds of events, a bounded queue, handlers that each run with a region of their own.
  *
- * Events are handled strictly in the order in which they were accepted, in turns. A turn handles what was queued when it
- * began, capped by a count and a time slice, then gives way to the platform; so a handler may post, to its own kind too,
- * and starves nobody. While there is nothing to do, nothing is scheduled: an idle loop keeps no process alive.
+ * Events of one priority are handled strictly in the order in which they were accepted, in turns. A turn handles what was
+ * queued when it began, capped by a count and a time slice, then gives way to the platform; so a handler may post, to its own
+ * kind too, and starves nobody. While there is nothing to do, nothing is scheduled: an idle loop keeps no process alive.
  *
  * Heaps are collected between events, and never inside a handler: a handler that asks for it gets a
  * {@link ReentrantCallError}; what an async handler does after an `await` runs between events, and may. After each event's
- * end every heap pays what it owes, at most one step each while it keeps up with allocation, however full the queue is.
- * While there is no event to handle, the loop gives the heaps one step in a turn of its own, one heap after another, until
- * none of them has more to do; so a post waits for one step at the most. Without a heap nothing of this happens.
+ * end every heap pays what it owes, however full the queue is: a step of `stepUnits`, and an eighth of what else the
+ * allocation of the events before has made due; all at once where allocation has outrun it. While there is no event to handle,
+ * the loop gives the heaps one step in a turn of its own, one heap after another, until none of them has more to do; so a post
+ * waits for one step at the most. Without a heap nothing of this happens.
  *
  * When a handler fails, its region and scope are ended first. Then `onError` is told, and the loop goes on; without an `onError`
  * the loop stops: `run()` rejects with the error, and what was queued is dropped and counted.
+ *
+ * For an example see {@link createLoop}.
  */
 export interface Loop {
   /**
@@ -55,7 +64,7 @@ export interface Loop {
    * @param handler a synchronous, async or generator function; its payload type is that of the kind
    * @returns the kind, to post through
    * @throws {DuplicateKindError} if the name is taken
-   * @throws {InvalidArgumentError} if name, handler or policy is none
+   * @throws {InvalidArgumentError} if name, handler or an option is none, or out of range
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    *
    * @example
@@ -87,14 +96,24 @@ export interface Loop {
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
 
   /**
-   * Arms a timer that fires in a turn of this loop: it calls a function, or posts to a kind or a baton. As {@link Timers.after}.
-   * What comes due while nobody runs the loop waits for the next run. Armed timers keep the process alive.
+   * Arms a timer that fires in a turn of this loop: it calls a function, or posts to a kind or a baton. As {@link Timers.after},
+   * whose errors it throws, also if there is no memory for the loop's timers, which the first use makes. What comes due while
+   * nobody runs the loop waits for the next run. Armed timers keep the process alive.
    *
    * @throws {LoopClosedError} if the loop is closed; while it is closing, those in flight may need one
+   *
+   * @example
+   * const timeout = loop.after(30_000, () => socket.destroy());
+   * socket.on("close", () => timeout.cancel());
    */
   after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer;
 
-  /** As {@link after}, again and again. As {@link Timers.every}. */
+  /**
+   * As {@link after}, again and again. As {@link Timers.every}.
+   *
+   * @example
+   * loop.every(1000, beat, { payload: "ping", drift: "fixed-delay" }); // posts to the kind `beat`
+   */
   every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer;
 
   /**
@@ -102,11 +121,20 @@ export interface Loop {
    * the loop closes is woken with a {@link LoopClosedError}; the loop's own fibers are cancelled.
    *
    * @throws {LoopClosedError} if the loop is closed
-   * @throws {InvalidArgumentError} if that is no delay of a timer
+   * @throws {InvalidArgumentError} if that is no delay of a timer. The wait throws as {@link after} does, if there is no memory
+   * for its timer
+   *
+   * @example
+   * await loop.sleep(100); // in a fiber: yield loop.sleep(100)
    */
   sleep(milliseconds: number): Waiting<void>;
 
-  /** The loop's timers, made when first read. They end with the loop. @throws {LoopClosedError} if it is closed */
+  /**
+   * The loop's timers, made when first read. They end with the loop.
+   *
+   * @throws {LoopClosedError} if it is closed
+   * @throws {OutOfMemoryError}, {SealedError} or {DisposedError} if they cannot be made
+   */
   readonly timers: Timers;
 
   /**
@@ -121,7 +149,8 @@ export interface Loop {
    * @param kind of this loop; posts to it by other ways are none of the source's business
    * @param stream a Node readable stream or socket, a web `ReadableStream`, a WebSocket (a browser's, Node's, or the `ws`
    *   package's), an async iterable, or an `EventTarget`; told apart by what they have. Nobody else should read it.
-   * @throws {InvalidArgumentError} if kind, stream or an option is none, or somebody else reads the stream
+   * @throws {InvalidArgumentError} if kind, stream or an option is none, or somebody else reads the stream, or the kind's policy,
+   *   its own or the loop's, is `"drop-oldest"` or coalesces: a source loses no message
    * @throws {OutOfMemoryError} or {SealedError} if there is no memory for the ring
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    *
@@ -137,14 +166,20 @@ export interface Loop {
    *
    * Rejects with the error that stopped the loop, with {@link LoopStateError} if the loop is running already (a handler
    * cannot run its own loop), and with {@link LoopClosedError} if it is closing or closed. If `signal` is aborted, the loop
-   * stops with its reason, as by an error.
+   * stops with its reason, as by an error. One that is aborted already only has this run rejected, with its reason.
+   *
+   * @example
+   * const interrupt = new AbortController();
+   * process.once("SIGINT", () => interrupt.abort(new Error("interrupted")));
+   * await loop.run({ signal: interrupt.signal });
    */
   run(options?: RunOptions): Promise<void>;
 
   /**
-   * Handles events until the queue is empty and nothing is in flight; at once if that is so. May be called again.
+   * Handles events until the queue is empty, nothing is in flight, no timer is due and no fiber ready; at once if that is so. May
+   * be called again.
    *
-   * It waits for events only: what heaps still have to do is left as it is, for the next run, or for `heap.step()`.
+   * It waits for no heap: what heaps still have to do is left as it is, for the next run, or for `heap.step()`.
    *
    * Rejects as {@link Loop.run} does, and with {@link LoopClosedError} if a close dropped or abandoned an event.
    */
@@ -152,7 +187,8 @@ export interface Loop {
 
   /**
    * Resolves when the ring has room for another event, which may be at once. Of several who wait, the first to post may
-   * take all the room, so look at what `post` returns. Rejects with {@link LoopClosedError} once no more posts are taken.
+   * take all the room, so look at what `post` returns. Rejects with {@link LoopClosedError} once no more posts are taken, and
+   * with {@link InvalidArgumentError} for a kind of another loop. For an example see {@link Kind.post}.
    *
    * @param kind whose ring, as each priority has one; that of normal priority if not given
    */
@@ -166,8 +202,13 @@ export interface Loop {
    *
    * Every promise that the loop has handed out settles. This one resolves with the counts, and rejects only with
    * {@link InvalidArgumentError}, which closes nothing, or with the error of a failing event that stopped a drain while
-   * no `run()` was there to be told. A second call returns the same promise, whatever its options; after an error has
-   * stopped the loop, the first call may still set a deadline for what is in flight.
+   * no `run()` was there to be told. A second call returns the same promise, whatever its options, if these are valid; after
+   * an error has stopped the loop, the first call may still set a deadline for what is in flight.
+   *
+   * @example
+   * const running = loop.run();
+   * const { processed, dropped, abandoned } = await loop.close({ deadline: 1000 });
+   * await running;
    */
   close(options?: CloseOptions): Promise<CloseReport>;
 

@@ -7,12 +7,19 @@ import { Observation, type ObservationOptions } from "./observation.js";
 import { type SlowOptions, type SlowSettings, slowSettingsOf, Watchdog } from "./watchdog.js";
 import { type WatchdogState, WatchdogThread } from "./watchdogThread.js";
 
-/** The options of a loop that say what is watched, and who is told. Without them nothing is told to anybody. */
+/**
+ * The options of a loop that say what is watched, and who is told. Without them slow handlers are counted in `stats()`, and
+ * subscribers of the channels of `node:diagnostics_channel` are told.
+ */
 export interface WatchOptions extends SlowOptions {
   readonly watchdog?: {
     /**
-     * Whether a worker reports slow handlers while they still block the loop; false if not given. It needs memory that
-     * threads share: in Node it is there, a page must be cross-origin isolated. Elsewhere a line on the console says so.
+     * Whether a worker reports slow handlers while they still block the loop; false if not given. It needs the entry `tidemark`,
+     * not `tidemark/inline`, and memory that threads share: in Node it is there, a page must be cross-origin isolated. Elsewhere
+     * a line on the console says so.
+     *
+     * A handler is reported at `slowAfter`, and each time that it has taken ten times as long. Timers, and fibers that go on after
+     * a wait, are not: `onSlow` is told of them.
      */
     readonly worker?: boolean;
     /**
@@ -23,8 +30,8 @@ export interface WatchOptions extends SlowOptions {
   };
   readonly observe?: ObservationOptions & {
     /**
-     * Whether the loop's lag is recorded, for `stats().lag`; false if not given. It takes two readings of the clock a turn,
-     * which is what a turn of one event would do without.
+     * Whether the loop's lag is recorded, for `stats().lag`; false if not given. It takes a reading of the clock a turn, and two
+     * more in a turn of one event, which would do without.
      */
     readonly lag?: boolean;
   };

@@ -34,7 +34,8 @@ export class Mutex implements LineKeeper {
   /**
    * Yield or await it to get the mutex. A fiber that is cancelled meanwhile leaves the line.
    *
-   * @param milliseconds the longest to wait; the wait then gives whether the mutex has been locked. Without a limit, `true`
+   * @param milliseconds the longest to wait, 0 to 2^31 − 1; the wait then gives whether the mutex has been locked. Without a
+   * limit, `true`
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The wait throws {@link DisposedError}, if the mutex is
    * disposed before it is got
    */

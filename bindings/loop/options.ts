@@ -17,7 +17,10 @@ export type Priority = "high" | "normal" | "low";
 /** The options of {@link createLoop}; all of them may be left out. */
 export interface LoopOptions extends WatchOptions {
   readonly queue?: {
-    /** Events that the ring holds, from 1 to 2^24; 4,096 if not given. Its memory is taken at once, 16 bytes a slot. */
+    /**
+     * Events that the ring holds, from 1 to 2^24; 4,096 if not given. Each priority that a kind has, and the normal one in any
+     * case, takes a ring of its own at once: 16 bytes a slot, the slots rounded up to a power of two.
+     */
     readonly capacity?: number;
     /** Events that wait behind the full ring, from 0 to 2^24; 65,536 if not given. Takes memory only when used. */
     readonly overflow?: number;
@@ -31,20 +34,22 @@ export interface LoopOptions extends WatchOptions {
   };
   /** What ends a turn, whichever comes first; then the platform has its chance before the next one. */
   readonly turn?: {
-    /** Events in one turn, from 1; 4,096 if not given. */
+    /** Events in one turn, from 1 to 2^24; 4,096 if not given. */
     readonly events?: number;
     /**
-     * Milliseconds, fractions included; 4 if not given. The clock is read after 1, 2, 4, … up to 256 events, so a turn
-     * of equally long handlers overruns by at most what it has already taken plus one handler.
+     * Milliseconds, fractions included, above 0 and at most 2^31 − 1; 4 if not given. The clock is read with every 16 µs of work,
+     * 2 µs where somebody is told of slow handlers, and after 256 events at the latest; so a turn of equally long handlers
+     * overruns by some 32 µs, or by one handler. Timers and fibers have as much again, before the events.
      */
     readonly milliseconds?: number;
   };
   /** Asynchronous events that may be in flight at once, from 1 to 2^24; 1,024 if not given. At it, dispatch pauses. */
   readonly inFlight?: number;
   /**
-   * Milliseconds that the loop waits for an event in flight; as long as it takes if not given. Then the event is abandoned: its
-   * signal is aborted, `onError` is told with an {@link EventAbandonedError}, and its place is another's. Its region is kept apart,
-   * and used by nobody else, until its handler has settled after all.
+   * Milliseconds that the loop waits for an event in flight, above 0 and at most 2^31 − 1; as long as it takes if not given.
+   * Then the event is abandoned: its signal is aborted, `onError` is told with an {@link EventAbandonedError}, and its place is
+   * another's. Its region is kept apart, and used by nobody else, until its handler has settled after all. Without an `onError`,
+   * an event that is abandoned stops the loop.
    */
   readonly abandonAfter?: number;
   /** Where the frames of fibers come from; a pool of the loop's own if not given, of 1, 4 and 16 KiB. */
@@ -52,9 +57,10 @@ export interface LoopOptions extends WatchOptions {
   /** Clock, hop and timer; those of the platform if not given. */
   readonly host?: Host;
   /**
-   * Told of each event whose handler threw or rejected, after its region and scope have ended, and of what a heap threw that
-   * was collected: a destroy hook's error, or want of memory. The loop goes on.
-   * If it throws itself, or returns a promise that rejects, the loop stops with that error (the handler's error is its
+   * Told of each event whose handler threw or rejected, after its region and scope have ended; of what a heap threw that was
+   * collected: a destroy hook's error, or want of memory; and, as of kind `""` and number −1, of the failures of timers (see
+   * {@link TimersOptions.onError}) and of fibers that nobody has joined, and of what `onDrain` and `onSlow` throw. The loop goes
+   * on. If it throws itself, or returns a promise that rejects, the loop stops with that error (the handler's error is its
    * `cause`, unless it has one). Without it, the first failure stops the loop.
    */
   readonly onError?: (error: unknown, event: FailedEvent) => unknown;
@@ -64,7 +70,9 @@ export interface LoopOptions extends WatchOptions {
 export interface CloseOptions {
   /** `"drain"` (the default) handles what is queued; `"discard"` drops it. Both wait for what is in flight. */
   readonly mode?: "drain" | "discard";
-  /** Milliseconds from the call; then what is queued is dropped, and what is in flight abandoned. None if not given. */
+  /**
+   * Milliseconds from the call, 0 to 2^31 − 1; then what is queued is dropped, and what is in flight abandoned. None if not given.
+   */
   readonly deadline?: number;
 }
 

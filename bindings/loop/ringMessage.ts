@@ -13,8 +13,8 @@ export interface MessageOwner {
  * A message that has come through a source: its bytes, where they have arrived in linear memory. The payload of the event.
  *
  * It is a {@link Bytes}: `address` and `length` for calls into wasm, `get(index)`, `view()`, `toUint8Array()`, `toString()` for
- * its text. It belongs to its event and may be written to; it ends with the event, when the handler has returned or its
- * promise has settled, and every later use is a {@link StaleReferenceError}.
+ * its text. It belongs to its event and may be written to; it ends with the event, when the handler has returned, its promise
+ * has settled, or its fiber has ended, and every later use is a {@link StaleReferenceError}.
  *
  * The objects are used again, so one that is kept for longer may come to show another message. With
  * `createRuntime({ debug: true })` they are not, so that one that was kept is always found out.

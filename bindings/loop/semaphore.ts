@@ -49,7 +49,8 @@ export class Semaphore implements LineKeeper {
    * Yield or await it to get `count` permits, all at once.
    *
    * @param count from 1 to the limit
-   * @param milliseconds the longest to wait; the wait then gives whether the permits were got. Without a limit, `true`
+   * @param milliseconds the longest to wait, 0 to 2^31 − 1; the wait then gives whether the permits were got. Without a limit,
+   * `true`
    * @throws {InvalidArgumentError} if either is out of range. The wait throws {@link DisposedError}, if the semaphore is
    * disposed before the permits are got
    */

@@ -41,7 +41,7 @@ export interface LoopStatistics {
   readonly inFlightHighWater: number;
   /** Abandoned events that have not settled: their regions are kept for them. */
   readonly quarantined: number;
-  /** Turns that had something to do. */
+  /** Turns that have handled events. */
   readonly turns: number;
   /** Regions that are leased now. */
   readonly regionsLive: number;
@@ -53,11 +53,14 @@ export interface LoopStatistics {
   readonly scopesLive: number;
   /** Scopes that events have read. */
   readonly scopesOpened: number;
-  /** Handlers, fibers and timers that have held the loop for longer than `slowAfter`. */
+  /**
+   * Handlers, fibers and timers that have held the loop for longer than `slowAfter`. A handler that has a turn to itself is timed
+   * only where somebody is told, or the lag is recorded.
+   */
   readonly slow: number;
   /** How long the slowest has held it, in milliseconds. */
   readonly longestSlow: number;
-  /** How late turns have begun; undefined without `observe: { lag: true }`. */
+  /** The loop's lag; undefined without `observe: { lag: true }`. */
   readonly lag: LagSummary | undefined;
   /** How the watchdog's worker does; undefined without one. */
   readonly watchdog: WatchdogState | undefined;

@@ -38,7 +38,7 @@ export interface TimersStatistics {
   readonly cancelled: number;
   /** Periods that periodic timers have left out because they were late. */
   readonly skipped: number;
-  /** Errors that `onError` was told of. */
+  /** What `onError` was told of, or would have been if there were one. */
   readonly failed: number;
   /** Taken from the page heap, in bytes. */
   readonly bytes: number;

@@ -32,7 +32,11 @@ export class WaitGroup implements LineKeeper {
     this.#line = new Line(this, checkTimers(options));
   }
 
-  /** `count` more are under way. @throws {InvalidArgumentError} if that would be more than 2^30 − 1; nothing has changed */
+  /**
+   * `count` more are under way, 0 or more.
+   *
+   * @throws {InvalidArgumentError} if the count is none, or there would be more than 2^30 − 1; nothing has changed
+   */
   add(count = 1): void {
     checkInteger("the count to add", count, 0, COUNT_LIMIT - this.#count);
     this.#count += count;
@@ -49,7 +53,8 @@ export class WaitGroup implements LineKeeper {
   /**
    * Yield or await it until nothing is under way.
    *
-   * @param milliseconds the longest to wait; the wait then gives whether all was done in time. Without a limit, `true`
+   * @param milliseconds the longest to wait, 0 to 2^31 − 1; the wait then gives whether all was done in time. Without a limit,
+   * `true`
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The wait throws {@link DisposedError}, if the group is
    * disposed before
    */

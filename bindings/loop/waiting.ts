@@ -50,7 +50,13 @@ export interface WaitTimers {
   cancel(timer: unknown): void;
 }
 
-/** The timers of a host: each costs a timer of the platform, and the garbage that comes with it. */
+/**
+ * The timers of a host: each costs a timer of the platform, and the garbage that comes with it.
+ *
+ * @example
+ * const baton = new Baton({ timers: timersOf(host) });
+ * const posted = await baton.wait(100); // by the host's clock
+ */
 export function timersOf(host: Pick<Host, "after">): WaitTimers {
   return {
     after: (milliseconds, callback) => host.after(milliseconds, callback),

@@ -4,7 +4,7 @@ import type { SentinelOrders } from "./sentinel.js";
 
 /**
  * How the watchdog's worker does: `"starting"` until it watches; `"unavailable"` if the platform has none, refuses it, or it has
- * failed, for the {@link WatchdogThread.reason} given; `"closed"` with its loop.
+ * failed, for the reason that a line on the console gives; `"closed"` with its loop.
  */
 export type WatchdogState = "starting" | "watching" | "unavailable" | "closed";
 

@@ -13,15 +13,19 @@ export interface SourceOptions {
    * significant first, or last for `"length-le"`.
    */
   readonly framing?: Framing;
-  /** Bytes in linear memory for messages until their events have ended, 1 KiB to 1 GiB; 1 MiB if not given. */
+  /**
+   * Bytes in linear memory for messages until their events have ended, 1 KiB to 1 GiB; 1 MiB if not given. There is a place for
+   * one message for each 64 bytes (16,384 in 1 MiB), 1,024 at the least and 65,536 at the most; while all places are in use, the
+   * stream waits.
+   */
   readonly ringBytes?: number;
   /** The longest message in bytes, from 1 to `ringBytes` − 8; a quarter of `ringBytes` if not given. */
   readonly maximumMessageBytes?: number;
   /** What a longer message does: it ends the source with a {@link SourceError} (`"end"`, the default), or is left out. */
   readonly tooLong?: "end" | "skip";
   /**
-   * Bytes that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does; 16 MiB if
-   * not given. One more chunk ends the source with a {@link SourceError}.
+   * Bytes (of texts, units) that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does,
+   * from 0 to 2^40; 16 MiB if not given. One more chunk ends the source with a {@link SourceError}.
    */
   readonly backlogBytes?: number;
   /** Makes bytes or a text of what the stream gives; nothing becomes of what it returns `undefined` for. */
@@ -30,7 +34,8 @@ export interface SourceOptions {
   readonly event?: string;
   /**
    * What the source does with its stream when it ends first, since it is stopped, its loop closes, or a message is too long:
-   * it closes, cancels or destroys it (`"close"`, the default), or only lets go of it, paused (`"leave"`).
+   * it closes, cancels or destroys it (`"close"`, the default), or only lets go of it (`"leave"`): a Node stream is paused, a web
+   * stream unlocked, a WebSocket left as it is.
    */
   readonly onStop?: Closing;
 }

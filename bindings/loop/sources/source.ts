@@ -60,12 +60,19 @@ const NORMAL_CLOSURE = 1000;
  * What `loop.source()` returns: a stream whose bytes go into linear memory and become events of one kind.
  *
  *   open ──end, failure, stop, the loop's close──▶ ending ──all posted, and every event of it ended──▶ ended
+ *
+ * @example
+ * const source = loop.source(lines, process.stdin, { framing: "line", tooLong: "skip" });
+ * source.done.catch((error) => {
+ *   if (error instanceof SourceError) console.error(error.reason);
+ * });
  */
 export class Source implements Basin {
   /**
    * Resolves when the stream has ended and all its messages have been handled, or after `stop()` or the loop's close when
-   * those that were accepted have been, or have been dropped. Rejects with a {@link SourceError} if the stream has failed, when all
-   * that came before has been handled. The ring has been given back by then.
+   * those that were accepted have been, or have been dropped. Rejects with a {@link SourceError} if the stream has failed, when
+   * all that came before has been handled; look at it, or that rejection is one that nobody has handled. The ring has been given
+   * back by then, unless events that the loop has abandoned still read their messages.
    */
   readonly done: Promise<SourceReport>;
 
