@@ -7,17 +7,17 @@ import { build } from "esbuild";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-function count(text) {
+const wholeFrom = (least) => (text) => {
   const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new InvalidArgumentError("It must be a whole number from 0.");
-}
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new InvalidArgumentError(`It must be a whole number from ${least}.`);
+};
 
 const options = new Command("simulate")
   .description("plays scenarios of the event loop, each decided by a seed, and stops at the first that goes wrong")
-  .option("--seed <number>", "play this one alone", count)
-  .option("--from <number>", "the first of several", count, 0)
-  .option("--seeds <count>", "how many", count, 10_000)
+  .option("--seed <number>", "play this one alone", wholeFrom(0))
+  .option("--from <number>", "the first of several", wholeFrom(0), 0)
+  .option("--seeds <count>", "how many", wholeFrom(1), 10_000)
   .option("--trace", "write all that happens in the first")
   .parse()
   .opts();
@@ -40,6 +40,10 @@ const isAlone = options.seed !== undefined;
 const [first, seeds] = isAlone ? [options.seed, 1] : [options.from, options.seeds];
 const bar =
   !isAlone && process.stderr.isTTY ? new SingleBar({ format: "{bar} {value}/{total} {eta_formatted}" }) : undefined;
+process.once("SIGINT", () => {
+  bar?.stop(); // which gives the terminal back as it was
+  process.exit(130);
+});
 const begin = performance.now();
 try {
   bar?.start(seeds, 0);
