@@ -22,3 +22,13 @@ export function describe(value: unknown): string {
   if (typeof value === "function") return "a function";
   return String(value);
 }
+
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
+const getterOf = (name: PropertyKey) => Object.getOwnPropertyDescriptor(typedArray, name)!.get!;
+const kindOf = getterOf(Symbol.toStringTag);
+const lengthOf = getterOf("length");
+
+/** The elements of a typed array of this kind, of any realm, as many as there are, whatever its properties say; undefined for others. */
+export function lengthOfTyped(value: unknown, kind: "Uint8Array" | "Uint32Array"): number | undefined {
+  return kindOf.call(value) === kind ? lengthOf.call(value) : undefined;
+}

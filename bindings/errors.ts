@@ -182,7 +182,7 @@ export class LoopClosedError extends TidemarkError {
 
 /**
  * A call that the loop's present state does not allow: running twice, running from inside a handler, running timers from a
- * callback of theirs, asking for the signal of an event that has ended.
+ * callback of theirs, disposing of a loop's own timers, asking for the signal of an event that has ended.
  */
 export class LoopStateError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_LOOP_STATE";

@@ -4,9 +4,11 @@ import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js"
 
 export * from "./public.js";
 
-/** The package's own modules, beside this one. */
+/** The package's own modules, beside this one. Bundlers look for the whole expression, each with its file. */
 async function load(debug: boolean): Promise<WebAssembly.Module> {
-  const bytes = await readFile(new URL(debug ? "../tidemark.debug.wasm" : "../tidemark.wasm", import.meta.url));
+  const bytes = await readFile(
+    debug ? new URL("../tidemark.debug.wasm", import.meta.url) : new URL("../tidemark.wasm", import.meta.url),
+  );
   return WebAssembly.compile(new Uint8Array(bytes));
 }
 

@@ -53,8 +53,9 @@ export class ByteHeap {
   refusals: u32;
   /** Small blocks that were taken from the areas so far. */
   smallAmongLarge: u32;
-  /** The newest of its checked blocks. */
+  /** The newest of its checked blocks, and a number that no other heap has, or hardly any. */
   checked: Address;
+  salt: u32;
   /** The most warm blocks that a class may have: WARM_LIMIT, or fewer while most granules are free. */
   warmLimit: u32;
   /** The size classes lie in a small block of their own; they are numbered from 1, and this is where number 0 would lie. */
@@ -318,8 +319,8 @@ function resizeLarge(heap: ByteHeap, content: Address, size: u32): Address {
   return moved;
 }
 
-/** Returns a new heap, or 0 with a status. */
-export function createByteHeap(): Address {
+/** Returns a new heap, or 0 with a status. `salt` is to be another number for each, at random: see checkedBlock.ts. */
+export function createByteHeap(salt: u32): Address {
   const address = allocateSmallBlock();
   const classes = address ? allocateSmallBlock() : 0;
   if (!classes) {
@@ -331,6 +332,7 @@ export function createByteHeap(): Address {
   const heap = changetype<ByteHeap>(address);
   heap.bins.prepare();
   heap.warmLimit = WARM_LIMIT;
+  heap.salt = salt;
   heap.classes = classes - CLASS_SIZE;
   return address;
 }

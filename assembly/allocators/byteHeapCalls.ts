@@ -12,11 +12,13 @@ export function byteHeapAllocate(heap: ByteHeap, size: u32, alignment: u32): Add
 }
 
 export function byteHeapFree(heap: ByteHeap, address: Address): u32 {
-  return isChecked(address) ? refuse(heap, Status.INTERIOR_ADDRESS, address) : heap.free(address);
+  return isChecked(heap, address) ? refuse(heap, Status.INTERIOR_ADDRESS, address) : heap.free(address);
 }
 
 export function byteHeapReallocate(heap: ByteHeap, address: Address, size: u32): Address {
-  return isChecked(address) ? <Address>refuse(heap, Status.INTERIOR_ADDRESS, address) : heap.reallocate(address, size);
+  return isChecked(heap, address)
+    ? <Address>refuse(heap, Status.INTERIOR_ADDRESS, address)
+    : heap.reallocate(address, size);
 }
 
 export function byteHeapUsableSize(heap: ByteHeap, address: Address): u32 {

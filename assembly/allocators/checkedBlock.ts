@@ -21,13 +21,20 @@ class CheckedBlock {
   /** Where the address of this block is kept: in the `next` before it, or in the heap. */
   link: Address;
   guard: Address;
-  /** The block's address, mixed with {@link SEAL}: tells it from the other blocks, whatever is in those. */
+  /** Tells it from other blocks, whatever is in those: see {@link sealOf}. */
   seal: u32;
 }
-const SEAL: u32 = 0x5ea1_5ea1;
 const HEADER: u32 = offsetof<CheckedBlock>();
 if (HEADER & 15 || offsetof<CheckedBlock>("next") != 0)
   ERROR("the content must be aligned as the block is, and the link to the next begin it");
+
+/**
+ * What a checked block at `address` is sealed with. The number that its heap was made with is in it, so that what another heap
+ * has left in memory, perhaps one at the same place in a runtime before this one, is not taken for one of this heap's.
+ */
+function sealOf(heap: ByteHeap, address: Address): u32 {
+  return <u32>address ^ heap.salt;
+}
 
 /** Returns the content of a block of `size` bytes, cleared, or 0 with a status; then nothing has changed. */
 export function allocateChecked(heap: ByteHeap, size: u32): Address {
@@ -44,18 +51,18 @@ export function allocateChecked(heap: ByteHeap, size: u32): Address {
   block.next = first;
   block.link = changetype<Address>(heap) + offsetof<ByteHeap>("checked");
   block.guard = guard;
-  block.seal = <u32>address ^ SEAL;
+  block.seal = sealOf(heap, address);
   if (first) changetype<CheckedBlock>(first).link = address;
   heap.checked = address;
   memory.fill(address + HEADER, 0, size);
   return address + HEADER;
 }
 
-/** True if the block at `address` is one of checked bytes, which is freed as such or not at all. */
-export function isChecked(address: Address): bool {
+/** True if the block at `address` is one of checked bytes of `heap`, which is freed as such or not at all. */
+export function isChecked(heap: ByteHeap, address: Address): bool {
   if (address & 15 || !isCommitted(address)) return false;
   const block = changetype<CheckedBlock>(address);
-  if (block.seal != (<u32>address ^ SEAL) || block.link & 3 || !isCommitted(block.link)) return false;
+  if (block.seal != sealOf(heap, address) || block.link & 3 || !isCommitted(block.link)) return false;
   return load<Address>(block.link) == address;
 }
 
@@ -81,7 +88,7 @@ export function freeChecked(heap: ByteHeap, content: Address, guard: Address): u
   const link = block.link;
   block.seal = 0;
   if (!heap.free(address)) {
-    block.seal = <u32>address ^ SEAL;
+    block.seal = sealOf(heap, address);
     return 0;
   }
   store<Address>(link, next);

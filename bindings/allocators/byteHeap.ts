@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { checkInteger, describe, lengthOfTyped } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, OutOfBoundsError } from "../errors.js";
 import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertSameMemory, place } from "../layout/location.js";
@@ -99,7 +99,7 @@ export class ByteHeap {
   constructor(memory: LinearMemory) {
     memory.assertUsable("byteHeap");
     this.$memory = memory;
-    this.#address = memory.exports.createByteHeap() >>> 0;
+    this.#address = memory.exports.createByteHeap(Math.random() * 2 ** 32) >>> 0;
     if (this.#address === 0) throw memory.failure("making a byte heap");
     if (memory.sites === undefined) return;
     const address = this.#address;
@@ -296,24 +296,25 @@ export class ByteHeap {
 
   /** Runs `body` with as many words of linear memory as `addresses` has elements. False if they cannot be had. */
   #withList(addresses: Uint32Array, body: (list: Address, count: number) => void): boolean {
-    if (!(addresses instanceof Uint32Array)) {
+    const count = lengthOfTyped(addresses, "Uint32Array");
+    if (count === undefined) {
       throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
     }
+    const heap = this.#open("many"); // first, since it may make the views anew
     const { exports, u8 } = this.$memory;
-    const heap = this.#open("many");
     if (addresses.buffer === u8.buffer) {
       throw new InvalidArgumentError(
         "the addresses must not be a view of the memory itself, which may grow under them",
       );
     }
-    if (addresses.length === 0) return true;
-    if (addresses.length > COUNT_LIMIT) {
-      throw new OutOfBoundsError(`${addresses.length} blocks are more than ${COUNT_LIMIT}, the most of one call`);
+    if (count === 0) return true;
+    if (count > COUNT_LIMIT) {
+      throw new OutOfBoundsError(`${count} blocks are more than ${COUNT_LIMIT}, the most of one call`);
     }
-    const list = exports.byteHeapAllocate(heap, addresses.length * 4, NATURAL_ALIGNMENT) >>> 0;
+    const list = exports.byteHeapAllocate(heap, count * 4, NATURAL_ALIGNMENT) >>> 0;
     if (list === 0) return false;
     try {
-      body(list, addresses.length);
+      body(list, count);
     } finally {
       exports.byteHeapFree(heap, list);
     }

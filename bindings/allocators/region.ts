@@ -20,6 +20,11 @@ const SHRINK_INTERVAL = 64;
 /** Hints below the first block of any arena need no reserving. */
 const RESERVE_AHEAD = 4096;
 
+/** Whether it is a hint, and one that needs no reserving. */
+function isSmallHint(sizeHint: number): boolean {
+  return typeof sizeHint === "number" && sizeHint >>> 0 === sizeHint && sizeHint <= RESERVE_AHEAD;
+}
+
 /** An arena of a pool. While no region has it, the claim on all of it is kept here. */
 class Lease {
   cursor = 0;
@@ -137,7 +142,7 @@ export class RegionPool {
     const lease = idle.length > 0 ? idle[idle.length - 1] : undefined;
     // Whatever is not as usual (a foreign or leased region, a large hint, a pool or runtime that is disposed) is for the
     // slow path to sort out.
-    if (lease === undefined || !(sizeHint <= RESERVE_AHEAD && sizeHint >= 0) || region?.$pool !== this) {
+    if (lease === undefined || !isSmallHint(sizeHint) || region?.$pool !== this) {
       this.#leaseSlow(region, sizeHint);
     } else if (region.$lease !== undefined || this.#memory.disposed !== false) {
       this.#leaseSlow(region, sizeHint);
@@ -182,13 +187,14 @@ export class RegionPool {
   /**
    * Ends everything in `region`, takes its arena back, and returns the bytes that were in use; 0 if it is not leased.
    *
-   * @param events how many have ended since the last call, this one among them: others may have been ended by {@link restart}
-   * @throws {InvalidArgumentError} if the region is of another pool
+   * @param events how many have ended since the last call, this one among them: others may have been ended by {@link $restart}
+   * @throws {InvalidArgumentError} if the region is of another pool, or `events` is no count
    * @throws {ReentrantCallError} in a destroy hook of a record that is about to end with the region; nothing has changed
    * @throws {DestroyHookError} if a destroy hook has thrown; the region has ended
    */
   end(region: Region, events = 1): number {
     this.#assertOwn(region, "ending a region");
+    if (typeof events !== "number" || events >>> 0 !== events) checkInteger("the events", events, 0, HINT_LIMIT);
     const lease = region.$lease;
     if (lease === undefined) return 0;
     if (this.#memory.disposed) return this.#forget(region);
@@ -206,7 +212,7 @@ export class RegionPool {
    * @returns the bytes that were in use; −1 if that takes more than a few stores (it has records with hooks, children, more than
    *   256 bytes), or the runtime has been disposed: then nothing has happened, and {@link end} has to do it
    */
-  restart(region: Region): number {
+  $restart(region: Region): number {
     return region.$resetSmall();
   }
 

@@ -318,7 +318,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     const arena = this.$open("rewind");
     if (mark?.$space !== this) throw new StaleMarkError("rewind: the mark is of another arena, or is none");
     const { $address: address, $serial: serial } = mark;
-    if (typeof address !== "number" || typeof serial !== "number") {
+    if (!(typeof address === "number" && address > 0) || typeof serial !== "number") {
       throw new StaleMarkError("rewind: this is no mark that an arena has made");
     }
     const sweep = destroyRecords(this, "rewind", serial, address);

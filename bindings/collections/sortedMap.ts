@@ -99,7 +99,10 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     verifyLayout(memory.exports);
     const format = new KeyFormat(keyType);
     assertValueType(valueType);
-    const order = options?.order ?? "ascending";
+    if (typeof options !== "object" || options === null) {
+      throw new InvalidArgumentError(`a sorted map takes an object of options, but was given ${describe(options)}`);
+    }
+    const { order = "ascending" } = options;
     if (order !== "ascending" && order !== "descending") {
       throw new InvalidArgumentError(`order must be "ascending" or "descending", but is ${describe(order)}`);
     }

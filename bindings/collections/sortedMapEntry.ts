@@ -7,9 +7,6 @@ import type { Address } from "../memory/module.js";
 import { Layout } from "./sortedMapLayout.js";
 import type { GivenValue, Shown } from "./sortedMapTypes.js";
 
-/** What makes a cursor one on a copy: no ref to it can be had, and nobody else moves it. */
-const FLEETING = { $fleeting: { value: true }, $moves: { value: undefined } };
-
 /**
  * A movable view of one entry of a sorted map: each map has one, which its queries and its iteration move.
  *
@@ -47,7 +44,7 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     this.#valueBytes = valueType.size;
     this.#valuesOffset = memory.u32[(map + Layout.VALUES_OFFSET) >>> 2]!;
     this.#keyCursor = keyType instanceof StructType ? keyType.$newCursor(memory) : undefined;
-    if (this.#keyCursor !== undefined) Object.defineProperties(this.#keyCursor, FLEETING);
+    this.#keyCursor?.$becomeFleeting();
     this.#valueCursor = valueType instanceof StructType ? valueType.$newCursor(memory) : undefined;
   }
 
@@ -83,6 +80,19 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     if (memory.i32[this.$guard] !== this.$generation) stale(this);
     if (this.#valueIsF64) return memory.f64[this.#value >>> 3] as Shown<V>;
     return this.valueSlow(memory) as Shown<V>;
+  }
+
+  /** Key and value as plain data, for `JSON.stringify`. */
+  toJSON(): { readonly key: unknown; readonly value: unknown } {
+    if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
+    return {
+      key: this.#keyType.$codec.read(this.$memory, this.$address),
+      value: this.#valueType.$codec.read(this.$memory, this.#value),
+    };
+  }
+
+  get $title(): string {
+    return "Entry";
   }
 
   /** @throws {InvalidArgumentError} if it does not fit; then nothing is changed */

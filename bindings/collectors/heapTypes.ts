@@ -62,7 +62,8 @@ export class HeapTypes {
     this.#heap = heap;
     this.#factory = factory;
     if (!Array.isArray(declared) || declared.length === 0) {
-      throw new InvalidArgumentError(`heap: types must be a list of structs and arrays, but is ${describe(declared)}`);
+      const found = Array.isArray(declared) ? "empty" : describe(declared);
+      throw new InvalidArgumentError(`heap: types must be a list of structs and arrays, but is ${found}`);
     }
     for (const type of declared as DeclaredType[]) {
       if (type instanceof StructType) this.#declareStruct(type);

@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { checkInteger, describe, lengthOfTyped } from "../arguments.js";
 import { InvalidArgumentError, OutOfBoundsError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { assertLive, assertSameMemory, Location } from "./location.js";
@@ -62,10 +62,12 @@ export class Bytes extends Location {
    */
   copyFrom(source: Uint8Array, offset = 0): void {
     assertLive(this);
-    if (!isBytes(source))
+    const count = lengthOfTyped(source, "Uint8Array");
+    if (count === undefined) {
       throw new InvalidArgumentError(`copyFrom takes a Uint8Array, but was given ${describe(source)}`);
-    if (typeof offset !== "number" || offset >>> 0 !== offset || offset + source.length > this.$length) {
-      this.outOfBounds(offset, source.length);
+    }
+    if (typeof offset !== "number" || offset >>> 0 !== offset || offset + count > this.$length) {
+      this.outOfBounds(offset, count);
     }
     this.$memory.u8.set(source, this.$address + offset);
   }
@@ -90,14 +92,18 @@ export class Bytes extends Location {
     return decoder.decode(this.view());
   }
 
+  /** The bytes as an array of numbers, for `JSON.stringify`. O(bytes). */
+  toJSON(): number[] {
+    return [...this.toUint8Array()];
+  }
+
+  get $title(): string {
+    return "Bytes";
+  }
+
   private outOfBounds(index: unknown, count: number): never {
     throw new OutOfBoundsError(`${count} bytes from ${describe(index)} on are not inside ${this.$length} bytes`);
   }
-}
-
-/** True for a `Uint8Array`, also for one of another realm (a frame, a worker's), which `instanceof` does not know. */
-function isBytes(value: unknown): value is Uint8Array {
-  return ArrayBuffer.isView(value) && (value as Partial<Uint8Array>).BYTES_PER_ELEMENT === 1;
 }
 
 /**

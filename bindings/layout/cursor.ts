@@ -5,6 +5,9 @@ import type { Address } from "../memory/module.js";
 import { assertLive, assertSameMemory, isLive, Location, place, unset } from "./location.js";
 import type { AnyFields, CursorOf, Fields, ObjectOf, RefName, RefView, StructType, ValuesOf } from "./struct.js";
 
+/** What makes a cursor one on a copy: no ref to it can be had, and nobody but its owner moves it. */
+const FLEETING = { $fleeting: { value: true }, $moves: { value: undefined } };
+
 /** Where a struct graph can be copied to: an arena or a region. */
 export interface CopyTarget {
   /** Copies the record at `source` with all that it leads to, and points `into` at the copy. */
@@ -45,6 +48,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
     const known = this.$parts[part];
     if (known !== undefined) return known as View;
     const made = make(this.$memory);
+    if (this.$fleeting) made.$becomeFleeting();
     this.$parts[part] = made;
     return made;
   }
@@ -52,6 +56,10 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** True for a cursor on a copy that is overwritten when the next one is shown: nothing else may refer to that. */
   get $fleeting(): boolean {
     return false;
+  }
+
+  override $becomeFleeting(): void {
+    Object.defineProperties(this, FLEETING);
   }
 
   /** True while the cursor points at a record that lives. */
@@ -67,6 +75,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * @throws {StaleReferenceError} if its record has ended
    */
   moveTo(target: Cursor<F> | Ref<F> | null): this {
+    if (this.$fleeting) assertLasting(this, "moveTo");
     if (target === null) {
       unset(this);
       return this;
@@ -129,6 +138,15 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
     return this.$struct.$read(this.$memory, this.$address, this);
   }
 
+  /** As {@link toObject}, for `JSON.stringify`, in which a ref is a text with its address. */
+  toJSON(): ObjectOf<F> {
+    return this.toObject();
+  }
+
+  get $title(): string {
+    return this.$struct.name;
+  }
+
   /**
    * Sets the fields that `values` names, all or none. O(fields).
    *
@@ -189,6 +207,11 @@ export function assertLasting(target: Cursor | Ref, operation: string): void {
   );
 }
 
+/** A checked value as it is now, until it is written: a cursor may be moved by a getter among the values still to be read. */
+export function held(checked: unknown): unknown {
+  return checked instanceof Cursor ? checked.ref() : checked;
+}
+
 /**
  * A reference to one record that stays where it is, and knows when the record has ended.
  *
@@ -212,5 +235,14 @@ export class Ref<F extends Fields = AnyFields> extends Location {
   /** True while the record lives. */
   isLive(): boolean {
     return isLive(this);
+  }
+
+  /** The struct's name and the record's address, for `JSON.stringify`: records may lead to one another in circles. */
+  toJSON(): string {
+    return `${this.$struct.name} at ${this.$address}`;
+  }
+
+  get $title(): string {
+    return "Ref of";
   }
 }

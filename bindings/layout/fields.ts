@@ -4,7 +4,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import { ArrayObjectType } from "./arrayObjectType.js";
 import { decodeText, encodeText, utf8Length } from "./bytes.js";
 import { type Codec, Image, pathOf, unreadable } from "./codec.js";
-import type { Cursor } from "./cursor.js";
+import { type Cursor, held } from "./cursor.js";
 import { FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive } from "./location.js";
 import type { SelfRefType } from "./refs.js";
@@ -162,7 +162,7 @@ function arrayCodec(element: FieldType<unknown>, length: number): Codec {
         const checked = new Array<unknown>(length);
         for (index = 0; index < length; index++) {
           const found = value instanceof Sequence ? value.$plain(index) : (value as ArrayLike<unknown>)[index];
-          checked[index] = element.$codec.check(memory, found, what, index);
+          checked[index] = held(element.$codec.check(memory, found, what, index));
         }
         return checked;
       } catch (cause) {

@@ -23,7 +23,28 @@ export abstract class Location {
   constructor(memory: LinearMemory) {
     this.$memory = memory;
   }
+
+  /** From here on it shows copies that are overwritten, and so do the views that it gives: see `Cursor.$fleeting`. */
+  $becomeFleeting(): void {}
+
+  /** What a console calls it. */
+  abstract get $title(): string;
+
+  /** What is there, as plain data, for `JSON.stringify` and consoles. */
+  abstract toJSON(): unknown;
 }
+
+/** Node's console shows the data, and not the runtime behind it. */
+Object.defineProperty(Location.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: Location, _depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+    if (!isLive(this)) return `${this.$title} (ended)`;
+    try {
+      return `${this.$title} ${inspect(this.toJSON(), options)}`;
+    } catch {
+      return `${this.$title} (unreadable)`;
+    }
+  },
+});
 
 /** True while the record at `location` lives. */
 export function isLive(location: Location): boolean {

@@ -94,6 +94,15 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     return result;
   }
 
+  /** As {@link toArray}, for `JSON.stringify`. */
+  toJSON(): unknown[] {
+    return this.toArray();
+  }
+
+  get $title(): string {
+    return `array(${this.$element.name})`;
+  }
+
   /**
    * Iterates over the elements that are there when an element is asked for, so elements pushed meanwhile are visited
    * too. The iterator is reused once its loop has ended.
@@ -126,15 +135,15 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     return index < this.$first ? this.$address + index * this.$stride : this.locateSlow(index);
   }
 
-  /** Makes room for one more element, zero, and returns its address. Amortised O(1). */
-  $append(): Address {
+  /** Makes room for one more element, zero unless it `clears` none, and returns its address. Amortised O(1). */
+  $append(clears = true): Address {
     const index = this.$length;
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
     if (index >= this.$capacity) this.addSegment();
     this.$length = index + 1;
     const address = index < this.$first ? this.$address + index * this.$stride : this.locateSlow(index);
-    if (index < this.#written) this.$memory.u8.fill(0, address, address + this.$stride);
-    else this.#written = index + 1;
+    if (index >= this.#written) this.#written = index + 1;
+    else if (clears) this.$memory.u8.fill(0, address, address + this.$stride);
     return address;
   }
 
@@ -306,9 +315,14 @@ export class StructArray<F extends Fields> extends Sequence<CursorOf<F>> {
   private appendFrom(values: ValuesOf<F> | Cursor<F> | Ref<F>): Address {
     const struct = this.#cursor.$struct;
     const checked = struct.$check(this.$memory, values, struct.name);
-    const address = this.$append();
+    // A record is copied whole; it may be on this very place, as one that the array had before it was cut short.
+    const address = this.$append(!(checked instanceof Location));
     struct.$write(this.$memory, address, checked);
     return address;
+  }
+
+  override $becomeFleeting(): void {
+    this.#cursor.$becomeFleeting();
   }
 
   $plain(index: number): ObjectOf<F> {

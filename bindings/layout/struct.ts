@@ -5,7 +5,7 @@ import type { Address } from "../memory/module.js";
 import { isArrayObject } from "./arrayObjectType.js";
 import type { Bytes } from "./bytes.js";
 import { type Codec, Image, imageOf, type Member, pathOf, type SlotReport, unreadable } from "./codec.js";
-import { Cursor, describeRecord, type Ref } from "./cursor.js";
+import { Cursor, describeRecord, held, type Ref } from "./cursor.js";
 import type { ArrayType } from "./fields.js";
 import { type ByteType, FieldKind, type FieldType, isFieldType } from "./fieldType.js";
 import { assertLive, assertSameMemory, Location, place } from "./location.js";
@@ -253,7 +253,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
           throw new InvalidArgumentError(`${path}: struct ${this.name} has no field ${describe(name)}`);
         }
         member = name;
-        checked[name] = field.$codec.check(memory, (values as Record<string, unknown>)[name], path, name);
+        checked[name] = held(field.$codec.check(memory, (values as Record<string, unknown>)[name], path, name));
       }
     } catch (cause) {
       throw unreadable(cause, path, member);

@@ -160,7 +160,7 @@ export class Context implements EventContext {
       this.end();
     } else {
       const { leases, eventKind } = this;
-      const bytes = leases.pool.restart(this.ownRegion!);
+      const bytes = leases.pool.$restart(this.ownRegion!);
       if (bytes < 0) {
         this.end();
         return;

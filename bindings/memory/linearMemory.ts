@@ -32,6 +32,9 @@ export interface HookOwner {
  * views have length 0: every checked access then fails its check and lands in a {@link DisposedError}.
  */
 export class LinearMemory {
+  /** What has a memory may be shown as JSON; megabytes are no part of it. */
+  toJSON(): undefined {}
+
   u8!: Uint8Array;
   i8!: Int8Array;
   u16!: Uint16Array;
@@ -236,3 +239,8 @@ function withoutModule(exports: ModuleExports): ModuleExports {
     .map(([name, member]) => [name, typeof member === "function" ? () => 0 : member]);
   return Object.fromEntries(stubs) as ModuleExports;
 }
+
+/** Nor are they in Node's console. */
+Object.defineProperty(LinearMemory.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value: () => "[LinearMemory]",
+});

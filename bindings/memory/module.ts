@@ -43,7 +43,7 @@ export interface ModuleExports {
   poolNext(pool: Address, after: Address): Address;
   validatePool(pool: Address, findings: Address): number;
 
-  createByteHeap(): Address;
+  createByteHeap(salt: number): Address;
   destroyByteHeap(heap: Address): void;
   trimByteHeap(heap: Address): void;
   byteHeapAllocate(heap: Address, size: number, alignment: number): Address;

@@ -439,3 +439,10 @@ describe("objects whose getters do something else", () => {
     expect(map.size).toBe(0);
   });
 });
+
+test.each(["descending", 5, true, null, { order: null }, { order: "falling" }, { order: 1 }])(
+  "%j are no options of a map",
+  (options) => {
+    expect(() => runtime.sortedMap(f64, f64, options as never)).toThrow(InvalidArgumentError);
+  },
+);

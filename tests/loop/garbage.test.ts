@@ -4,6 +4,12 @@ import { expect, test } from "vitest";
 
 const entry = new URL("../../build/bindings/index.node.js", import.meta.url).href;
 
+/**
+ * What a million events may leave on the heap: the host's hops and clock readings. From Node 24 on a reading is 88 bytes until it is
+ * compiled. The smallest object has 12 bytes.
+ */
+const HEAP_BYTES = 1_000_000 * (Number.parseInt(process.versions.node, 10) < 24 ? 1 : 2);
+
 /** Runs in a process of its own, where nobody else makes garbage. */
 const program = `
   import { PerformanceObserver } from "node:perf_hooks";
@@ -81,7 +87,7 @@ async function play(mode: "frugal" | "hooked" | "scoped" | "wasteful") {
 test("a million synchronous events with a region and a record each cause no collection and take no more memory", async () => {
   const { collections, heapBytes, before, after, ...counts } = await play("frugal");
   expect(collections).toBe(0);
-  expect(heapBytes).toBeLessThan(1_000_000); // the host's hops and clock readings; the smallest object has 12 bytes
+  expect(heapBytes).toBeLessThan(HEAP_BYTES);
   expect(after).toEqual(before);
   expect(counts).toMatchObject({ processed: 1_300_008, regionsLeased: 1_300_000, regionsLive: 0 });
   expect(counts.bytesReset).toBeGreaterThanOrEqual(1_300_000 * 16);
@@ -91,7 +97,7 @@ test("a million synchronous events with a region and a record each cause no coll
 test("nor do a million records with a destroy hook", async () => {
   const { collections, heapBytes, before, after, destroyed } = await play("hooked");
   expect(collections).toBe(0);
-  expect(heapBytes).toBeLessThan(1_000_000);
+  expect(heapBytes).toBeLessThan(HEAP_BYTES);
   expect(after).toEqual(before);
   expect(destroyed).toBe(1_300_000);
 });
@@ -99,7 +105,7 @@ test("nor do a million records with a destroy hook", async () => {
 test("nor do a million scopes with a handle each, and a heap that is asked after each event what it owes", async () => {
   const { collections, heapBytes, before, after, ...counts } = await play("scoped");
   expect(collections).toBe(0);
-  expect(heapBytes).toBeLessThan(1_000_000);
+  expect(heapBytes).toBeLessThan(HEAP_BYTES);
   expect(after).toEqual(before);
   expect(counts).toMatchObject({ processed: 1_300_008, open: 0, settled: 1_300_008 });
 });

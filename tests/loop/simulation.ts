@@ -122,7 +122,7 @@ export class SimulatedPool {
   }
 
   /** As the pool that it stands for: small regions only, and nothing when there is anything unusual about it. */
-  restart(region: SimulatedRegion): number {
+  $restart(region: SimulatedRegion): number {
     if (this.lost || this.fault !== undefined || region.used > 256 || Number.isFinite(this.leasesLeft)) return -1;
     if (region.ended) throw new Error("a region that is not leased was restarted");
     const { used } = region;

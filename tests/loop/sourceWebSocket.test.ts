@@ -195,6 +195,17 @@ describe("a browser's WebSocket", () => {
       await expect(loop.source(kind, socket).done).rejects.toMatchObject({ reason: "disconnected" });
     }));
 
+  test("that fails to connect, and tells of the error alone as Node's does before version 24, is disconnected", () =>
+    withLoop(async ({ loop, kind }) => {
+      const socket = new BrowserSocket();
+      socket.readyState = 0;
+      const source = loop.source(kind, socket);
+      const cause = new Error("connection refused");
+      socket.dispatchEvent(Object.assign(new Event("error"), { error: cause }));
+      await expect(source.done).rejects.toMatchObject({ reason: "disconnected", cause });
+      expect(source.stats().state).toBe("ended");
+    }));
+
   test("that is left has its kind of data back", () =>
     withLoop(async ({ loop, kind }) => {
       const socket = new BrowserSocket();

@@ -33,7 +33,7 @@ export class ByteHeapStrategy {
 
 /** Makes the strategy at `place`, which has room for it. Returns it, or 0 with a status. */
 export function createByteHeapStrategy(place: Address): Address {
-  const heap = createByteHeap();
+  const heap = createByteHeap(0); // none of its blocks are checked
   if (!heap) return 0;
   changetype<ByteHeapStrategy>(place).heap = changetype<ByteHeap>(heap);
   return place;

@@ -103,7 +103,7 @@ export class ManualHeap {
 
 /** Makes the heap at `place`, which has room for it. Returns it, or 0 with a status. */
 export function createManualHeap(place: Address): Address {
-  const arrays = createByteHeap();
+  const arrays = createByteHeap(0);
   if (!arrays) return 0;
   changetype<ManualHeap>(place).arrays = changetype<ByteHeap>(arrays);
   return place;

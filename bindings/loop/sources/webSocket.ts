@@ -43,7 +43,10 @@ function failureOf(code: number, reason: string, cause: unknown): SourceError | 
   return new SourceError("disconnected", `the WebSocket was closed with code ${code}${words}`, { cause });
 }
 
-/** Browsers' and Node's own: no pausing. Both tell of an error before the close that follows it, without saying which. */
+/**
+ * Browsers' and Node's own: no pausing. Both tell of an error before the close that follows it, without saying which. Before Node 24
+ * none follows a handshake that fails: the socket goes on to say that it is connecting, and the error is all there is.
+ */
 export class WebSocketTap implements Tap {
   readonly mayPause = false;
   readonly #socket: WebSocketStream;
@@ -96,6 +99,7 @@ export class WebSocketTap implements Tap {
 
   readonly #onError = (event: { readonly error?: unknown }): void => {
     this.#error = event.error ?? event;
+    if (this.#socket.readyState === CONNECTING) this.#letGo()?.fail(failureOf(ABNORMAL_CLOSURE, "", this.#error));
   };
 
   readonly #onClose = (event: { readonly code: number; readonly reason: string }): void => {
