@@ -234,7 +234,7 @@ async function measureRequests(makeHandler: Parameters<typeof measureRequestLoop
   };
 }
 
-/** Events as long as those of a heap, with no object in them: what holds these up is the machine. */
+/** Events as long as those of a heap, with no object in them: what holds these up is the machine, and the engine's compiling. */
 const UNTOUCHED = "arrays made once, no object";
 
 const inWasm = (measure: (strategy: StrategyName) => Promise<Measurement<Result>>) =>

@@ -61,7 +61,7 @@ function postingTo(
   };
 }
 
-/** No more than a queue and a hop: how late its events are is the machine's doing. */
+/** No more than a queue and a hop: how late its events are is the doing of the machine and the engine. */
 const BARE_RING = "ring and setImmediate";
 
 /** Events of one batch of the case that takes a turn of the platform for each. */
