@@ -53,8 +53,9 @@ export class ByteHeap {
   refusals: u32;
   /** Small blocks that were taken from the areas so far. */
   smallAmongLarge: u32;
-  /** The newest of its checked blocks, and a number that no other heap has, or hardly any. */
+  /** The newest of its checked blocks. */
   checked: Address;
+  /** A number that no other heap has, or hardly any: see checkedBlock.ts. */
   salt: u32;
   /** The most warm blocks that a class may have: WARM_LIMIT, or fewer while most granules are free. */
   warmLimit: u32;

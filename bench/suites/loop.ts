@@ -61,6 +61,9 @@ function postingTo(
   };
 }
 
+/** Messages that the floor's ring has room for: no fewer than a batch. */
+const FLOOR_CAPACITY = 1 << 15;
+
 /** No more than a queue and a hop: how late its events are is the doing of the machine and the engine. */
 const BARE_RING = "ring and setImmediate";
 
@@ -135,8 +138,8 @@ export default defineSuite({
                 tally.total = 0;
               },
             ],
-            1 << 15,
-          ); // no fewer than a batch
+            FLOOR_CAPACITY,
+          );
           return {
             run() {
               tally.total = 0;

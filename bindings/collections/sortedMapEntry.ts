@@ -82,6 +82,15 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
     return this.valueSlow(memory) as Shown<V>;
   }
 
+  /** @throws {InvalidArgumentError} if it does not fit; then nothing is changed */
+  set value(value: GivenValue<V>) {
+    const memory = this.$memory;
+    if (memory.i32[this.$guard] !== this.$generation) stale(this);
+    const checked = this.#valueType.$codec.check(memory, value, "the value");
+    if (memory.i32[this.$guard] !== this.$generation) stale(this); // a getter in the value may have changed the map
+    this.#valueType.$codec.write(memory, this.#value, checked as never);
+  }
+
   /** Key and value as plain data, for `JSON.stringify`. */
   toJSON(): { readonly key: unknown; readonly value: unknown } {
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
@@ -93,15 +102,6 @@ export class Entry<K extends FieldType<unknown>, V extends FieldType<unknown>> e
 
   get $title(): string {
     return "Entry";
-  }
-
-  /** @throws {InvalidArgumentError} if it does not fit; then nothing is changed */
-  set value(value: GivenValue<V>) {
-    const memory = this.$memory;
-    if (memory.i32[this.$guard] !== this.$generation) stale(this);
-    const checked = this.#valueType.$codec.check(memory, value, "the value");
-    if (memory.i32[this.$guard] !== this.$generation) stale(this); // a getter in the value may have changed the map
-    this.#valueType.$codec.write(memory, this.#value, checked as never);
   }
 
   private valueSlow(memory: LinearMemory): unknown {

@@ -243,6 +243,6 @@ export class Ref<F extends Fields = AnyFields> extends Location {
   }
 
   get $title(): string {
-    return "Ref of";
+    return "Ref";
   }
 }

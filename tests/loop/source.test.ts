@@ -269,6 +269,23 @@ describe("back-pressure", () => {
       { queue: { capacity: 1, overflow: 0 } },
     ));
 
+  test("takes of a chunk what there is, whatever its length is said to be", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const source = loop.source(
+        kind,
+        (async function* () {
+          yield Object.defineProperty(Buffer.from("abcdefgh"), "length", { value: 1 });
+          yield Object.defineProperty(Buffer.from("ij"), "length", { value: 1000 });
+          yield new DataView(Uint8Array.from([107]).buffer);
+        })(),
+      );
+      const run = loop.run();
+      expect(await source.done).toMatchObject({ messages: 3, bytes: 11 });
+      expect(texts).toEqual(["abcdefgh", "ij", "k"]);
+      await loop.close();
+      await run;
+    }));
+
   test("posts nothing more once the stream, let go of after an overrun, has stopped its source", () =>
     withLoop(
       async ({ loop, kind, texts }) => {

@@ -1,3 +1,5 @@
+import { lengthOfTyped } from "../../arguments.js";
+
 /** What a stream may give, made one of two. */
 export type Chunk = Uint8Array | string;
 
@@ -5,10 +7,9 @@ export type Chunk = Uint8Array | string;
 export function chunkOf(value: unknown): Chunk | undefined {
   if (typeof value === "string") return value;
   if (ArrayBuffer.isView(value)) {
-    // A Uint8Array, also one of another realm, as it is: an object less for each chunk.
-    if (value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]") {
-      return value as Uint8Array;
-    }
+    // A Uint8Array, also one of another realm, as it is: an object less for each chunk. Not one that misstates its length.
+    const length = lengthOfTyped(value, "Uint8Array");
+    if (length !== undefined && length === (value as Uint8Array).length) return value as Uint8Array;
     return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
   if (isBuffer(value)) return new Uint8Array(value);
