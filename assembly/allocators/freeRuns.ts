@@ -180,8 +180,9 @@ export class FreeRuns {
   /** Takes a run out of its bin. False if its words, or those of its neighbour there, have been written over. */
   private remove(address: Address, bin: u32): bool {
     const run = changetype<FreeRun>(address);
-    const next = run.next;
-    const link = run.link;
+    // No address that was written here has these bits; and none without them has its words beyond the end of memory.
+    const next = run.next & ~(GRANULE - 1);
+    const link = run.link & ~3;
     if (!isCommitted(link) || load<Address>(link) != address) return false;
     if (next) {
       const follower = changetype<FreeRun>(next);

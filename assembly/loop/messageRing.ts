@@ -64,6 +64,8 @@ export class RingEntry {
   offset: u32;
   length: u32;
   state: u32;
+  /** Which lap the message is of. */
+  lap: u32;
 }
 const ENTRY_BYTES: u32 = offsetof<RingEntry>();
 
@@ -82,6 +84,8 @@ export class MessageRing {
   tail: u32;
   /** 1 while `head` is a lap ahead of `tail`. */
   wrapped: u32;
+  /** The lap that `head` is on. */
+  lap: u32;
   /** The entries: how many there are (a power of two), the slot of the oldest in use, and how many are in use. */
   entries: u32;
   first: u32;
@@ -169,8 +173,12 @@ export function ringRoom(ring: MessageRing, wanted: u32): u32 {
   ring.scan -= ring.frame;
   ring.frame = 0;
   ring.head = open;
-  if (ring.count) ring.wrapped = 1;
-  else ring.tail = 0;
+  if (ring.count) {
+    ring.wrapped = 1;
+    ring.lap++;
+  } else {
+    ring.tail = 0;
+  }
   return start - open;
 }
 
@@ -283,6 +291,7 @@ function take(ring: MessageRing, offset: u32, length: u32, next: u32): i32 {
   entry.offset = offset;
   entry.length = length;
   entry.state = EntryState.HELD;
+  entry.lap = ring.lap;
   if (!ring.count) ring.tail = offset;
   ring.count++;
   ring.countHighWater = max(ring.countHighWater, ring.count);
@@ -334,7 +343,8 @@ function freeReleased(ring: MessageRing): void {
     beginLap(ring);
     return;
   }
-  const tail = ring.entryAt(ring.first).offset;
-  if (tail < ring.tail) ring.wrapped = 0;
-  ring.tail = tail;
+  // Offsets do not tell the lap: in a full ring an empty message may lie where the oldest began a lap before.
+  const oldest = ring.entryAt(ring.first);
+  ring.wrapped = ring.lap - oldest.lap;
+  ring.tail = oldest.offset;
 }

@@ -34,9 +34,9 @@ export function validateMessageRing(ring: MessageRing): u32 {
   if (count > entries || first >= entries) return Violation.STATES;
   if (!count && frame == head && head) return Violation.OFFSETS;
 
-  // What is in use lies between `tail` and `frame`, on one lap or on two; `from` goes along.
+  // What is in use lies between `tail` and `frame`, on one lap or on two; `from` and `lap` go along.
   let from = tail;
-  let isSecondLap = !wrapped;
+  let lap = ring.lap - wrapped;
   for (let index: u32 = 0; index < entries; index++) {
     const entry = ring.entryAt((first + index) & (entries - 1));
     if (index >= count) {
@@ -46,11 +46,12 @@ export function validateMessageRing(ring: MessageRing): u32 {
     if (entry.state == EntryState.FREE || entry.state > EntryState.RELEASED) return Violation.STATES;
     if (!index && entry.state == EntryState.RELEASED) return Violation.OLDEST;
     if (entry.length > ring.maximum) return Violation.MESSAGES;
-    if (!isSecondLap && entry.offset < from) {
-      isSecondLap = true;
+    if (entry.lap != lap) {
+      if (entry.lap != ring.lap || lap == ring.lap) return Violation.MESSAGES;
+      lap = ring.lap;
       from = 0;
     }
-    const limit = isSecondLap ? frame : capacity;
+    const limit = lap == ring.lap ? frame : capacity;
     if (entry.offset < from || entry.offset > limit || entry.length > limit - entry.offset) return Violation.MESSAGES;
     from = entry.offset + entry.length;
   }

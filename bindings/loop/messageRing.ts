@@ -201,12 +201,14 @@ export class MessageRing implements MessageOwner {
       message = new RingMessage(this.$memory, this, slot);
       this.#messages[slot] = message;
     }
-    const entry = (ring + Ring.ENTRY_LIST + slot * Ring.ENTRY_BYTES) >>> 2;
+    const entry = ring + Ring.ENTRY_LIST + slot * Ring.ENTRY_BYTES;
     const data = u32[(ring + Ring.DATA) >>> 2]!;
     // A message shows itself that it has ended, before its bytes can be another's. So its guard may be any word that stays
     // the same as long as the ring is there; when the runtime is not, there is none.
     const guard = (ring + Ring.DATA) >>> 2;
-    message.$show(data + u32[entry]!, u32[entry + 1]!, guard, data | 0);
+    const offset = u32[(entry + Ring.ENTRY_OFFSET) >>> 2]!;
+    const length = u32[(entry + Ring.ENTRY_LENGTH) >>> 2]!;
+    message.$show(data + offset, length, guard, data | 0);
     this.#held++;
     return message;
   }

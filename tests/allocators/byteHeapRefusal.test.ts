@@ -124,6 +124,25 @@ describe("in the release module", () => {
     }));
 });
 
+test("a small block whose first words are written to after its free leads no allocation past the end of memory", () =>
+  withRuntime({}, (runtime) => {
+    const { $memory: memory } = runtime;
+    for (let word = 0; word < 3; word++) {
+      for (let bytes = 1; bytes <= 16; bytes++) {
+        const heap = runtime.byteHeap();
+        const blocks = [48, 48, 48, 48, 48].map((size) => heap.allocate(size));
+        for (const index of [1, 3]) heap.free(blocks[index]!);
+        heap.trim(); // and they are runs of their own
+        memory.u32[(blocks[3]! >>> 2) + word] = memory.u8.length - bytes;
+        memory.u32[(blocks[1]! >>> 2) + word] = memory.u8.length - bytes;
+        const more = Array.from({ length: 4 }, () => heap.allocate(48));
+        expect(new Set([...more, blocks[0], blocks[2], blocks[4]]).size).toBe(7);
+        for (const address of more) heap.free(address);
+        heap.destroy();
+      }
+    }
+  }));
+
 test.each([0, 1, 0xff, "what was there before"])(
   "small blocks that are written to after their free (%s) cost no other block anything, and the walk tells",
   (content) =>

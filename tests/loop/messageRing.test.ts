@@ -88,6 +88,36 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
       last.$end();
     }));
 
+  test("an empty message that ends a full ring, where the oldest began a lap before, leaves it empty", () =>
+    withRing(
+      "length",
+      (ring) => {
+        const { capacity } = ring.stats();
+        const prefixed = (length: number) => {
+          const bytes = new Uint8Array(4 + length);
+          new DataView(bytes.buffer).setUint32(0, length);
+          return bytes;
+        };
+        const half = capacity >>> 1;
+        ring.fill(prefixed(half - 4), 0);
+        ring.fill(prefixed(capacity - half - 4), 0);
+        const [first, second] = [next(ring), next(ring)];
+        expect(ring.fill(prefixed(0), 0)).toBe(4);
+        const empty = next(ring);
+        expect(ring.stats().used).toBe(capacity);
+        ring.validate();
+        second.$end();
+        first.$end();
+        ring.validate();
+        expect(ring.stats()).toMatchObject({ messages: 1, used: 0 });
+        expect(ring.fill(prefixed(half - 4), 0)).toBe(half);
+        ring.validate();
+        for (const message of [empty, next(ring)]) message.$end();
+      },
+      40_000,
+      30_000,
+    ));
+
   test("what is open moves to the beginning where the end leaves it no room, once, and not over what is held", () =>
     withRing(
       "line",
@@ -173,7 +203,15 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
       const held = [next(ring), next(ring)];
       const { u32 } = ring.$memory;
       const base = ringAddress(ring) >>> 2;
-      for (const offset of [Ring.HEAD, Ring.FRAME, Ring.TAIL, Ring.COUNT, Ring.ENTRY_LIST + 8, Ring.ENTRY_LIST + 12]) {
+      for (const offset of [
+        Ring.HEAD,
+        Ring.FRAME,
+        Ring.TAIL,
+        Ring.COUNT,
+        Ring.ENTRY_LIST + 8,
+        Ring.ENTRY_LIST + 12,
+        Ring.ENTRY_LIST + 16,
+      ]) {
         const word = base + (offset >>> 2);
         const before = u32[word]!;
         u32[word] = before + 100_000;
