@@ -8,7 +8,7 @@ import { Timers } from "./timers.js";
 import type { TimersStatistics } from "./timersOptions.js";
 import type { WaitTimers } from "./waiting.js";
 
-/** Timers that fire before fibers are resumed, and fibers that are before timers fire. */
+/** Timers that fire before fibers are resumed, and fibers that are resumed before timers fire. */
 const PIECE = 64;
 
 /** Who takes the time of timers and fibers. */
@@ -47,6 +47,8 @@ export class Companions {
   readonly sleepers = new Sleepers(() => this.timers);
   #timers: Timers | undefined;
   #timersAreDue = false;
+  /** Whether the turn that is under way may have more timers to fire: what falls due in it is for the next. */
+  #turnHasDue = false;
   #fibers: Fibers | undefined;
   #closed = false;
   /** The frame pool that is the loop's own. */
@@ -120,40 +122,46 @@ export class Companions {
   };
 
   /**
-   * Fires what is due and resumes what is ready, in turn, one of each at least, until neither has more to do or the clock has come
-   * to `end`. It is read as by the watchdog: what takes microseconds is alone between two readings, unless it comes behind such as
-   * take less.
+   * Fires what is due and resumes what is ready, in turn, one of each at least: timers that were due when it began, and fibers until
+   * none is ready, the clock has come to `end`, or `limit` of them have been resumed. The clock is read as by the watchdog: what
+   * takes microseconds is alone between two readings, unless it comes behind such as take less.
    *
    * @param now a reading of the clock
    */
-  run(now: number, end: number): void {
+  run(now: number, end: number, limit: number): void {
+    this.#turnHasDue = this.#hasDue;
+    if (this.#turnHasDue) this.#timers!.$collect(now);
     let time = now;
-    do {
-      time = this.#runTimers(time, end);
-      time = this.#runFibers(time, end);
-    } while (this.wanted && time < end);
+    for (let left = limit; left > 0; left -= PIECE) {
+      const piece = Math.min(left, PIECE);
+      time = this.#runTimers(time, end, piece);
+      time = this.#runFibers(time, end, piece);
+      if (time >= end || !(this.#turnHasDue || this.#fibers?.hasReady)) break;
+    }
   }
 
   /** Returns the last reading of the clock, as {@link #runFibers} does. */
-  #runTimers(now: number, end: number): number {
+  #runTimers(now: number, end: number, piece: number): number {
     const { host, watch } = this.#options;
     let before = now;
-    for (let left = PIECE, stretch = 1; left > 0 && this.#hasDue; ) {
-      const fired = this.#fire(before, Math.min(stretch, left));
+    for (let left = piece, stretch = 1; left > 0 && this.#turnHasDue; ) {
+      const wanted = Math.min(stretch, left);
+      const fired = this.#fire(before, wanted);
+      if (fired < wanted) this.#turnHasDue = false;
       const after = host.now();
       if (fired > 0) stretch = watch.ran("timer", undefined, fired, before, after);
-      left -= Math.max(fired, 1);
+      left -= fired;
       before = after;
       if (after >= end) break;
     }
     return before;
   }
 
-  #runFibers(now: number, end: number): number {
+  #runFibers(now: number, end: number, piece: number): number {
     const { host, watch } = this.#options;
     const fibers = this.#fibers;
     let before = now;
-    for (let left = PIECE, stretch = 1; left > 0 && fibers?.hasReady; ) {
+    for (let left = piece, stretch = 1; left > 0 && fibers?.hasReady; ) {
       const owner = fibers.$nextOwner;
       const resumed = fibers.run(Math.min(stretch, left));
       const after = host.now();
@@ -165,12 +173,12 @@ export class Companions {
     return before;
   }
 
-  /** Returns how many timers have fired; one of them may have disposed of the runtime. */
+  /** Returns how many timers have fired; 0 if one of them has disposed of the runtime. */
   #fire(now: number, limit: number): number {
     const timers = this.#timers!;
     const before = timers.$fired;
-    this.#timersAreDue = timers.$run(now, limit);
-    return timers.disposed ? 1 : timers.$fired - before;
+    this.#timersAreDue = timers.$fireCollected(now, limit);
+    return timers.disposed ? 0 : timers.$fired - before;
   }
 
   /** Cancels all timers and fibers, wakes who sleeps with an error each, and gives back what memory they had. */

@@ -202,15 +202,15 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#advance();
   }
 
-  /** Fires timers that are due and resumes fibers that are ready, for a slice of time; all of it counts as inside a handler. */
+  /** Fires timers that are due and resumes fibers that are ready, up to a count and a slice of time; all of it counts as inside a handler. */
   #runCompanions(): void {
     const { $memory } = this.#runtime;
-    const { host, turnMilliseconds } = this.#settings;
+    const { host, turnMilliseconds, turnEvents } = this.#settings;
     this.#idleTime.renew();
     $memory.handlersRunning++;
     this.#watch.look();
     const now = host.now();
-    this.#companions.run(now, now + turnMilliseconds);
+    this.#companions.run(now, now + turnMilliseconds, turnEvents);
     $memory.handlersRunning--;
     if ($memory.collectors.size > 0) this.#dispatcher.settleHeaps();
   }

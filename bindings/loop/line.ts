@@ -137,7 +137,6 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
   #milliseconds: number | undefined;
   #waiter: Waiter | undefined;
   #registration: Registration | undefined;
-  #chooser: Chooser | undefined;
 
   /** The line it stands in, its neighbours there; among spare ones, the next of them. */
   line: Line | undefined = undefined;
@@ -149,6 +148,8 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
   /** What has come of it. */
   value: unknown = undefined;
   rejected = false;
+  /** The select of which it is a choice. */
+  $chooser: Chooser | undefined = undefined;
 
   constructor(home: Line) {
     super();
@@ -192,7 +193,7 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
   /** The operation is done, and gives `value`. From here on neither timeout nor cancel can take it back. */
   $grant(value: unknown): void {
     this.value = value;
-    const chooser = this.#chooser;
+    const chooser = this.$chooser;
     if (chooser === undefined) this.#baton.post();
     else chooser.$chosen(this);
   }
@@ -241,7 +242,7 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
   $choose(chooser: Chooser): void {
     this.#assertOffered();
     this.#state = CHOICE;
-    this.#chooser = chooser;
+    this.$chooser = chooser;
   }
 
   /**
@@ -275,7 +276,7 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
     this.#state = SPARE;
     this.#waiter = undefined;
     this.#registration = undefined;
-    this.#chooser = undefined;
+    this.$chooser = undefined;
     this.argument = undefined;
     this.value = undefined;
     this.rejected = false;

@@ -34,7 +34,7 @@ export interface LoopOptions extends WatchOptions {
   };
   /** What ends a turn, whichever comes first; then the platform has its chance before the next one. */
   readonly turn?: {
-    /** Events in one turn, from 1 to 2^24; 4,096 if not given. */
+    /** Events in one turn, from 1 to 2^24; 4,096 if not given. As many fibers are resumed before them, and timers fire. */
     readonly events?: number;
     /**
      * Milliseconds, fractions included, above 0 and at most 2^31 − 1; 4 if not given. The clock is read with every 16 µs of work,

@@ -117,13 +117,21 @@ export class Semaphore implements LineKeeper {
   /** The first in line may have left it, or permits have come. */
   $departed(): void {
     const line = this.#line;
-    for (let first = line.first; first !== undefined; first = line.first) {
-      const count = first.argument as number;
-      if (this.#available < count) return;
-      this.#available -= count;
-      line.shift();
-      first.$grant(true);
+    for (let next = this.#nextIn(line); next !== undefined; next = this.#nextIn(line)) {
+      this.#available -= next.argument as number;
+      line.remove(next);
+      next.$grant(true);
     }
+  }
+
+  /** The first in line, if there is enough for it; or of those behind it that are choices of the same select. */
+  #nextIn(line: Line): Place | undefined {
+    let place = line.first;
+    while (place !== undefined && (place.argument as number) > this.#available) {
+      const { $chooser: chooser, next }: Place = place;
+      place = chooser !== undefined && next?.$chooser === chooser ? next : undefined;
+    }
+    return place;
   }
 
   #check(count: number): void {

@@ -248,14 +248,24 @@ export class Timers implements TimerOwner {
 
   /** As {@link run}, by whoever has just read the clock. */
   $run(now: number, limit: number): boolean {
-    const wheel = this.#open("run");
     if (this.#isRunning) throw new LoopStateError("run: a timer's callback cannot run the timers that are calling it");
+    this.$collect(now);
+    return this.$fireCollected(now, limit);
+  }
+
+  /** Makes ready what is due by `now`, a reading of the clock: what is armed from here on is for whoever collects next. */
+  $collect(now: number): void {
+    const wheel = this.#open("run");
+    this.#takeReading(now);
+    this.$memory.exports.advanceWheel(wheel, Math.floor(this.$time), RUN_WORK);
+  }
+
+  /** Fires up to `limit` of what has been collected. Returns true if more is due, collected or not. */
+  $fireCollected(now: number, limit: number): boolean {
+    const wheel = this.#open("run");
     const { exports } = this.$memory;
-    this.#pass(now);
-    this.#repay();
-    this.#closeReadings = 0;
+    this.#takeReading(now);
     this.#isRunning = true;
-    exports.advanceWheel(wheel, Math.floor(this.$time), RUN_WORK);
     for (let left = limit; left > 0 && !this.$disposed; left--) {
       const slot = exports.takeTimer(wheel) - 1;
       if (slot < 0) break;
@@ -512,6 +522,13 @@ export class Timers implements TimerOwner {
     this.#host.hop(() => {
       throw error;
     });
+  }
+
+  /** Takes a reading of the clock that nobody has borrowed. */
+  #takeReading(now: number): void {
+    this.#pass(now);
+    this.#repay();
+    this.#closeReadings = 0;
   }
 
   /** Takes a reading of the clock. */

@@ -269,20 +269,30 @@ describe("a select", () => {
     expect([mutex.waiting, semaphore.waiting, semaphore.available]).toEqual([0, 0, 0]);
   });
 
-  test("of which one goes before another in the same line is served once", async () => {
+  test("whose operations stand in one line gets the one that can be done first, once, and goes before nobody else", async () => {
     const { host, fibers, log } = stage();
     const semaphore = new Semaphore(1);
     semaphore.tryAcquire();
     fibers.spawn(function* () {
-      log.push(yield select([semaphore.acquire(3), semaphore.acquire(1)], 10));
+      log.push(yield select([semaphore.acquire(3), semaphore.acquire(1), semaphore.acquire(1)]));
+      log.push(yield select([semaphore.acquire(3), semaphore.acquire(2)], 10));
+    });
+    fibers.spawn(function* () {
+      log.push(["behind", yield semaphore.acquire(1, 5)]);
     });
     await host.rest();
+    expect([log, semaphore.waiting]).toEqual([[], 4]);
     semaphore.release();
     await host.rest();
-    expect(log).toEqual([]); // the first of its two is first in line, and is not overtaken by itself
+    expect([log, semaphore.available, semaphore.waiting]).toEqual([[{ index: 1, value: true }], 0, 3]);
+    semaphore.release();
+    await host.rest();
+    expect([log.slice(1), semaphore.available]).toEqual([[["behind", true]], 0]);
+    semaphore.release();
+    await host.rest();
     await host.advance(10);
     await host.rest();
-    expect([log, semaphore.available, semaphore.waiting]).toEqual([[undefined], 1, 0]);
+    expect([log.slice(2), semaphore.available, semaphore.waiting]).toEqual([[undefined], 1, 0]);
   });
 
   test("gives undefined after its limit, and throws what the chosen operation throws", async () => {

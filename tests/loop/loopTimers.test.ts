@@ -13,7 +13,7 @@ import {
 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { NOTHING_LEFT, realLoop } from "./realLoop.js";
-import { Outcome } from "./simulation.js";
+import { Outcome, settled } from "./simulation.js";
 
 const NO_DELAYS = [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 47, "5", null, undefined, 5n] as number[];
 
@@ -55,6 +55,67 @@ describe("the timers of a loop", () => {
     const timer = loop.after(5, () => {});
     expect([loop.timers.cancel(timer), loop.timers.cancel(timer), timer.armed]).toEqual([true, false, false]);
     expect(loop.timers.cancel({} as Timer)).toBe(false);
+    await loop.close();
+  });
+
+  test("that callbacks arm wait for the next turn, on a clock that stands still too", async () => {
+    const { loop, host } = await realLoop();
+    let calls = 0;
+    const again = () => {
+      calls++;
+      loop.after(0, again);
+    };
+    loop.after(0, again);
+    loop.run();
+    await settled();
+    for (let turns = 1; turns <= 5; turns++) {
+      await host.step();
+      expect(calls).toBe(turns);
+    }
+    const closed = loop.close({ mode: "discard" });
+    await host.rest();
+    await closed;
+  });
+
+  test("that make up for what they have missed do so once a turn", async () => {
+    const { loop, host } = await realLoop();
+    const kind = loop.on("busy", () => {
+      host.time += 100;
+    });
+    let calls = 0;
+    const every = loop.every(10, () => void calls++, { drift: "fixed-rate" });
+    loop.run();
+    kind.post(undefined);
+    await settled();
+    await host.step();
+    await host.advance(0);
+    const turns = await host.rest();
+    expect(calls).toBe(10);
+    expect(turns).toBeGreaterThanOrEqual(10);
+    every.cancel();
+    await loop.close();
+  });
+
+  test("and fibers that yield for ever leave a turn when its count is used up, though the clock stands still", async () => {
+    const { loop, host } = await realLoop({ turn: { events: 10 } });
+    let rounds = 0;
+    const fiber = loop.spawn(function* () {
+      for (;;) {
+        rounds++;
+        yield;
+      }
+    });
+    const texts: string[] = [];
+    const kind = loop.on("text", (text: string) => void texts.push(text));
+    kind.post("between");
+    loop.run();
+    await settled();
+    await host.step();
+    expect([rounds, texts]).toEqual([10, ["between"]]);
+    await host.step();
+    expect(rounds).toBe(20);
+    fiber.cancel();
+    await host.rest();
     await loop.close();
   });
 

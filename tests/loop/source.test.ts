@@ -30,7 +30,7 @@ describe("messages", () => {
       expect(texts).toEqual(["one", "", "two €", "three €"]);
       expect(report).toEqual({ messages: 4, bytes: 19, dropped: 0, skipped: 0, pauses: 0, ended: "end" });
       expect(source.stats()).toMatchObject({ state: "ended", messages: 4 });
-      expect(faucet.listeners).toBe(0);
+      expect(faucet.listeners).toBe(1); // one that ignores what comes behind the end
       expect(faucet.destroyed).toBe(false);
     }));
 
@@ -364,6 +364,84 @@ describe("what is wrong", () => {
       ["A"],
       { reason: "truncated", message: "the stream has ended 5 bytes into a message, its length included" },
     ));
+
+  test.each([
+    ["what is neither bytes nor a text", undefined, "unsupported"],
+    [
+      "a chunk on which map throws",
+      (chunk: unknown) => {
+        if (typeof chunk === "number") throw cause;
+        return chunk as string;
+      },
+      "failed",
+    ],
+  ] as const)("%s ends the source behind all that waits for room", (_what, map, reason) =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line", ...(map && { map }) });
+        const failed = source.done.catch((error: unknown) => error);
+        for (const chunk of ["one\ntwo\nthree\n", "four\n", 5, "after\n"]) faucet.emit("data", chunk);
+        expect(faucet.destroyed).toBe(true);
+        const run = loop.run();
+        expect(await failed).toMatchObject({ code: "ERR_TIDEMARK_SOURCE", reason });
+        expect(texts).toEqual(["one", "two", "three", "four"]);
+        await loop.close();
+        await run;
+      },
+      { queue: { capacity: 1, overflow: 0 } },
+    ),
+  );
+
+  test.each(["\r", "x"])("a last line that nothing has ended is no longer than others may be: abcd%j", async (end) => {
+    await failing(
+      (faucet) => {
+        faucet.send(`one\nabcd${end}`);
+        faucet.end();
+      },
+      { framing: "line", maximumMessageBytes: 4 },
+      ["one"],
+      { reason: "too-long" },
+    );
+    await withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing: "line", maximumMessageBytes: 4, tooLong: "skip" });
+      faucet.send(`one\nabcd${end}`);
+      faucet.end();
+      await loop.runUntilIdle();
+      expect(await source.done).toMatchObject({ messages: 1, skipped: 1, ended: "end" });
+      expect(texts).toEqual(["one"]);
+    });
+  });
+
+  test.each([
+    ["and returns", () => "late"],
+    [
+      "and throws",
+      () => {
+        throw cause;
+      },
+    ],
+  ])("a map that stops its source %s: what it was called with is nobody's", (_how, then) =>
+    withLoop(async ({ loop, kind, texts }) => {
+      for (const isHeld of [false, true]) {
+        const faucet = new Faucet();
+        const source: ReturnType<typeof loop.source> = loop.source(kind, faucet, {
+          map: (chunk: string) => {
+            if (chunk !== "stop") return chunk;
+            void source.stop();
+            return then();
+          },
+        });
+        if (isHeld) faucet.send("held");
+        faucet.send("stop");
+        await loop.runUntilIdle();
+        expect(await source.done).toMatchObject({ messages: isHeld ? 1 : 0, ended: "stopped" });
+        expect(source.stats()).toMatchObject({ state: "ended", backlogBytes: 0 });
+      }
+      expect(texts).toEqual(["held"]);
+    }),
+  );
 
   test.each([
     ["message", ["ok", "x".repeat(101), "after"], ["ok"]],

@@ -50,6 +50,26 @@ describe("each kind of stream gives all of its bytes, and waits for a slow handl
     }
   });
 
+  test("one whose closing fails behind its end, which is its own affair", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const closed = new Readable({
+        read() {
+          this.push("all");
+          this.push(null);
+        },
+        destroy(_error, callback) {
+          callback(new Error("cannot be closed"));
+        },
+      });
+      const isClosed = new Promise((resolve) => closed.once("close", resolve));
+      const run = loop.run();
+      expect(await loop.source(kind, closed).done).toMatchObject({ messages: 1, ended: "end" });
+      await isClosed;
+      expect([closed.errored?.message, texts]).toEqual(["cannot be closed", ["all"]]);
+      await loop.close();
+      await run;
+    }));
+
   test("a stream of texts, one that was paused by hand, and one that is read through", async () => {
     const cut = TEXT.match(/[\s\S]{1,777}/g)!;
     await readLines(Readable.from(cut));

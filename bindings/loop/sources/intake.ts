@@ -168,7 +168,13 @@ export class Intake {
     if (open > 0 && this.#settings.framing !== "line") {
       throw new SourceError("truncated", `the stream has ended ${open} bytes into a message, its length included`);
     }
-    if (open === 0 || this.#deliverIf(this.#ring.nextWhole())) this.#ending = "none";
+    if (open > this.#settings.maximumMessageBytes) {
+      this.#tooLong(open);
+      this.#ring.skip();
+    } else if (open > 0 && !this.#deliverIf(this.#ring.nextWhole())) {
+      return;
+    }
+    this.#ending = "none";
   }
 
   /** False if it is no message, since there is no entry for one. */

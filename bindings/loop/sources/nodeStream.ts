@@ -78,6 +78,8 @@ export class NodeStreamTap implements Tap {
   };
 
   readonly #onEnd = (): void => {
+    // Its other side, or its closing, may fail still: that is not this source's, and was nobody else's.
+    this.#stream.on("error", ignore);
     this.#letGo()?.end();
   };
 

@@ -3,7 +3,7 @@ import type { LinearMemory } from "../../memory/linearMemory.js";
 import { Deferred } from "../deferred.js";
 import type { EventKind, Kind } from "../kind.js";
 import { MessageRing, type MessageRingStats } from "../messageRing.js";
-import { chunkOf } from "./chunk.js";
+import { type Chunk, chunkOf } from "./chunk.js";
 import { type Detected, detect, type SourceStream } from "./detect.js";
 import { Intake } from "./intake.js";
 import { type SourceOptions, type SourceSettings, sourceSettings } from "./options.js";
@@ -167,14 +167,11 @@ export class Source implements Basin {
   chunk(value: unknown): void {
     if (this.#phase !== "open") return;
     try {
-      const mapped = this.#map(value);
-      if (mapped === undefined && this.#settings.map !== undefined) return;
-      const chunk = chunkOf(mapped);
-      if (chunk === undefined) {
-        throw new SourceError("unsupported", `bytes or a text were expected, but a ${typeNameOf(mapped)} has come`);
-      }
+      const chunk = this.#chunkOf(value);
+      if (chunk === undefined || this.#isOver) return;
       this.#intake.take(chunk);
     } catch (error) {
+      if (this.#isOver) return;
       this.#break(error);
     }
     this.#advance();
@@ -188,6 +185,20 @@ export class Source implements Basin {
     if (this.#phase !== "open") return;
     this.#failure = failureOf(error, "the stream has failed");
     this.#finish(false);
+  }
+
+  /** Whether it has been ended meanwhile, as by `map`: then what has come is nobody's. */
+  get #isOver(): boolean {
+    return this.#phase !== "open";
+  }
+
+  /** What has come; undefined if nothing becomes of it. */
+  #chunkOf(value: unknown): Chunk | undefined {
+    const mapped = this.#map(value);
+    if (mapped === undefined && this.#settings.map !== undefined) return undefined;
+    const chunk = chunkOf(mapped);
+    if (chunk !== undefined) return chunk;
+    throw new SourceError("unsupported", `bytes or a text were expected, but a ${typeNameOf(mapped)} has come`);
   }
 
   #map(value: unknown): unknown {
@@ -302,9 +313,9 @@ export class Source implements Basin {
     const failure = failureOf(error, "the source has failed");
     this.#failure ??= failure;
     this.#phase = "ending";
-    // What waits came before what there was no room for, and behind what was wrong in itself.
-    if (failure.reason === "overrun") this.#intake.end(false);
-    else this.#intake.abandon();
+    // What waits lies behind a message that was wrong in itself, and came before whatever else was.
+    if (failure.reason === "too-long" || failure.reason === "truncated") this.#intake.abandon();
+    else this.#intake.end(false);
     this.#letGo(CLOSE_CODES[failure.reason] ?? NORMAL_CLOSURE); // at last, as the stream may stop this source then
   }
 
