@@ -174,6 +174,7 @@ export const HEAP_BLOCK_PAGES: u32 = offsetof<Heap>("blockPages");
 export const HEAP_HANDLES: u32 = offsetof<Heap>("handles");
 export const HEAP_OVERRUNS: u32 = offsetof<Heap>("overruns");
 export const HEAP_STARVED: u32 = offsetof<Heap>("starved");
+export const HEAP_LOST: u32 = offsetof<Heap>("lost");
 export const HEAP_EPOCH_GUARD: u32 = offsetof<Heap>("epochGuard");
 export const HEAP_HANDLE_BARRIER: u32 = offsetof<Heap>("handleBarrier");
 export const HEAP_COUNT_ONE: u32 = COUNT_ONE;

@@ -400,6 +400,6 @@ function endPass(heap: Heap): void {
     beginVisits(heap);
     return;
   }
-  if (!heap.roots.isEmpty) heap.candidates.absorb(heap.roots);
+  if (!heap.roots.isEmpty || !heap.candidates.base) heap.candidates.absorb(heap.roots); // or a chunk, at least
   heap.runPhase = Run.NONE;
 }

@@ -184,7 +184,9 @@ export class Heap {
   debt: u32;
   /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see `Lost` in release.ts. */
   lost: u32;
-  /** 1 from the moment when memory was out for the lists of this step, until the next. */
+  /** 1 if a walk has found more of these than the lists take: a run of cycle collection may make room. */
+  listsFull: u32;
+  /** 1 from the moment when a run was short of memory and has found nothing, in this step. */
   starved: u32;
   /** What the walk that is under way is for: see `Purpose` in release.ts. */
   walkPurpose: u32;

@@ -60,6 +60,7 @@ function reserveLists(heap: Heap): bool {
     heap.visited.reserve(1) &&
     heap.aside.reserve(1) &&
     heap.roots.reserve(1) &&
+    heap.clearing.reserve(1) &&
     heap.zombies.reserve(1)
   );
 }

@@ -224,6 +224,11 @@ function endRun(heap: Heap): void {
   heap.headroom = max(heap.minimumBytes, kept / 3);
   const spent = <u32>min<u64>(<u64>heap.runHeld * HELD_UNITS, heap.headroom);
   heap.trigger = max(heap.minimumBytes, spent);
+  if (heap.listsFull && !heap.starved) {
+    // Each candidate has been looked at, or something was freed: so the next walk finds fewer to be lost again, and this ends.
+    heap.listsFull = 0;
+    seekLost(heap);
+  }
   if (heap.starved) {
     // It was short of memory, and has found nothing: another is to wait until there may be some.
     heap.forced = 0;
@@ -278,7 +283,8 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       done++;
     } else if (heap.walkPurpose) {
       done += walk(heap, budget - done);
-    } else if (heap.lost == Lost.SOUGHT && !heap.starved) {
+    } else if (heap.lost == Lost.SOUGHT && !heap.starved && !(heap.listsFull && isTimeToRun(heap))) {
+      heap.listsFull = 0;
       beginWalk(heap, Purpose.FIND_LOST);
     } else if (!heap.clearing.isEmpty) {
       free(heap, heap.clearing.pop());

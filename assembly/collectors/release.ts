@@ -18,7 +18,7 @@ export namespace Lost {
   export const NONE: u32 = 0;
   /** A walk should find them. */
   export const SOUGHT: u32 = 1;
-  /** There was no memory for them when they were found, either: the next walk waits until memory is released or taken, or asked for. */
+  /** There was no room for them when they were found, either: the next walk waits until there may be some, or is asked for. */
   export const WAITING: u32 = 2;
 }
 
@@ -117,11 +117,11 @@ function bytesOfCell(object: Address): u32 {
   return stride ? stride : blockOf(object).pages << PAGE_SHIFT;
 }
 
-/** There is no memory to note an object down: a walk finds it later. One that a walk has to give up as well waits for another step. */
+/** There is no memory to note an object down: a walk finds it later. One that a walk has to give up as well waits until there is room. */
 export function lose(heap: Heap, object: Address): void {
   setWord(object, wordOf(object) | Flag.LOST);
   if (heap.walkPurpose == Purpose.FIND_LOST) {
-    heap.starved = 1;
+    heap.listsFull = 1;
     if (heap.lost == Lost.NONE) heap.lost = Lost.WAITING;
   } else heap.lost = Lost.SOUGHT;
 }

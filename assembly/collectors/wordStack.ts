@@ -207,9 +207,19 @@ export class WordStack {
     memory.fill(changetype<Address>(this), 0, offsetof<WordStack>());
   }
 
-  /** Puts all that is in `other` below what is here; `other` is left with an empty chunk, if there is one here. Cannot fail. O(1) */
+  /**
+   * Moves all that is in `other` here, which keeps a chunk: its words are copied where they fit into the topmost chunk here, or else
+   * its chunks come below what is here, and it is left with one that is empty, if there is such a one. Cannot fail. O(1)
+   */
   absorb(other: WordStack): void {
     if (!other.base) return;
+    const bytes = other.top - other.base;
+    if (!other.below && this.base && bytes <= this.end - this.top) {
+      memory.copy(this.top, other.base, bytes);
+      this.top += bytes;
+      other.top = other.base;
+      return;
+    }
     if (!other.spare) {
       other.spare = this.spareChunk();
       if (other.spare) changetype<Chunk>(other.spare).next = 0;

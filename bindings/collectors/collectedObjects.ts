@@ -368,10 +368,12 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   /** What has kept the last step from all that may be dead, if there is such a thing. */
   #starvation(): TidemarkError | undefined {
-    if (this.#figure("HEAP_STARVED") === 0) return undefined;
+    const isAnyLost = this.#figure("HEAP_LOST") !== 0;
+    if (!isAnyLost && this.#figure("HEAP_STARVED") === 0) return undefined;
     this.memory.exports.heapFigures(this.#heap);
-    const isAnyLeft = this.#figure("HEAP_CANDIDATES") > 0;
-    return isAnyLeft ? this.memory.failure("collect: looking for dropped cycles") : undefined;
+    return isAnyLost || this.#figure("HEAP_CANDIDATES") > 0
+      ? this.memory.failure("collect: looking for dropped cycles")
+      : undefined;
   }
 
   $settle(): void {

@@ -1,15 +1,26 @@
 import fc from "fast-check";
-import type { Runtime } from "tidemark";
+import { type Arena, type Heap, OutOfMemoryError, type Runtime, ref, type Scope, struct } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { Graph, scenarios } from "../support/cycleScenarios.js";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { heapKinds, RawHeap, strategies, withCollectorRuntime } from "../support/rawHeap.js";
-import { MEBIBYTE, PAGE } from "../support/runtimes.js";
+import { MEBIBYTE, modules, PAGE, withRuntime } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
 import { ShadowHeap, tryShadowHeap } from "../support/shadowHeap.js";
 import type { ShadowObject } from "../support/shadowObject.js";
 import { applyOperation, randomHook, shadowOperation } from "../support/shadowOperations.js";
+
+/** A heap, and the memory beside it. */
+interface World {
+  readonly heap: Heap;
+  /** Makes so many rings of two, held by the scope. */
+  makeRings(count: number): Scope;
+  /** Takes all memory that there is. */
+  fill(): void;
+  /** Gives it back. */
+  makeRoom(): void;
+}
 
 const refuse = (runtime: Runtime, after: number) => runtime.$memory.setRootWord("ROOT_REFUSE_AFTER", after);
 
@@ -327,3 +338,91 @@ function collectWithoutPages(runtime: Runtime, heap: RawHeap): void {
     if (heap.step(1) === 0) return;
   }
 }
+
+describe.each(modules)("a heap of the $name module that counts, with no memory left for its lists", ({ debug }) => {
+  const Pair = struct("Pair", { other: ref("Pair") });
+
+  /** A heap of pairs, and how to take all memory from it. */
+  async function withFullMemory(body: (world: World) => void): Promise<void> {
+    await withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      const heap = runtime.heap("refcount", { types: [Pair], minimumBytes: 1 });
+      const hogs: Arena[] = [];
+      body({
+        heap,
+        makeRings(count) {
+          const scope = runtime.scope();
+          for (let index = 0; index < count; index++) {
+            const one = heap.new(Pair, scope);
+            const other = heap.new(Pair, scope);
+            one.other = other;
+            other.other = one;
+          }
+          return scope;
+        },
+        fill: () => {
+          expect(() => {
+            for (;;) hogs.push(runtime.arena());
+          }).toThrow(OutOfMemoryError);
+        },
+        makeRoom: () => {
+          for (const arena of hogs.splice(0)) arena.destroy();
+        },
+      });
+      heap.destroy();
+    });
+  }
+
+  test("finds dropped cycles again and again, whatever runs before have done to its lists", () =>
+    withFullMemory(({ heap, makeRings, fill, makeRoom }) => {
+      makeRings(271).end();
+      fill();
+      heap.step(5000);
+      makeRoom();
+      heap.collect();
+      for (let count = 1; count <= 50; count++) {
+        makeRings(count).end();
+        fill();
+        heap.collect();
+        expect(heap.stats()).toMatchObject({ objects: 0, candidates: 0 });
+        makeRoom();
+      }
+    }));
+
+  test.each([100, 500, 600, 2000, 20_000])("frees %i rings at one request, part by part", (count) =>
+    withFullMemory(({ heap, makeRings, fill, makeRoom }) => {
+      const scope = makeRings(count);
+      fill();
+      scope.end();
+      heap.collect();
+      expect(heap.stats()).toMatchObject({ objects: 0, candidates: 0 });
+      makeRoom();
+      heap.validate();
+    }),
+  );
+
+  test("says so where a cycle is larger than its lists, keeps what lives, and frees it when there is room", () =>
+    withFullMemory(({ heap, makeRings, fill, makeRoom }) => {
+      const scope = makeRings(0);
+      const kept = heap.new(Pair, scope);
+      const ring = makeRings(0);
+      const first = heap.new(Pair, ring);
+      let last = first;
+      for (let index = 1; index < 2000; index++) {
+        const next = heap.new(Pair, ring);
+        last.other = next;
+        last = next;
+      }
+      last.other = first;
+      fill();
+      ring.end();
+      expect(() => heap.collect()).toThrow(OutOfMemoryError);
+      expect(() => heap.collect()).toThrow(OutOfMemoryError);
+      expect([heap.stats().objects, kept.isLive()]).toEqual([2001, true]);
+      makeRoom();
+      heap.collect();
+      expect(heap.stats()).toMatchObject({ objects: 1, candidates: 0 });
+      scope.end();
+      heap.collect();
+      expect(heap.stats().objects).toBe(0);
+    }));
+});
