@@ -16,11 +16,24 @@ export function checkInteger(what: string, value: number, minimum: number, maxim
 
 /** A value as a message shows it: short, and never throwing. */
 export function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  if (typeof value === "string") return JSON.stringify(shortened(value));
+  if (typeof value === "bigint") return `${shortened(String(value))}n`;
+  if (typeof value === "object" && value !== null) return isArray(value) ? "an array" : "an object";
   if (typeof value === "function") return "a function";
-  return String(value);
+  return shortened(String(value));
+}
+
+function shortened(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
+
+/** As `Array.isArray`, which throws for a proxy that has been revoked. */
+function isArray(value: object): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);

@@ -1,7 +1,7 @@
 import { checkInteger, describe, lengthOfTyped } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, OutOfBoundsError } from "../errors.js";
 import { assertBytes, Bytes } from "../layout/bytes.js";
-import { assertLive, assertSameMemory, place } from "../layout/location.js";
+import { assertLive, assertMovable, assertSameMemory, place } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, ALIGNMENT_LIMIT, PAGE_SIZE, SIZE_LIMIT } from "../memory/module.js";
 import { walk } from "./findings.js";
@@ -205,6 +205,7 @@ export class ByteHeap {
    */
   bytes(size: number, into = new Bytes(this.$memory)): Bytes {
     assertBytes(this.$memory, into, "bytes");
+    assertMovable(into);
     const { exports } = this.$memory;
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
     const address = exports.byteHeapAllocateChecked(this.#open("bytes"), size) >>> 0;

@@ -112,7 +112,7 @@ export class HookedRecords implements HookOwner {
     place(cursor, header + HOOK_HEADER, u32[word + GUARD]!, u32[word + GENERATION]! | 0);
     sweep.run(type.$destroy as (record: Cursor) => void, cursor);
     memory.recover(); // the hook may have had the host grow memory
-    this.#cursors[number] = cursor;
+    if (Object.isExtensible(cursor)) this.#cursors[number] = cursor; // the hook has not frozen it
   }
 
   $beforeDispose(sweep: DestroySweep): void {

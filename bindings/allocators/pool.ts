@@ -1,7 +1,7 @@
 import { checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Cursor, describeRecord, Ref } from "../layout/cursor.js";
-import { assertLive, assertSameMemory, isLive } from "../layout/location.js";
+import { assertLive, assertMovable, assertSameMemory, isLive } from "../layout/location.js";
 import { type AnyStruct, type CursorOf, type Fields, StructType } from "../layout/struct.js";
 import type { DestroySweep } from "../memory/destroySweep.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
@@ -172,6 +172,7 @@ export class Pool<F extends Fields> {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
     this.#warm?.yield(); // a cell is held, but the views had been detached
+    assertMovable(into);
     this.#cells.allocate(into, this.#making);
     return into;
   }

@@ -21,7 +21,7 @@ const WAITING_NUMBERS = 3;
 export class PoolHooks implements HookOwner {
   readonly #cells: Cells;
   readonly #destroy: HookFunction;
-  readonly #cursor: Cursor;
+  #cursor: Cursor;
   /** Records that a hook has freed, whose own hooks come next. */
   readonly #waiting: number[] = [];
   /** Their addresses. */
@@ -79,14 +79,21 @@ export class PoolHooks implements HookOwner {
   }
 
   #end(sweep: DestroySweep, address: Address, guard: number, generation: number): void {
-    const cursor = this.#cursor;
-    place(cursor, address, guard, generation);
+    place(this.#cursor, address, guard, generation);
     this.#running = address;
-    sweep.run(this.#destroy, cursor);
+    this.#run(sweep);
     this.#running = 0;
+    const cursor = this.#cursor;
     place(cursor, address, guard, generation); // the hook may have moved it
     // In the sweep, since in the debug runtime it may tell of damage, and what waits must end all the same.
     sweep.run(this.#reclaim, cursor);
+  }
+
+  /** Runs the hook for the record that the cursor is on; if it has frozen the cursor, there is another one then. */
+  #run(sweep: DestroySweep): void {
+    const cursor = this.#cursor;
+    sweep.run(this.#destroy, cursor);
+    if (!Object.isExtensible(cursor)) this.#cursor = cursor.$struct.$newCursor(this.#cells.memory);
   }
 
   readonly #reclaim: HookFunction = (record) => this.#cells.free(record, "free");
@@ -126,10 +133,9 @@ export class PoolHooks implements HookOwner {
   }
 
   $beforeDispose(sweep: DestroySweep): void {
-    const cursor = this.#cursor;
-    for (let address = 0; this.#cells.next(address, cursor); ) {
-      address = cursor.$address;
-      sweep.run(this.#destroy, cursor);
+    for (let address = 0; this.#cells.next(address, this.#cursor); ) {
+      address = this.#cursor.$address;
+      this.#run(sweep);
       this.#cells.memory.recover(); // the hook may have had the host grow memory
     }
   }

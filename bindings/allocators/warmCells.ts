@@ -98,13 +98,13 @@ export function warmCells<F extends Fields>(
       const guard = stock[top - 1]!;
       const generation = (i32[guard]! + 1) | 0;
       if ((generation & 1) === 0) return newSlow(into); // the views have been detached
+      into.$address = cell; // first, as it throws if a program has frozen the cursor
+      into.$guard = guard;
+      into.$generation = generation;
       top -= NUMBERS;
       i32[guard] = generation;
       const start = cell >>> 3;
       for (let index = 0; index < words; index++) f64[start + index] = 0;
-      into.$address = cell;
-      into.$guard = guard;
-      into.$generation = generation;
       return into;
     },
 

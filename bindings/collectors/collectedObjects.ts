@@ -1,7 +1,7 @@
 import { walk } from "../allocators/findings.js";
 import { ReentrantCallError, type TidemarkError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
-import { assertLive, end, isLive, type Location, place, unset } from "../layout/location.js";
+import { assertLive, assertMovable, end, isLive, type Location, place, unset } from "../layout/location.js";
 import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import { DestroySweep } from "../memory/destroySweep.js";
@@ -81,7 +81,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   readonly #cyclesWord: number;
   readonly #ranges: CollectedRanges;
   /** By their addresses in wasm, the types whose objects have hooks, and for each a cursor for them. */
-  readonly #hooked = new Map<Address, { readonly type: HeapStruct; readonly cursor: Cursor & ObjectView }>();
+  readonly #hooked = new Map<Address, { readonly type: HeapStruct; cursor: Cursor & ObjectView }>();
   readonly #steps = new Steps();
   /** Cycles that listeners have been told of. */
   #toldCycles = 0;
@@ -182,14 +182,14 @@ export class CollectedObjects extends Objects implements HookOwner {
       const object = u32[cells + CURSOR]!;
       const top = u32[stack + TOP]!;
       if (object !== u32[cells + LIMIT] && top !== u32[stack + END]) {
+        into.$root = top; // first, as it throws if a program has frozen the cursor
+        into.$address = object;
+        into.$guard = guard;
+        into.$generation = generation;
         u32[cells + CURSOR] = object + $stride;
         if (this.#newCount !== 0) u32[(object >>> 2) - 1] = this.#newCount;
         u32[top >>> 2] = object;
         u32[stack + TOP] = top + 4;
-        into.$root = top;
-        into.$address = object;
-        into.$guard = guard;
-        into.$generation = generation;
         return into;
       }
     }
@@ -244,6 +244,7 @@ export class CollectedObjects extends Objects implements HookOwner {
    * is a kept handle or was read from one, the view keeps nothing alive, and is good until the heap next works.
    */
   point(into: ObjectView, object: Address, from: Location | undefined): void {
+    assertMovable(into);
     const { memory } = this;
     const barrier = this.barrier.handleWord;
     if (into.$root > UNROOTED && isLive(into)) {
@@ -316,6 +317,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   }
 
   protected unkeep(handle: ObjectView): void {
+    assertMovable(handle);
     const isOpen = !this.destroyed && isLive(handle);
     if (isOpen) this.memory.exports.releaseHandle(this.#heap, handle.$root);
     this.forgetKept(handle);
@@ -462,7 +464,8 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   /** Runs the hook of one object. Its cursor, and what is read from it, end afterwards. */
   #runHook(object: Address, typeAddress: Address, sweep: DestroySweep): void {
-    const { type, cursor } = this.#hooked.get(typeAddress)!;
+    const hooked = this.#hooked.get(typeAddress)!;
+    const { type, cursor } = hooked;
     const range = this.#ranges.open(); // undefined when memory is out: then it sees its object as long as the heap does not work
     const guard = range?.guard ?? this.memory.u32[this.#epochWord]! >>> 2;
     cursor.$root = UNROOTED; // a program that has kept it may have moved it, and what handle that had is another's by now
@@ -471,6 +474,10 @@ export class CollectedObjects extends Objects implements HookOwner {
     sweep.run(type.$destroy as (record: Cursor) => void, cursor as Cursor);
     this.memory.recover(); // the hook may have had the host grow memory
     range?.$end();
+    if (!Object.isExtensible(cursor)) {
+      hooked.cursor = type.$newObjectView() as Cursor & ObjectView; // the hook has frozen it
+      return;
+    }
     cursor.$root = UNROOTED; // the hook may have moved it
     cursor.$forgetParts();
     unset(cursor);

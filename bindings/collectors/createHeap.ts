@@ -36,9 +36,10 @@ export function createHeap(memory: LinearMemory, strategy: Strategy, options: He
   const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES[strategy] } = options;
   checkInteger("stepUnits", stepUnits, 1, UNIT_LIMIT);
   checkInteger("minimumBytes", minimumBytes, 1, BYTES_LIMIT);
+  const declared = Array.isArray(types) ? [...types] : types; // once: a list may say another thing the second time
   const objects =
     strategy === "manual"
-      ? new ManualObjects(memory, types)
-      : new CollectedObjects(memory, strategy, types, { stepUnits, minimumBytes });
-  return new Heap(strategy, types, objects, objects.types, stepUnits);
+      ? new ManualObjects(memory, declared)
+      : new CollectedObjects(memory, strategy, declared, { stepUnits, minimumBytes });
+  return new Heap(strategy, declared, objects, objects.types, stepUnits);
 }

@@ -92,7 +92,7 @@ export class Heap {
     stepUnits: number,
   ) {
     this.strategy = strategy;
-    this.types = Object.freeze([...declared]);
+    this.types = Object.freeze(declared);
     this.#objects = objects;
     this.#types = types;
     this.#stepUnits = stepUnits;

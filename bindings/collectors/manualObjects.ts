@@ -6,7 +6,7 @@ import { Bytes } from "../layout/bytes.js";
 import type { Cursor } from "../layout/cursor.js";
 import { array } from "../layout/fields.js";
 import type { FieldType } from "../layout/fieldType.js";
-import { assertLive, end, type Location, place, unset } from "../layout/location.js";
+import { assertLive, assertMovable, end, type Location, place, unset } from "../layout/location.js";
 import type { AnyFields, AnyStruct, CursorOf } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import { DestroySweep } from "../memory/destroySweep.js";
@@ -42,6 +42,7 @@ class ManualRange implements ScopeRange {
   $end(): void {
     for (const view of this.#views) {
       if (view.$range !== this) continue; // it is another scope's by now
+      if (!Object.isExtensible(view)) continue; // a program has frozen it: it is on its object until that is freed
       view.$range = undefined;
       end(view);
       view.$forgetParts();
@@ -177,6 +178,7 @@ export class ManualObjects extends Objects {
 
   /** Points `into` at an object that was read from `from`: its own scope, or being kept, goes before that of `from`. */
   point(into: ObjectView, object: Address, guard: number, generation: number, from: Location | undefined): void {
+    assertMovable(into);
     if (into.$range === undefined && !into.$kept) rangeOf(from)?.add(into);
     into.$forgetParts();
     into.$show(object, guard, generation);
@@ -211,6 +213,7 @@ export class ManualObjects extends Objects {
   }
 
   protected unkeep(handle: ObjectView): void {
+    assertMovable(handle);
     this.#handles--;
     this.forgetKept(handle);
     end(handle);

@@ -2,7 +2,7 @@ import { describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, ReentrantCallError } from "../errors.js";
 import { type Member, pathOf } from "../layout/codec.js";
 import type { FieldType } from "../layout/fieldType.js";
-import { assertLive, type Location } from "../layout/location.js";
+import { assertLive, assertMovable, type Location } from "../layout/location.js";
 import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
@@ -129,6 +129,7 @@ export abstract class Objects implements ScopedHeap, Collector {
     if (into.$kept) {
       throw new InvalidArgumentError(`${operation}: a kept handle cannot be moved to a new object; release it first`);
     }
+    assertMovable(into);
   }
 
   /** Makes an object of a struct that the program calls `declared`, zero, with a handle in `scope`. */

@@ -59,6 +59,22 @@ export function place(location: Location, address: Address, guard: number, gener
   location.$generation = generation;
 }
 
+/**
+ * Makes sure that `location` can be placed, before anything is changed for it that could not be undone.
+ *
+ * @throws {InvalidArgumentError} if a program has frozen it
+ */
+export function assertMovable(location: Location): void {
+  const { $address: address } = location;
+  try {
+    location.$address = address; // engines leave this out for all that can be written to
+  } catch (error) {
+    throw new InvalidArgumentError(`what shows the record at ${address} is frozen, and cannot be moved`, {
+      cause: error,
+    });
+  }
+}
+
 /** Points `location` to nothing. */
 export function unset(location: Location): void {
   place(location, 0, 0, 1);
