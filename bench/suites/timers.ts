@@ -8,23 +8,105 @@ const PAIRS = 20_480;
 /** A batch is made of calls, as a program's handlers are called again and again. */
 const CALL = 1024;
 
-/** Timeouts between one and thirty seconds, as servers have them. A power of two, so that a mask picks the next one. */
-const DELAYS = Array.from({ length: CALL }, (_, index) => 1000 + ((index * 7919) % 29_000));
+/** What is armed: a delay for each timer of a call, and such as stay armed meanwhile. */
+interface Timeouts {
+  readonly delays: readonly number[];
+  readonly kept: readonly number[];
+}
 
-function inCalls(call: (delays: readonly number[]) => number): () => number {
+/** Timeouts between one and thirty seconds, each of another length, and no other timer armed. */
+const MANY: Timeouts = {
+  delays: Array.from({ length: CALL }, (_, index) => 1000 + ((index * 7919) % 29_000)),
+  kept: [],
+};
+
+const FEW_DELAYS = [60, 75, 90, 120, 180, 240, 300, 600].map((seconds) => seconds * 1000);
+/**
+ * Timeouts of eight lengths, of each of which others are armed already and none fires: the best that can come to Node's timers,
+ * which have a list for each length, made with its first timer and dropped with its last.
+ */
+const FEW: Timeouts = {
+  delays: Array.from({ length: CALL }, (_, index) => FEW_DELAYS[(index * 5) % FEW_DELAYS.length]!),
+  kept: Array.from({ length: 64 }, (_, index) => FEW_DELAYS[index % FEW_DELAYS.length]!),
+};
+
+function inCalls({ delays }: Timeouts, call: (delays: readonly number[]) => number): () => number {
   return () => {
     let cancelled = 0;
-    for (let done = 0; done < PAIRS; done += CALL) cancelled += call(DELAYS);
+    for (let done = 0; done < PAIRS; done += CALL) cancelled += call(delays);
     return cancelled;
   };
 }
 
 async function withTimers(
+  timeouts: Timeouts,
   prepare: (timers: Timers) => (delays: readonly number[]) => number,
 ): Promise<SubjectInstance<number>> {
   const { createRuntime, createTimers } = await import("tidemark");
   const runtime = await createRuntime();
-  return { run: inCalls(prepare(createTimers(runtime))), dispose: () => runtime.dispose() };
+  const timers = createTimers(runtime);
+  for (const delay of timeouts.kept) timers.after(delay, nothing);
+  return { run: inCalls(timeouts, prepare(timers)), dispose: () => runtime.dispose() };
+}
+
+const nothing = () => {};
+
+function cancelCase(name: string, title: string, timeouts: Timeouts) {
+  return timedCase({
+    name,
+    title,
+    unit: "timer",
+    operations: PAIRS,
+    metric: "time",
+    baseline: "setTimeout",
+    subjects: {
+      setTimeout: () => {
+        const kept = timeouts.kept.map((delay) => setTimeout(nothing, delay));
+        return {
+          run: inCalls(timeouts, (delays) => {
+            let cancelled = 0;
+            for (const delay of delays) {
+              clearTimeout(setTimeout(nothing, delay));
+              cancelled++;
+            }
+            return cancelled;
+          }),
+          dispose: () => kept.forEach(clearTimeout),
+        };
+      },
+      tidemark: () =>
+        withTimers(timeouts, (timers) => (delays) => {
+          let cancelled = 0;
+          for (const delay of delays) if (timers.after(delay, nothing).cancel()) cancelled++;
+          return cancelled;
+        }),
+      "tidemark, a timer used again": () =>
+        withTimers(timeouts, (timers) => {
+          const timer = timers.after(1000, nothing);
+          return (delays) => {
+            let cancelled = 0;
+            for (const delay of delays) {
+              timer.restart(delay);
+              if (timer.cancel()) cancelled++;
+            }
+            return cancelled;
+          };
+        }),
+      "tidemark, by number": () =>
+        withTimers(timeouts, (timers) => (delays) => {
+          let cancelled = 0;
+          for (const delay of delays) if (timers.cancel(timers.arm(delay, nothing))) cancelled++;
+          return cancelled;
+        }),
+    },
+    expected: () => PAIRS,
+    targets: [
+      { subject: "tidemark", ratio: { atMost: 1 / 6 } },
+      { subject: "tidemark, a timer used again", ratio: { atMost: 1 / 6 } },
+      { subject: "tidemark, a timer used again", metric: "collections", value: { atMost: 0 } },
+      { subject: "tidemark, by number", ratio: { atMost: 1 / 6 } },
+    ],
+  });
 }
 
 const MILLION = 1_000_000;
@@ -86,66 +168,8 @@ export default defineSuite({
   name: "timers",
   title: "arming, cancelling and firing timers",
   cases: [
-    timedCase({
-      name: "cancel",
-      title: "arm a timer and cancel it",
-      unit: "timer",
-      operations: PAIRS,
-      metric: "time",
-      baseline: "setTimeout",
-      subjects: {
-        setTimeout: () => {
-          const nothing = () => {};
-          return {
-            run: inCalls((delays) => {
-              let cancelled = 0;
-              for (const delay of delays) {
-                clearTimeout(setTimeout(nothing, delay));
-                cancelled++;
-              }
-              return cancelled;
-            }),
-          };
-        },
-        tidemark: () =>
-          withTimers((timers) => {
-            const nothing = () => {};
-            return (delays) => {
-              let cancelled = 0;
-              for (const delay of delays) if (timers.after(delay, nothing).cancel()) cancelled++;
-              return cancelled;
-            };
-          }),
-        "tidemark, a timer used again": () =>
-          withTimers((timers) => {
-            const timer = timers.after(1000, () => {});
-            return (delays) => {
-              let cancelled = 0;
-              for (const delay of delays) {
-                timer.restart(delay);
-                if (timer.cancel()) cancelled++;
-              }
-              return cancelled;
-            };
-          }),
-        "tidemark, by number": () =>
-          withTimers((timers) => {
-            const nothing = () => {};
-            return (delays) => {
-              let cancelled = 0;
-              for (const delay of delays) if (timers.cancel(timers.arm(delay, nothing))) cancelled++;
-              return cancelled;
-            };
-          }),
-      },
-      expected: () => PAIRS,
-      targets: [
-        { subject: "tidemark", ratio: { atMost: 1 / 6 } },
-        { subject: "tidemark, a timer used again", ratio: { atMost: 1 / 6 } },
-        { subject: "tidemark, a timer used again", metric: "collections", value: { atMost: 0 } },
-        { subject: "tidemark, by number", ratio: { atMost: 1 / 6 } },
-      ],
-    }),
+    cancelCase("cancel", "arm a timer and cancel it", MANY),
+    cancelCase("cancel-few", "arm a timer and cancel it, of eight lengths of which others are armed", FEW),
     measuredCase({
       name: "million",
       title: "arm a million timers that are due within five seconds, 200 in each millisecond, and have them fire",

@@ -16,11 +16,17 @@ interface Cell {
   readonly value: number;
 }
 
-export function cells({ seed, length, events, perEvent, passes }: CellsParameters): PlainResult {
+/** @param onStretch called before the array is filled, and before each pass */
+export function cells(
+  { seed, length, events, perEvent, passes }: CellsParameters,
+  onStretch: () => void = () => {},
+): PlainResult {
+  onStretch();
   const array = Array.from({ length }, (_, value): Cell => ({ next: null, value }));
   let random = seed;
   let checksum = 0;
   for (let pass = 0; pass < passes; pass++) {
+    onStretch();
     for (let event = 0; event < events; event++) {
       for (let index = 0; index < perEvent; index++) {
         random = nextRandom(random);
