@@ -339,6 +339,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     return this.#sources.add(this, this.#runtime.$memory as LinearMemory, kind, stream, options);
   }
 
+  $hop(callback: () => void): void {
+    this.#settings.host.hop(callback);
+  }
+
   spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
   spawn(body: FiberBody, options?: SpawnOptions): Fiber | undefined {

@@ -70,6 +70,32 @@ describe("each kind of stream gives all of its bytes, and waits for a slow handl
       await run;
     }));
 
+  test("an iterable that has everything at hand, of which nothing becomes a message, and timers come in between", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      let given = 0;
+      let givenAtTimer = 0;
+      setTimeout(() => {
+        givenAtTimer = given;
+      }, 1);
+      const source = loop.source(
+        kind,
+        (async function* () {
+          while (givenAtTimer === 0 && given < 1_000_000) {
+            given++;
+            yield "nothing";
+          }
+          yield "last";
+        })(),
+        { map: (chunk: string) => (chunk === "last" ? chunk : undefined) },
+      );
+      const run = loop.run();
+      expect(await source.done).toMatchObject({ messages: 1, ended: "end" });
+      expect(givenAtTimer).toBeGreaterThan(0);
+      expect(texts).toEqual(["last"]);
+      await loop.close();
+      await run;
+    }));
+
   test("a stream of texts, one that was paused by hand, and one that is read through", async () => {
     const cut = TEXT.match(/[\s\S]{1,777}/g)!;
     await readLines(Readable.from(cut));

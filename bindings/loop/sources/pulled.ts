@@ -10,6 +10,9 @@ export interface WebStream {
   };
 }
 
+/** So many chunks are asked for in a row. A stream that has all of them at hand would keep the platform waiting for ever. */
+const PULLS = 1024;
+
 /** What is asked for each chunk. */
 interface Supply {
   next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
@@ -53,7 +56,11 @@ export class PulledTap implements Tap {
   async #pull(): Promise<void> {
     this.#isPulling = true;
     try {
-      while (this.#isFlowing && this.#basin !== undefined) {
+      for (let pulls = 1; this.#isFlowing && this.#basin !== undefined; pulls++) {
+        if (pulls % PULLS === 0) {
+          await this.#hop(this.#basin);
+          continue; // it may be closed by now
+        }
         const { done, value } = await this.#supply.next();
         if (this.#basin === undefined) return; // closed meanwhile: what has come is nobody's
         if (done === true) this.#letGo()?.end();
@@ -64,6 +71,10 @@ export class PulledTap implements Tap {
     } finally {
       this.#isPulling = false;
     }
+  }
+
+  #hop(basin: Basin): Promise<void> {
+    return new Promise((resolve) => basin.hop(resolve));
   }
 
   #letGo(): Basin | undefined {

@@ -40,6 +40,8 @@ export interface SourceStats extends Omit<SourceReport, "ended"> {
 /** What a source needs of its loop. */
 export interface SourceLoop {
   ready(kind: Kind<never>): Promise<void>;
+  /** Calls back when the platform has had its chance. */
+  $hop(callback: () => void): void;
 }
 
 const RESOLVED = Promise.resolve();
@@ -179,6 +181,10 @@ export class Source implements Basin {
 
   end(): void {
     this.#finish(true);
+  }
+
+  hop(callback: () => void): void {
+    this.#loop.$hop(callback);
   }
 
   fail(error: unknown): void {

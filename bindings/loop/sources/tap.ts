@@ -9,6 +9,8 @@ export interface Basin {
   end(): void;
   /** The stream has failed, or was closed before its end. */
   fail(error: unknown): void;
+  /** Calls back when the platform has had its chance. */
+  hop(callback: () => void): void;
 }
 
 /**
