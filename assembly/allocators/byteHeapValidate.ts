@@ -5,7 +5,7 @@ import { Owner, ownerOf } from "../memory/pageHeap";
 import { IS_DEBUG } from "../memory/root";
 import { CLASS_COUNT, classBytes, GRANULE, GRANULE_SHIFT } from "../memory/sizeClass";
 import { AREA_HEADER, Area } from "./area";
-import { BIN_COUNT, BLOCK_MINIMUM, binOf, TAG_SIZE, TaggedBlock } from "./boundaryTag";
+import { BIN_COUNT, BLOCK_GRAIN, BLOCK_MINIMUM, binOf, TAG_SIZE, TaggedBlock } from "./boundaryTag";
 import { ByteHeap } from "./byteHeap";
 import { Findings, found, Violation } from "./findings";
 import { FreeRun, LAST_BIN } from "./freeRuns";
@@ -166,6 +166,12 @@ function walkBlock(block: TaggedBlock, findings: Findings): bool {
   return !IS_DEBUG || isGuardedSound(content, block.size - TAG_SIZE) || found(findings, Violation.CANARY, content);
 }
 
+/** True if a block may begin at `address`, which may be anything. */
+function mayHoldBlock(address: Address): bool {
+  const last = address + (BLOCK_MINIMUM - 1);
+  return ((address + TAG_SIZE) & (BLOCK_GRAIN - 1)) == 0 && last > address && ownerOf(last) == Owner.HEAP_AREAS;
+}
+
 /** Every free block of the areas is in its bin, and nothing else is. */
 function walkBins(heap: ByteHeap, findings: Findings): bool {
   let bytes: u32 = 0;
@@ -173,6 +179,7 @@ function walkBins(heap: ByteHeap, findings: Findings): bool {
     let link = heap.bins.head(bin);
     for (let address = load<Address>(link); address; address = load<Address>(link)) {
       const block = changetype<TaggedBlock>(address);
+      if (!mayHoldBlock(address)) return found(findings, Violation.BIN, address);
       const isRight = block.isFree && block.link == link && binOf(block.size) == bin && heap.bins.isMarked(bin);
       if (!isRight) return found(findings, Violation.BIN, address);
       bytes += block.size;

@@ -77,6 +77,10 @@ export interface MallocFunctions {
  * {@link bytes} can, and so can the debug runtime for the last 64 blocks freed,
  * as far as they come to 4 MiB.
  *
+ * No check stands between a raw address and a write to it. What is written to a block of up to 256 bytes after its free, or past
+ * its end where a free one lies, costs no other block anything: the words there say everything twice. In a free block of more it may
+ * be a link, which the next allocation from its bin follows; the debug runtime tells of it, as does {@link validate}.
+ *
  * @example
  * using heap = runtime.byteHeap();
  * const address = heap.allocate(100, { alignment: 64 });

@@ -124,6 +124,22 @@ describe("in the release module", () => {
     }));
 });
 
+test("a large block whose links are written to after its free is found out by the walk", () =>
+  withRuntime({}, (runtime) => {
+    const { $memory: memory } = runtime;
+    for (const word of [0, 1]) {
+      for (const value of [1, 4, 0x10004, 0x7fff_fff4, 0xffff_fff4, 0xffff_ffff, memory.u8.length - 12]) {
+        const heap = runtime.byteHeap();
+        const blocks = [1000, 1000, 1000].map((size) => heap.allocate(size));
+        heap.free(blocks[1]!);
+        heap.validate();
+        memory.u32[(blocks[1]! >>> 2) + word] = value;
+        expect(() => heap.validate()).toThrow(corrupt);
+        heap.destroy();
+      }
+    }
+  }));
+
 test("a small block whose first words are written to after its free leads no allocation past the end of memory", () =>
   withRuntime({}, (runtime) => {
     const { $memory: memory } = runtime;
