@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, CommanderError } from "commander";
 
@@ -66,18 +66,50 @@ export function endWithItsReaders(): void {
   }
 }
 
-/** Ends the command line if a result cannot be written to `path`: better before a long run than after it. */
-export function requireWritable(command: Command, path: string): void {
+/**
+ * Ends the command line if a result cannot be written to `path`, or would replace something else than an older result: better
+ * before a long run than after it.
+ *
+ * @param inputs the files that the program is to read
+ */
+export function requireWritable(command: Command, path: string, inputs: readonly string[] = []): void {
   if (path === "") command.error("error: --json takes the path of a file, and was given none");
+  const refuse = (reason: string) => command.error(`error: --json ${path}: ${reason}`);
   const isThere = existsSync(path);
   try {
     accessSync(isThere ? path : dirname(path), constants.W_OK);
   } catch {
-    command.error(
-      isThere
-        ? `error: --json ${path}: this is not writable`
-        : `error: --json ${path}: the folder ${dirname(path)} is missing or not writable`,
-    );
+    refuse(isThere ? "this is not writable" : `the folder ${dirname(path)} is missing or not writable`);
   }
-  if (isThere && statSync(path).isDirectory()) command.error(`error: --json ${path}: this is a folder`);
+  if (!isThere) return;
+  const kind = statSync(path);
+  if (kind.isDirectory()) refuse("this is a folder");
+  const input = inputs.find((other) => isSameFile(path, other));
+  if (input !== undefined) refuse(`this is ${input}, which is to be read, and would be overwritten`);
+  // What is no regular file keeps nothing that could be overwritten, and may wait for ever for its reader.
+  if (kind.isFile() && !mayBeResult(path)) refuse("this file is there, and is no JSON result; it is not overwritten");
+}
+
+/** By whatever name, link or path. */
+function isSameFile(path: string, other: string): boolean {
+  const [one, two] = [path, other].map((name) => statSync(name, { bigint: true, throwIfNoEntry: false }));
+  return one !== undefined && two !== undefined && one.dev === two.dev && one.ino === two.ino;
+}
+
+/** Enough to see how a text begins. */
+const BEGINNING_BYTES = 4096;
+
+/** Whether a file is empty, or begins as a JSON object does; of one that cannot be read nobody knows. */
+function mayBeResult(path: string): boolean {
+  try {
+    const file = openSync(path, "r");
+    try {
+      const bytes = Buffer.alloc(BEGINNING_BYTES);
+      return /^\s*(\{|$)/.test(bytes.toString("latin1", 0, readSync(file, bytes)));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
 }

@@ -66,7 +66,7 @@ function parseArguments(words: readonly string[]): Options {
     .exitOverride();
   return readCommandLine(program, words, processOutput, (command) => {
     const options = command.opts<Options>();
-    if (options.json !== undefined) requireWritable(command, options.json);
+    if (options.json !== undefined) requireWritable(command, options.json, options.from);
     return options;
   });
 }

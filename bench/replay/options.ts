@@ -77,7 +77,7 @@ export function parseOptions(words: readonly string[], write: Output): ReplayOpt
     const raw = command.opts<RawOptions>();
     const conflict = conflictOf(raw, command.args.length > 0);
     if (conflict !== undefined) command.error(`error: ${conflict}`);
-    if (raw.json !== undefined) requireWritable(command, raw.json);
+    if (raw.json !== undefined) requireWritable(command, raw.json, command.args);
     return {
       feed: feedOf(raw, command.args),
       server: raw.serve === undefined ? undefined : { port: raw.serve === true ? 0 : raw.serve },

@@ -84,7 +84,7 @@ export function parseOptions(words: readonly string[], write: Output): TraceOpti
     if (raw.allocator !== "all" && absent.length > 0) {
       command.error(`error: --allocator ${raw.allocator}: ${absent[0]!.reason}`);
     }
-    if (raw.json !== undefined) requireWritable(command, raw.json);
+    if (raw.json !== undefined) requireWritable(command, raw.json, command.args);
     const here = names.filter((name) => absenceOf(name) === undefined);
     return {
       files: command.args,

@@ -1,5 +1,5 @@
 import { execFile, fork } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -259,18 +259,35 @@ describe("the command line", () => {
     expect(report).toBeUndefined();
   });
 
+  const writingTo = (path: string, suite = WORKING) =>
+    new Promise<{ code: unknown; stderr: string }>((resolve) => {
+      execFile(process.execPath, [MAIN, "--from", suite, "--json", path], (error, _stdout, stderr) =>
+        resolve({ code: error?.code, stderr }),
+      );
+    });
+
   test("a JSON file in a folder that does not exist is refused before anything is measured", async () => {
     const missing = join(folder, "missing", "report.json");
     const { status, stdout, stderr } = await bench(["--from", WORKING, "--json", missing, "--json", missing, "--help"]);
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout).toContain("Usage: bench");
-    const refused = await new Promise<{ code: unknown; stderr: string }>((resolve) => {
-      execFile(process.execPath, [MAIN, "--from", WORKING, "--json", missing], (error, _stdout, stderr) =>
-        resolve({ code: error?.code, stderr }),
-      );
-    });
+    const refused = await writingTo(missing);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain(`--json ${missing}: the folder ${dirname(missing)} is missing`);
+  });
+
+  test("a JSON file that is the suite itself, or no result, is refused and left as it was", async () => {
+    const [suite, notes] = ["suite.mjs", "notes.txt"].map((name) => join(folder, name)) as [string, string];
+    for (const [path, reason] of [
+      [suite, `this is ${suite}, which is to be read`],
+      [notes, "this file is there, and is no JSON result"],
+    ] as const) {
+      writeFileSync(path, "export default 1;");
+      const { code, stderr } = await writingTo(path, suite);
+      expect(code).toBe(2);
+      expect(stderr).toContain(`--json ${path}: ${reason}`);
+      expect(readFileSync(path, "utf8")).toBe("export default 1;");
+    }
   });
 
   test("--list names every case of the project's own suites and measures nothing", async () => {

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
 import { generateFeed } from "../../bench/replay/generator.js";
 import type { SubjectReport } from "../../bench/replay/measure.js";
@@ -177,6 +178,34 @@ test.each([
   expect(error).not.toMatch(/^\s+at /m);
   expect(status).toBe(2);
   expect(out).toBe("");
+});
+
+test("what is no older result is not overwritten by one: an input by any name, a packed file, another text", async () => {
+  const feed = file("kept.txt", '{"lastUpdateId":1,"bids":[],"asks":[]}\n');
+  const link = join(folder, "link.txt");
+  symlinkSync(feed, link);
+  const packed = file("kept.gz", gzipSync("1 {}\n"));
+  const other = file("notes.txt", " notes {}");
+  for (const [words, message] of [
+    [[feed, "--json", feed], `--json ${feed}: this is ${feed}, which is to be read`],
+    [[feed, "--json", link], `--json ${link}: this is ${feed}, which is to be read`],
+    [["--json", packed], `--json ${packed}: this file is there, and is no JSON result`],
+    [["--json", other], `--json ${other}: this file is there, and is no JSON result`],
+  ] as const) {
+    const before = readFileSync(words.at(-1)!);
+    const { status, out, error } = await run(...words);
+    expect(error).toContain(message);
+    expect([status, out]).toEqual([2, ""]);
+    expect(readFileSync(words.at(-1)!)).toEqual(before);
+  }
+});
+
+test("an older result and an empty file are overwritten, and a device is written to", async () => {
+  for (const path of [file("older.json", '\n { "feed": {} }'), file("empty.json", ""), "/dev/null"]) {
+    const { status, error } = await run(...SHORT, "--only", "plain", "--json", path);
+    expect([status, error]).toEqual([0, ""]);
+    if (path !== "/dev/null") expect(JSON.parse(readFileSync(path, "utf8"))).toHaveProperty("book");
+  }
 });
 
 test("a truncated gzip ends with status 2", async () => {

@@ -172,6 +172,7 @@ test.each([
   [[good, "--bogus"], /--bogus/],
   [[good, "--json", "/no/such/folder/x.json"], /\/no\/such\/folder/],
   [[good, "--json", tmpdir()], /folder/],
+  [[good, "--json", good], /good\.rep\.gz: this is .*good\.rep\.gz, which is to be read/],
 ])("%j is refused with a message and status 2", async (words, message) => {
   const { status, out, error } = await run(...words);
   expect(error).toMatch(message);
