@@ -15,6 +15,9 @@ export interface Clock {
 /** Timers fire up to about 1 ms late, so the last stretch is spun. */
 const SPIN_MILLIS = 3;
 
+/** The host's timers hold no more milliseconds, and fire at once if they are asked for more. */
+const TIMER_LIMIT_MILLIS = 2 ** 31 - 1;
+
 /** How long the host's loop may be kept from its turn while there is time to wait anyway. */
 const HOST_TURN_NANOS = 50e6;
 
@@ -37,7 +40,10 @@ export class MonotonicClock implements Clock {
   waitUntil(nanoseconds: number): void | Promise<void> {
     this.stamp(this.#now, 0);
     const millis = (nanoseconds - this.#now[0]!) / 1e6;
-    if (millis > SPIN_MILLIS) return new Promise((resolve) => setTimeout(resolve, millis - SPIN_MILLIS + 1));
+    if (millis > SPIN_MILLIS) {
+      const delay = Math.min(millis - SPIN_MILLIS + 1, TIMER_LIMIT_MILLIS);
+      return new Promise((resolve) => setTimeout(resolve, delay));
+    }
     if (this.#now[0]! - this.#hostTurn > HOST_TURN_NANOS) {
       this.#hostTurn = this.#now[0]!;
       return new Promise((resolve) => setImmediate(resolve));

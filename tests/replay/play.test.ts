@@ -130,6 +130,24 @@ test("the real clock waits until about the moment asked for, and open loop keeps
   expect(performance.now() - start).toBeLessThan(2_000);
 });
 
+test.each([20, 30, 1e6])("a wait of %i days is asked of the host in parts that its timers can hold", (days) => {
+  const clock = new MonotonicClock();
+  const now = new Float64Array(1);
+  clock.stamp(now, 0);
+  const delays: number[] = [];
+  const timers = vi.spyOn(globalThis, "setTimeout").mockImplementation(((_: () => void, delay: number) => {
+    delays.push(delay);
+  }) as typeof setTimeout);
+  try {
+    void clock.waitUntil(now[0]! + days * 86_400e9);
+  } finally {
+    timers.mockRestore();
+  }
+  expect(delays).toHaveLength(1);
+  expect(delays[0]).toBeGreaterThan(20 * 86_400_000 - 1000);
+  expect(delays[0]).toBeLessThan(2 ** 31);
+});
+
 test("nearest rank takes a sample that was measured", () => {
   const sorted = Float64Array.from({ length: 10_000 }, (_, index) => index + 1);
   expect([0, 0.5, 0.99, 0.999, 0.9999, 1].map((share) => nearestRank(sorted, share))).toEqual([
