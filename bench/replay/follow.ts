@@ -70,9 +70,16 @@ export async function follow(
   }
 }
 
+/** What became of the attempts, of which `had` were answered, each by a connection that did not last. */
+function describeAttempts(had: number): string {
+  if (had === 0) return `could not be had again in ${ATTEMPTS} attempts`;
+  return `was had again in ${had} of ${ATTEMPTS} attempts, each time for less than ${LASTING / 1000} seconds`;
+}
+
 /** Returns how many connections it took. */
 async function connect(client: LiveClient, watcher: Watcher, url: string, notice: Notice): Promise<number> {
   let attempts = 0;
+  let had = 0;
   for (let connections = 1; ; ) {
     const before = watcher.messages;
     let openedAt = Number.POSITIVE_INFINITY;
@@ -88,12 +95,11 @@ async function connect(client: LiveClient, watcher: Watcher, url: string, notice
       if (!(error instanceof ConnectionLost)) throw error;
       const { messages } = watcher;
       if (messages === 0) throw new ConnectionFailure(`${url} cannot be followed: ${error.message}`);
-      if (performance.now() - openedAt >= LASTING) attempts = 0;
+      if (performance.now() - openedAt >= LASTING) attempts = had = 0;
+      else if (attempts > 0 && openedAt < Number.POSITIVE_INFINITY) had++;
       const after = `after ${messages.toLocaleString("en-US")} messages`;
       if (attempts === ATTEMPTS) {
-        throw new ConnectionFailure(
-          `${url} was lost ${after}, and could not be had again in ${ATTEMPTS} attempts: ${error.message}`,
-        );
+        throw new ConnectionFailure(`${url} was lost ${after}, and ${describeAttempts(had)}: ${error.message}`);
       }
       if (messages > before) {
         connections++;
