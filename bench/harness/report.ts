@@ -115,7 +115,7 @@ export function describeCases(cases: readonly SelectedCase[]): string {
 }
 
 function describeBound(bound: Bound): string {
-  return "atMost" in bound ? `≤ ${bound.atMost}` : `≥ ${bound.atLeast}`;
+  return "atMost" in bound ? `≤ ${figure(bound.atMost)}` : `≥ ${figure(bound.atLeast)}`;
 }
 
 const FIGURE = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });

@@ -296,6 +296,7 @@ describe("the command line", () => {
     for (const name of ["allocation", "record", "loop", "synchronous", "asynchronous", "EventEmitter.emit"]) {
       expect(stdout).toContain(name);
     }
+    expect(stdout).toContain("≤ 0.1667 × setTimeout");
     expect(report).toBeUndefined();
   });
 });

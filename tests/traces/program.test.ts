@@ -104,6 +104,7 @@ test("a good trace is replayed by every allocator, and the JSON file says what w
     expect(operationsPerSecond).toBeGreaterThan(1000);
     const { p50, p99, p999, p9999, max } = latencyNanos!;
     expect([p50, p99, p999, p9999, max]).toEqual([p50, p99, p999, p9999, max].toSorted((one, other) => one - other));
+    for (const nanos of [p50, p99, p999, p9999, max]) expect(nanos).toSatisfy(Number.isInteger);
     expect(utilisation).toBeCloseTo(PEAK / peakTakenBytes, 10);
     // 200 bytes are left in what was taken for 250,500.
     expect(fragmentation).toBeGreaterThan(0.9);
