@@ -20,7 +20,9 @@ await build({
   minify: true,
   format: "esm",
   target: "es2022",
-  banner: { js: `/* hdr-histogram-js\n\n${license.trim()}\n*/` },
+  // With `/*!` bundlers take it for a licence and keep it (Vite, where it minifies, if `comments.legal` of its output is set): this
+  // one asks to be kept in whatever the class is shipped with.
+  banner: { js: `/*! hdr-histogram-js\n\n${license.trim()}\n*/` },
   outfile: `${root}build/bindings/loop/hdrHistogram.js`,
   logLevel: "warning",
 });

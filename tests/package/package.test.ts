@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -53,6 +54,17 @@ function runModule(name: string, text: string): unknown {
 }
 
 describe("the package", () => {
+  test("leaves the licence of what it contains of others in an application's minified bundle", async () => {
+    const { outputFiles } = await build({
+      stdin: { contents: 'export { createLoop } from "tidemark/inline";', resolveDir: consumer },
+      bundle: true,
+      minify: true,
+      format: "esm",
+      write: false,
+    });
+    expect(outputFiles[0]!.text).toMatch(/hdr-histogram-js\s+BSD 2-Clause License\s+Copyright/);
+  });
+
   test("contains its texts, types, modules and AssemblyScript source, and nothing else", () => {
     const allowed = [
       /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md)$/,
