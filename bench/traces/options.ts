@@ -17,8 +17,10 @@ export interface TraceOptions {
 
 const HELP_AFTER = `
 TRACE is gzip or plain text: four header lines (weight, number of ids, number of operations, most bytes live at once),
-then an operation a line: "a ID BYTES" allocates, "r ID BYTES" reallocates, "f ID" frees. Sizes are as the program asked
-for them; a size of 0 counts as 1. Nothing of it is replayed unless all of it is well-formed.
+then an operation a line: "a ID BYTES" allocates, "r ID BYTES" reallocates, "f ID" frees. Lines end with LF or CRLF. Sizes
+are as the program asked for them; a size of 0 counts as 1. Nothing of it is replayed unless all of it is well-formed. Of
+the header, that means: four whole numbers, as many operations as it says, and no id that is not below its number of ids.
+The weight and the most bytes live are not compared with anything; what is reported is found in the replay.
 
 Allocators, each inside wasm and in a process of its own, the drivers compiled together with it:
   heap      Tidemark's byte heap

@@ -23,7 +23,7 @@ export const KIND_MASK = 3;
 export const ID_SHIFT = 2;
 export const OPERATION_WORDS = 2;
 
-/** What the header's lines are, in their order. */
+/** What the header's lines are, in their order. Weight and bytes are numbers, and nothing else is asked of them. */
 const HEADER = ["weight", "number of ids", "number of operations", "most bytes live at once"] as const;
 
 /** So many ids and operations fit the peers' room for tables, operations and samples. */
@@ -160,7 +160,8 @@ class Parser {
     if (this.#position >= this.content.length) return false;
     const end = this.content.indexOf("\n", this.#position);
     const stop = end < 0 ? this.content.length : end;
-    this.#text = this.content.slice(this.#position, stop);
+    // Lines may end with CRLF, as those of a feed may.
+    this.#text = this.content.slice(this.#position, stop).replace(/\r$/, "");
     this.#position = stop + 1;
     this.#line++;
     return true;

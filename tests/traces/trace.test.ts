@@ -28,6 +28,20 @@ test("a size of 0 counts as 1, and a last line without its newline is a line", (
   expect([...parseTrace("x", trace(["a 0 0", "r 0 0"]).trimEnd()).operations]).toEqual([0, 1, 1, 1]);
 });
 
+test("lines that end with CRLF are the same trace", () => {
+  const text = trace(["a 0 4", "r 0 8", "f 0"]);
+  const parsed = parseTrace("x", text);
+  expect(parseTrace("x", text.replaceAll("\n", "\r\n"))).toEqual(parsed);
+  expect(parseTrace("x", text.trimEnd().replaceAll("\n", "\r\n").concat("\r"))).toEqual(parsed);
+  expect(() => parseTrace("x", text.replaceAll("\n", "\r\n").replace("f 0", "f 1"))).toThrow(/^x:7: .*: "f 1"$/);
+});
+
+test("a weight and a number of bytes that are not the trace's, and more ids than it has, are let pass", () => {
+  const lines = ["a 0 4", "f 0"];
+  const text = ["7", "5", "2", "1", ...lines, ""].join("\n");
+  expect(parseTrace("x", text)).toEqual({ ...parseTrace("x", trace(lines)), ids: 5 });
+});
+
 test("a trace without operations is one", () => {
   expect(parseTrace("x", trace([]))).toEqual({ name: "x", ids: 0, operations: new Uint32Array(0) });
 });
@@ -59,7 +73,7 @@ test.each([
   ["a 1.5 4", /the id must be a whole number/],
   ["a 1 -4", /the size must be a whole number from 0: "a 1 -4"/],
   ["a 1 4.5", /the size must be a whole number/],
-  ["a 1 4\r", /the size must be a whole number/],
+  ["a 1 4\r\r", /the size must be a whole number/],
   ["a 1 0x10", /the size must be a whole number/],
   ["a 1 99999999999999999999", /the size must be at most 9007199254740991/],
   ["a 3 4", /the id 3 is out of range: the header says 3 ids: "a 3 4"/],
