@@ -12,9 +12,10 @@ const DATA_SECTION = 11;
 const PASSIVE = 1;
 const EXPLICIT_MEMORY = 2;
 const I32_CONST = 0x41;
+const END = 0x0b;
 
 /**
- * Where the active data segments of a wasm module lie, as far as their places are constants. O(sections and segments).
+ * Where the active data segments of a wasm module lie, up to the first whose place is no constant. O(sections and segments).
  *
  * Source: WebAssembly Core Specification 2.0, 5.5.14 "Data Section".
  *
@@ -45,9 +46,10 @@ export function staticDataOf(bytes: Uint8Array): DataRange[] {
       if (flags === EXPLICIT_MEMORY) readInteger();
       let start: number | undefined;
       if (flags !== PASSIVE) {
-        if (bytes[position++] !== I32_CONST) return ranges; // an address that is only known to the host
+        // Anything but a single constant is an address that is only known to the host, and may be of any length.
+        if (bytes[position++] !== I32_CONST) return ranges;
         start = readInteger(true) >>> 0; // a signed constant that means an address
-        position++; // the end of the expression
+        if (bytes[position++] !== END) return ranges;
       }
       const length = readInteger() >>> 0;
       position += length;
