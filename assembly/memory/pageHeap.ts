@@ -1,8 +1,8 @@
 // Page heap: runs of 64 KiB pages, address-ordered first fit, reuse before growth.
 //
-// A bitmap holds one bit a page (1 = free), so that a search for a run reads 64 pages a step: at most 1,024 steps for
-// the whole of memory. A table holds one byte a page, so that any address leads to its owner in O(1), and a free of
-// something that is no run is refused.
+// A bitmap holds one bit a page (1 = free), so that a search for a run reads 64 pages a step: it takes a step for each 64
+// pages, 1,024 for the whole of memory, and two more for each free run that is too short. A table holds one byte a page,
+// so that any address leads to its owner in O(1), and a free of something that is no run is refused.
 //
 //   owner byte   ┌───┬───────────────┐
 //                │ c │ owner (1…15)  │   c = 1: continues the run of the page before; c = 0: a run begins here

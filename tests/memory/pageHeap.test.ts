@@ -274,6 +274,21 @@ describe("the page heap", () => {
       runtime.validate();
     }));
 
+  test("searches in two steps for each free run that is too short, and one for each 64 pages", () =>
+    withRuntime({ initialBytes: PAGE * 1000, maximumBytes: PAGE * 1000, debug: true }, ({ $memory: memory }) => {
+      const { allocatePages, freePages } = memory.exports;
+      const steps = () => {
+        memory.setRootWord("ROOT_STEPS", 0);
+        expect(allocatePages(2, Owner.ARENA)).toBe(0);
+        return memory.rootWord("ROOT_STEPS");
+      };
+      const single = Array.from({ length: 999 }, () => allocatePages(1, Owner.ARENA));
+      const holes = 450;
+      for (let hole = 0; hole < holes; hole++) freePages(single[hole * 2]!, Owner.ARENA);
+      expect(steps()).toBeGreaterThan(2 * holes);
+      expect(steps()).toBeLessThanOrEqual(2 * holes + Math.ceil(1000 / 64) + 1);
+    }));
+
   test("grows by the need, or an eighth of what is live, within 1 and 16 MiB, and never past the maximum", () =>
     withRuntime({ initialBytes: PAGE * 2, maximumBytes: PAGE * 4000 }, (runtime) => {
       const { allocatePages } = runtime.$memory.exports;
