@@ -43,7 +43,6 @@ export const BLOCK_LIMIT: u32 = 16 * PAGE_SIZE;
 
 /** A request that would take a block above this gets a run of its own, so that it cannot waste or double blocks. */
 const OVERSIZE: u32 = BLOCK_LIMIT / 4;
-if (OVERSIZE > BLOCK_LIMIT) ERROR("what is not oversize must fit a full block");
 
 /** A peak loses 1/32 of itself each reset: a burst's blocks are given back after some hundred quiet rounds. */
 const DECAY_SHIFT: u32 = 5;

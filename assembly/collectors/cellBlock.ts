@@ -75,6 +75,10 @@ export class CellBlock extends RingMember {
 export const BLOCK_HEADER: u32 = 64;
 if (offsetof<CellBlock>() > BLOCK_HEADER) ERROR("the header must end before the start bits");
 
+/** From one cell to the next, in bytes, at the least; so no block has more cells than this. */
+export const STRIDE_MINIMUM: u32 = 8;
+export const CELLS_LIMIT: u32 = PAGE_SIZE / STRIDE_MINIMUM;
+
 /** The block of the object at `object`. */
 export function blockOf(object: Address): CellBlock {
   return changetype<CellBlock>(object & ~(<Address>PAGE_MASK));

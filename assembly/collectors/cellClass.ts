@@ -11,7 +11,16 @@ import { joinRing, leaveRing } from "../memory/ring";
 import { IS_DEBUG } from "../memory/root";
 import { countStep } from "../memory/work";
 import { leaveBlock } from "./blockWalk";
-import { BLOCK_HEADER, blockOf, CellBlock, cellsInPage, firstCell, reciprocalOf } from "./cellBlock";
+import {
+  BLOCK_HEADER,
+  blockOf,
+  CELLS_LIMIT,
+  CellBlock,
+  cellsInPage,
+  firstCell,
+  reciprocalOf,
+  STRIDE_MINIMUM,
+} from "./cellBlock";
 import { Heap, Phase } from "./heap";
 
 @unmanaged
@@ -75,8 +84,9 @@ export const CELL_LIMIT: u32 = 8192;
 /** While blocks wait to be swept, an allocation that finds no room sweeps as many before it takes a new page. */
 const SWEEPS_FOR_ROOM: u32 = 8;
 
-/** What a sweep of one block comes to at most, in units: one for each word of its bitmaps, which have up to 8,192 bits. */
-export const SWEEP_UNITS_LIMIT: u32 = 257;
+/** What a sweep of one block comes to at most, in units: one for each word of its bitmaps, and one for the block. */
+const SWEEP_UNITS_LIMIT: u32 = (CELLS_LIMIT >> 5) + 1;
+if (SWEEP_UNITS_LIMIT != 257) ERROR("the bound on a step's units that tests hold is that of a block's sweep");
 
 /** Lays out a class for objects of `bytes`, at most 8-byte aligned, at `c`, which is zeroed; `bytes` 0 for blocks made to measure. */
 export function layOut(c: CellClass, heap: Heap, bytes: u32, isWordAligned: bool): void {
@@ -88,7 +98,7 @@ export function layOut(c: CellClass, heap: Heap, bytes: u32, isWordAligned: bool
   c.cells = 1;
   if (bytes) {
     const grain: u32 = isWordAligned || bytes & 4 ? 4 : 8;
-    c.stride = max<u32>(8, (heap.lead + bytes + grain - 1) & ~(grain - 1));
+    c.stride = max(STRIDE_MINIMUM, (heap.lead + bytes + grain - 1) & ~(grain - 1));
     if (c.stride <= CELL_LIMIT) {
       c.cells = cellsInPage(c.stride, heap.lead);
       c.reciprocal = reciprocalOf(c.stride);

@@ -28,16 +28,7 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { nextUnmarked, skipClass, startWalk } from "./blockWalk";
 import { blockAround, objectAround } from "./cellBlock";
-import {
-  allocatedBy,
-  beginSweep,
-  bytesOf,
-  CellClass,
-  retireRun,
-  SWEEP_UNITS_LIMIT,
-  sweepNext,
-  unusedBytes,
-} from "./cellClass";
+import { allocatedBy, beginSweep, bytesOf, CellClass, retireRun, sweepNext, unusedBytes } from "./cellClass";
 import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Barrier, Heap, Phase, Strategy } from "./heap";
@@ -279,5 +270,3 @@ function endCycle(heap: Heap): void {
   heap.trigger = max(heap.minimumBytes, <u32>(heap.strategy == Strategy.MARK_SWEEP_STOP ? reached : reached / 3));
   heap.allocated = unusedBytes(heap);
 }
-
-if (SWEEP_UNITS_LIMIT != 257) ERROR("the bound on a step's units that tests hold is that of a block's sweep");

@@ -11,7 +11,7 @@
 //   └──────────┴───────────┴──────────────────────┴────────────┴─────────────── ─ ─ ─┘
 //   0          1,024       4,096                  32,768       40,960
 
-import { Address, PAGE_SHIFT, PAGE_SIZE, pagesFor } from "./alignment";
+import { Address, PAGE_SIZE, pagesFor } from "./alignment";
 import { Status } from "./status";
 
 /** "TIDE", little-endian. */
@@ -120,5 +120,4 @@ export function metadataPages(maximumPages: u32): u32 {
 }
 if (PAGE_OWNERS >= <usize>PAGE_SIZE) ERROR("the first page must hold the start of every table");
 if (PAGE_BITMAP_BYTES << 3 < PAGE_LIMIT) ERROR("the bitmap must have a bit for every page");
-if (1 << PAGE_SHIFT != PAGE_SIZE) ERROR("page size and shift disagree");
 if (Status.OK != 0) ERROR("a cleared root block must mean: no failure");
