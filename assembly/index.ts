@@ -1,5 +1,23 @@
 // What the module exports, and nothing else.
 
+import { Arena } from "./allocators/arena";
+import { Mark } from "./allocators/arenaMark";
+import { ByteHeap } from "./allocators/byteHeap";
+import { Findings } from "./allocators/findings";
+import { Pool } from "./allocators/pool";
+import { FreeCell, Slab } from "./allocators/slab";
+import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";
+import { NODE_HEADER, Node } from "./collections/sortedMapNode";
+import { CellClass } from "./collectors/cellClass";
+import { COUNT_ONE } from "./collectors/countWord";
+import { Heap } from "./collectors/heap";
+import { Scope } from "./collectors/scope";
+import { WordStack } from "./collectors/wordStack";
+import { MessageRing, RingEntry } from "./loop/messageRing";
+import { Wheel } from "./loop/timingWheel";
+import { Owner } from "./memory/pageHeap";
+import { Root } from "./memory/root";
+
 export {
   ARENA_SIZE,
   allocateAligned as arenaAllocate,
@@ -107,20 +125,6 @@ export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
 export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, PAGE_OWNERS, ROOT } from "./memory/root";
 
-import { Arena } from "./allocators/arena";
-import { Mark } from "./allocators/arenaMark";
-import { ByteHeap } from "./allocators/byteHeap";
-import { Findings } from "./allocators/findings";
-import { Pool } from "./allocators/pool";
-import { FreeCell, Slab } from "./allocators/slab";
-import { CellClass } from "./collectors/cellClass";
-import { COUNT_ONE } from "./collectors/countWord";
-import { Heap } from "./collectors/heap";
-import { Scope } from "./collectors/scope";
-import { WordStack } from "./collectors/wordStack";
-import { Owner } from "./memory/pageHeap";
-import { Root } from "./memory/root";
-
 // Offsets of the fields that TypeScript reads or writes in place.
 export const ARENA_CURSOR: u32 = offsetof<Arena>("cursor");
 export const ARENA_LIMIT: u32 = offsetof<Arena>("limit");
@@ -186,8 +190,6 @@ export const CLASS_CURSOR: u32 = offsetof<CellClass>("cursor");
 export const CLASS_LIMIT: u32 = offsetof<CellClass>("limit");
 export const CLASS_STRIDE: u32 = offsetof<CellClass>("stride");
 
-export const ROOT_MAGIC: u32 = offsetof<Root>("magic");
-export const ROOT_VERSION: u32 = offsetof<Root>("version");
 export const ROOT_STATUS: u32 = offsetof<Root>("status");
 export const ROOT_STATUS_REQUESTED: u32 = offsetof<Root>("statusRequested");
 export const ROOT_DEBUG: u32 = offsetof<Root>("debug");
@@ -202,9 +204,6 @@ export const ROOT_GUARDS_LIVE: u32 = offsetof<Root>("guardsLive");
 export const ROOT_GUEST_HEAP: u32 = offsetof<Root>("guestHeap");
 export const ROOT_STEPS: u32 = offsetof<Root>("steps");
 export const ROOT_REFUSE_AFTER: u32 = offsetof<Root>("refuseAfter");
-
-import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";
-import { NODE_HEADER, Node } from "./collections/sortedMapNode";
 
 export const SORTED_MAP_SIZE: u32 = offsetof<SortedMap>("size");
 export const SORTED_MAP_HEIGHT: u32 = offsetof<SortedMap>("height");
@@ -225,20 +224,15 @@ export const SORTED_MAP_NODE_PREVIOUS: u32 = offsetof<Node>("previous");
 export const SORTED_MAP_NODE_COUNT: u32 = offsetof<Node>("count");
 export const SORTED_MAP_NODE_HEADER: u32 = NODE_HEADER;
 
-import { Wheel } from "./loop/timingWheel";
-
 export const WHEEL_ARMS: u32 = offsetof<Wheel>("arms");
 export const WHEEL_FIRED: u32 = offsetof<Wheel>("fired");
 export const WHEEL_CANCELLED: u32 = offsetof<Wheel>("cancelled");
-export const WHEEL_TAKEN_DUE: u32 = offsetof<Wheel>("takenDue");
 export const WHEEL_WAKE: u32 = offsetof<Wheel>("wake");
 export const WHEEL_CURRENT: u32 = offsetof<Wheel>("current");
 export const WHEEL_GENERATION: u32 = offsetof<Wheel>("generation");
 export const WHEEL_ARMED: u32 = offsetof<Wheel>("armed");
 export const WHEEL_HIGH_WATER: u32 = offsetof<Wheel>("highWater");
 export const WHEEL_PAGES: u32 = offsetof<Wheel>("pages");
-
-import { MessageRing, RingEntry } from "./loop/messageRing";
 
 export const RING_DATA: u32 = offsetof<MessageRing>("data");
 export const RING_CAPACITY: u32 = offsetof<MessageRing>("capacity");

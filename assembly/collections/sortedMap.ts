@@ -32,7 +32,7 @@ import { NODE_ALIGNMENT, NODE_HEADER, Node } from "./sortedMapNode";
 /** The largest key and value, in bytes, and the most fields that a struct as key can have. */
 export const KEY_LIMIT: u32 = 64;
 export const VALUE_LIMIT: u32 = 1024;
-export const FIELD_LIMIT: u32 = 64;
+const FIELD_LIMIT: u32 = 64;
 
 /**
  * A node is this large, and larger where it would hold less than the minima below. Of 384 to 2,048 B this is the best for

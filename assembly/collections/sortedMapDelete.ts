@@ -4,7 +4,7 @@ import { Address } from "../memory/alignment";
 import { endRefs, SortedMap } from "./sortedMap";
 import { freeNode } from "./sortedMapMemory";
 import { copyKey, Node, shiftDown, shiftUp } from "./sortedMapNode";
-import { locate, locateKey } from "./sortedMapSearch";
+import { locateKey } from "./sortedMapSearch";
 
 /** What a delete did. */
 export namespace Deletion {
@@ -16,15 +16,7 @@ export namespace Deletion {
 
 /** Removes the entry of `key` (see `locateKey`), which ends refs to entries. O(log n). */
 export function deleteKey(map: SortedMap, key: f64): u32 {
-  return locateKey(map, key) ? deleteLocated(map) : Deletion.ABSENT;
-}
-
-/** As {@link deleteKey}, for a map whose keys are f64. */
-export function deleteF64(map: SortedMap, key: f64): u32 {
-  return locate<f64>(map, key) ? deleteLocated(map) : Deletion.ABSENT;
-}
-
-function deleteLocated(map: SortedMap): u32 {
+  if (!locateKey(map, key)) return Deletion.ABSENT;
   if (!endRefs(map)) return Deletion.REFUSED;
   const leaf = map.leaf;
   const count = changetype<Node>(leaf).count - 1;

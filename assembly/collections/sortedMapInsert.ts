@@ -5,7 +5,7 @@ import { endRefs, SortedMap } from "./sortedMap";
 import { Kind } from "./sortedMapKey";
 import { reserveNodes, takeNode } from "./sortedMapMemory";
 import { clearValue, copyKey, Node, shiftUp } from "./sortedMapNode";
-import { locate, locateKey, prepareKey, storeKeyF64 } from "./sortedMapSearch";
+import { locateKey, prepareKey } from "./sortedMapSearch";
 
 /** What a set did. */
 export namespace Setting {
@@ -24,15 +24,6 @@ export function set(map: SortedMap, key: f64, value: f64): u32 {
   const address = found ? map.foundValue : prepareKey(map, key) ? insertLocated(map) : 0;
   if (!address) return Setting.REFUSED;
   storeValue(address, map.valueKind, value);
-  return found ? Setting.UPDATED : Setting.INSERTED;
-}
-
-/** As {@link set}, for a map whose keys and values are f64: for modules that use a map on their own. */
-export function setF64(map: SortedMap, key: f64, value: f64): u32 {
-  const found = locate<f64>(map, key);
-  const address = found ? map.foundValue : storeKeyF64(map, key) ? insertLocated(map) : 0;
-  if (!address) return Setting.REFUSED;
-  store<f64>(address, value);
   return found ? Setting.UPDATED : Setting.INSERTED;
 }
 

@@ -19,7 +19,7 @@ export namespace Neighbour {
  * Searches for `key`, notes the place in `map.leaf` and `map.index` and the way to it in the map's path, and returns
  * true if the key is there. A key that is not a number is nowhere. O(log n).
  */
-export function locate<K>(map: SortedMap, key: K): bool {
+function locate<K>(map: SortedMap, key: K): bool {
   let node = map.root;
   let level = map.height;
   map.leaf = node;
@@ -81,7 +81,7 @@ export function prepareKey(map: SortedMap, key: f64): bool {
   const slot = map.keySlot;
   switch (map.keyKind) {
     case Kind.F64:
-      return storeKeyF64(map, key);
+      return storeFloat<f64>(slot, key) || refuseKey();
     case Kind.F32:
       return storeFloat<f32>(slot, <f32>key) || refuseKey();
     case Kind.U32:
@@ -110,11 +110,6 @@ export function prepareKey(map: SortedMap, key: f64): bool {
   }
 }
 
-/** As {@link prepareKey}, for a map whose keys are f64. */
-export function storeKeyF64(map: SortedMap, key: f64): bool {
-  return storeFloat<f64>(map.keySlot, key) || refuseKey();
-}
-
 /** Notes that a key has no place in the order. */
 function refuseKey(): bool {
   fail(Status.INVALID_KEY, 0);
@@ -124,11 +119,6 @@ function refuseKey(): bool {
 /** Returns the address of the value of `key` (see {@link locateKey}), or 0 if it is not there. O(log n). */
 export function find(map: SortedMap, key: f64): Address {
   return locateKey(map, key) ? map.foundValue : 0;
-}
-
-/** As {@link find}, for a map whose keys are f64: for modules that use a map on their own. */
-export function findF64(map: SortedMap, key: f64): Address {
-  return locate<f64>(map, key) ? map.foundValue : 0;
 }
 
 /**

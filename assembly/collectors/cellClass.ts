@@ -113,7 +113,7 @@ export function layOut(c: CellClass, heap: Heap, bytes: u32, isWordAligned: bool
 // ── claiming ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Claims another run and returns its first object, or 0 with a status. O(words of bitmaps with no free bit), amortized O(1) */
-export function claimRun(c: CellClass): Address {
+function claimRun(c: CellClass): Address {
   for (;;) {
     while (c.room) {
       countStep();

@@ -11,7 +11,7 @@ import { blockOf } from "./cellBlock";
 import { CellClass, layOut } from "./cellClass";
 import { Heap } from "./heap";
 
-export namespace TypeFlag {
+namespace TypeFlag {
   /** Objects have a destroy hook. */
   export const HOOKED: u32 = 1;
   /** Objects have as many elements as they were made with. */
@@ -52,7 +52,7 @@ export class CellType extends CellClass {
     return (this.flags & TypeFlag.HOOKED) != 0;
   }
 }
-export const TYPE_BYTES: u32 = offsetof<CellType>();
+const TYPE_BYTES: u32 = offsetof<CellType>();
 
 /** Adds a type to a heap. `slots` and `weakSlots` are lists of words that live as long as the heap. Returns 0 with a status when memory is out. */
 export function addType(

@@ -11,7 +11,7 @@ import { CellClass } from "./cellClass";
 import { CellType } from "./cellType";
 import { COUNT_ONE, giveWord, isDead, retain } from "./countWord";
 import { takeEntry } from "./handleTable";
-import { Heap, Strategy } from "./heap";
+import { Heap, Phase, Strategy } from "./heap";
 import { isMarked } from "./marker";
 import {
   beginCycle,
@@ -56,13 +56,13 @@ export function heapSlotList(heap: Heap, count: u32): Address {
 
 /** Returns a new object of a fixed type, zeroed, with a handle in `scope` whose place is in `heap.slot`; or 0 with a status. */
 export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {
-  if (scope.stack.top == scope.stack.end && !scope.stack.reserve(1)) return 0;
+  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;
   return rooted(heap, type.allocate(), scope);
 }
 
 /** The same for one of a variable type with `length` elements. */
 export function heapAllocateArray(heap: Heap, type: CellType, length: u32, scope: Scope): Address {
-  if (scope.stack.top == scope.stack.end && !scope.stack.reserve(1)) return 0;
+  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;
   return rooted(heap, allocateVariable(heap, type, length), scope);
 }
 
@@ -191,7 +191,7 @@ export function heapNextObject(heap: Heap, type: CellType, after: Address): Addr
     for (; index < block.cells; index++) {
       const object = block.objectAt(index, c.stride);
       if (!((load<u32>(block.startWord(index >> 5)) >> (index & 31)) & 1) || c.isUnused(object)) continue;
-      if (isCounted(heap) ? !isDead(object) : heap.phase == 0 || isMarked(object)) return object;
+      if (isCounted(heap) ? !isDead(object) : heap.phase == Phase.IDLE || isMarked(object)) return object;
     }
     if (block.next == c.blocks) return 0;
     block = changetype<CellBlock>(block.next);

@@ -47,21 +47,21 @@ export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Ad
   heap.epochGuard = guard;
   changetype<Guard>(guard).nextFree = 0;
   // The marker and the counter have chunks from the start, so that they come to an end whatever becomes of memory.
-  if (strategy == Strategy.REFCOUNT ? reserveLists(heap) : heap.markStack.reserve(1)) return address;
+  if (strategy == Strategy.REFCOUNT ? reserveLists(heap) : heap.markStack.reserveOne()) return address;
   destroyHeap(heap);
   return 0;
 }
 
 function reserveLists(heap: Heap): bool {
   return (
-    heap.releasing.reserve(1) &&
-    heap.hooked.reserve(1) &&
-    heap.candidates.reserve(1) &&
-    heap.visited.reserve(1) &&
-    heap.aside.reserve(1) &&
-    heap.roots.reserve(1) &&
-    heap.clearing.reserve(1) &&
-    heap.zombies.reserve(1)
+    heap.releasing.reserveOne() &&
+    heap.hooked.reserveOne() &&
+    heap.candidates.reserveOne() &&
+    heap.visited.reserveOne() &&
+    heap.aside.reserveOne() &&
+    heap.roots.reserveOne() &&
+    heap.clearing.reserveOne() &&
+    heap.zombies.reserveOne()
   );
 }
 

@@ -1,7 +1,7 @@
 // A walk over a whole collected heap that checks every invariant. For tests, and for users of the debug module.
 
 import { Findings, found, Violation } from "../allocators/findings";
-import { Address, PAGE_MASK } from "../memory/alignment";
+import { Address, PAGE_MASK, PAGE_SHIFT } from "../memory/alignment";
 import { Owner, ownerByte } from "../memory/pageHeap";
 import { RingMember } from "../memory/ring";
 import { CellBlock } from "./cellBlock";
@@ -21,9 +21,9 @@ export function validateHeap(heap: Heap, findings: Findings): u32 {
   for (let address = heap.classes; address; ) {
     const c = changetype<CellClass>(address);
     if (!walkClass(heap, c, findings)) return 0;
+    pages += pagesOf(c);
     address = c.nextClass;
   }
-  pages = findings.freeBlocks;
   if (!walkHandles(heap, findings)) return 0;
   figures(heap);
   findings.bytes = heap.bytes;
@@ -54,6 +54,7 @@ function mayHaveDead(heap: Heap): bool {
 function walkClass(heap: Heap, c: CellClass, findings: Findings): bool {
   let taken: u32 = 0;
   let blocks: u32 = 0;
+  let pages: u32 = 0;
   for (let address = c.blocks; address; ) {
     const block = changetype<CellBlock>(address);
     if (ownerByte(address) != Owner.COLLECTED) return found(findings, Violation.OWNER, address);
@@ -76,11 +77,17 @@ function walkClass(heap: Heap, c: CellClass, findings: Findings): bool {
       if (!isSound(heap, c, object)) return found(findings, Violation.TAG, object);
     }
     if (block.free != block.cells - (taken - before)) return found(findings, Violation.SLAB, address);
-    findings.freeBlocks += block.pages;
+    pages += block.pages;
     blocks++;
     address = block.next == c.blocks ? 0 : block.next;
   }
-  return (taken == c.taken && blocks == c.blockCount) || found(findings, Violation.FIGURES, changetype<Address>(c));
+  const isWell = taken == c.taken && blocks == c.blockCount && pages == pagesOf(c);
+  return isWell || found(findings, Violation.FIGURES, changetype<Address>(c));
+}
+
+/** The pages of all blocks of a class. */
+function pagesOf(c: CellClass): u32 {
+  return c.stride ? c.blockCount * c.pages : c.ownBytes >> PAGE_SHIFT;
 }
 
 function bitAt(word: Address, index: u32): bool {

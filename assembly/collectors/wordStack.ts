@@ -149,16 +149,13 @@ export class WordStack {
     } while (this.top == this.base && this.below);
   }
 
-  /** Makes sure that `count` more words can be pushed. Returns false, with a status, when memory is out. O(count / chunk) */
-  reserve(count: u32): bool {
-    let room = <u32>(this.end - this.top) >> 2;
-    for (let spare = this.spare; spare; spare = changetype<Chunk>(spare).next) room += CHUNK_WORDS;
-    for (; room < count; room += CHUNK_WORDS) {
-      const block = allocateSmallBlock();
-      if (!block) return false;
-      changetype<Chunk>(block).next = this.spare;
-      this.spare = block;
-    }
+  /** Makes sure that one more word, or pair, can be pushed. Returns false, with a status, when memory is out. O(1) */
+  reserveOne(): bool {
+    if (this.top != this.end || this.spare) return true;
+    const block = allocateSmallBlock();
+    if (!block) return false;
+    changetype<Chunk>(block).next = 0;
+    this.spare = block;
     return true;
   }
 

@@ -77,8 +77,6 @@ export class Wheel {
   arms: f64;
   fired: f64;
   cancelled: f64;
-  /** The due tick of the timer that was taken last. */
-  takenDue: f64;
   /** What the last `nextWake` found. */
   wake: f64;
   /** Everything due at or before this tick is ready, or in the list of this very tick. */
@@ -259,7 +257,6 @@ export function takeTimer(wheel: Wheel): u32 {
   const address = changetype<TimerNode>(ready).next;
   if (address == ready) return 0;
   const node = changetype<TimerNode>(address);
-  wheel.takenDue = <f64>node.due;
   unlink(wheel, address);
   release(wheel, address);
   wheel.fired += 1;

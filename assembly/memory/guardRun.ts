@@ -29,6 +29,8 @@ export const RETIRED_CELL: u32 = u32.MAX_VALUE - 1;
 const WORDS_LIMIT: u32 = PAGE_SIZE / 4;
 const WORDS_SHIFT: u32 = 3;
 const HEADER_WORDS: u32 = HEADER / 4;
+if (WORDS_SHIFT < 3)
+  ERROR("a quarter of every power of two must be even, so that runs stay aligned to 8, as their pages are");
 
 /**
  * The words of runs, with their headers, are 8, 10, 12, 14, 16, 20, …: four sizes for each power of two, so that few differ,
@@ -64,8 +66,7 @@ export function allocateGuardRun(count: u32): Address {
     state.guardRunLimit = page + PAGE_SIZE;
   }
   const run = state.guardRunCursor;
-  // Runs stay aligned to 8, like their pages.
-  state.guardRunCursor += (bytes + 7) & ~7;
+  state.guardRunCursor += bytes;
   changetype<GuardRun>(run).capacity = capacityOf(kind);
   memory.fill(run + HEADER, 0, bytes - HEADER);
   return run + HEADER;

@@ -6,13 +6,12 @@ export const Wheel = {
   ARMS: 0,
   FIRED: 8,
   CANCELLED: 16,
-  TAKEN_DUE: 24,
-  WAKE: 32,
-  CURRENT: 40,
-  GENERATION: 48,
-  ARMED: 52,
-  HIGH_WATER: 56,
-  PAGES: 80,
+  WAKE: 24,
+  CURRENT: 32,
+  GENERATION: 40,
+  ARMED: 44,
+  HIGH_WATER: 48,
+  PAGES: 72,
 } as const;
 
 /** Slots lie in segments of 2^13, and are below 2^23; generations are below 2^29. */

@@ -391,15 +391,13 @@ describe("validate names what is wrong", () => {
 describe("a guest module", () => {
   const source = `
     import { SortedMap } from "./assembly/collections/sortedMap";
-    import { deleteF64 } from "./assembly/collections/sortedMapDelete";
-    import { setF64 } from "./assembly/collections/sortedMapInsert";
-    import { findF64 } from "./assembly/collections/sortedMapSearch";
+    import { set } from "./assembly/collections/sortedMapInsert";
     export function square(map: SortedMap, count: u32): void {
-      for (let key: u32 = 0; key < count; key++) setF64(map, <f64>key, <f64>key * <f64>key);
+      for (let key: u32 = 0; key < count; key++) set(map, <f64>key, <f64>key * <f64>key);
     }
-    export function set(map: SortedMap, key: f64, value: f64): u32 { return setF64(map, key, value); }
-    export function find(map: SortedMap, key: f64): usize { return findF64(map, key); }
-    export function remove(map: SortedMap, key: f64): u32 { return deleteF64(map, key); }
+    export { set };
+    export { deleteKey as remove } from "./assembly/collections/sortedMapDelete";
+    export { find } from "./assembly/collections/sortedMapSearch";
   `;
   interface Guest {
     square(map: number, count: number): void;

@@ -352,7 +352,7 @@ export const mutants = [
     replace: "  lose(heap, object);",
   }),
   mutant("heapCalls.ts", "an object is made without room for its handle", {
-    find: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {\n  if (scope.stack.top == scope.stack.end && !scope.stack.reserve(1)) return 0;",
+    find: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {\n  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;",
     replace: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {",
   }),
   // ── handles ───────────────────────────────────────────────────────────────────────────────────────────────────────
