@@ -7,6 +7,20 @@ import { modules, withRuntime } from "../support/runtimes.js";
 
 const Node = struct("Node", { value: u32, next: ref("Node") });
 
+/** A struct whose hook notes that it has run, and freezes the record's cursor. */
+function freezingStruct(ended: number[]) {
+  return struct(
+    "Hooked",
+    { value: u32 },
+    {
+      destroy: (record) => {
+        ended.push(record.value);
+        Object.freeze(record);
+      },
+    },
+  );
+}
+
 const refused = expect.objectContaining({
   code: "ERR_TIDEMARK_INVALID_ARGUMENT",
   message: expect.stringMatching(/^what shows the record at \d+ is frozen, and cannot be moved$/),
@@ -50,16 +64,7 @@ describe.each(heapRuns)("a frozen cursor of a heap of the $name module under $st
 
   test("that its hook has frozen keeps no other hook from running", () => {
     const ended: number[] = [];
-    const Hooked = struct(
-      "Hooked",
-      { value: u32 },
-      {
-        destroy: (record) => {
-          ended.push(record.value);
-          Object.freeze(record);
-        },
-      },
-    );
+    const Hooked = freezingStruct(ended);
     return withHeap(run, { types: [Hooked] }, (heap, runtime) => {
       const scope = runtime.scope();
       for (let value = 1; value <= 6; value++) heap.new(Hooked, scope).value = value;
@@ -93,16 +98,7 @@ test("a list of types is read once, whatever it says the second time", () =>
 
 describe.each(modules)("a frozen cursor in the $name module", ({ debug }) => {
   const ended: number[] = [];
-  const Hooked = struct(
-    "Hooked",
-    { value: u32 },
-    {
-      destroy: (record) => {
-        ended.push(record.value);
-        Object.freeze(record);
-      },
-    },
-  );
+  const Hooked = freezingStruct(ended);
 
   test.each([Node, Hooked])("is given no record of a pool of %o", (type) =>
     withRuntime({ debug }, (runtime) => {
