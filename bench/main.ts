@@ -29,6 +29,24 @@ import { type Progress, runCases } from "./harness/run.js";
 import { loadSuite, selectCases, UnknownNameError } from "./harness/selection.js";
 import { suiteUrls } from "./suites/index.js";
 
+const HELP_AFTER = `
+The JSON file:
+  { "environment": { "node", "v8", "cpu", "cores", "memoryBytes", "os", "date", "version", "commandLine", "nodeOptions",
+        "commit": null outside a checkout },
+    "rows": [{ "suite", "case", "subject", "metric", "unit", "value": the median of the rounds, "low", "high": their first
+        and last decile, "samples": how many rounds }],
+    "ratios": [{ "suite", "case", "subject", "against": the peer, "metric", and of the ratios, round by round,
+        "value", "low", "high", "samples" }],
+    "targets": [{ "suite", "case", "subject", "metric", "against": the peer, or null where the bound is on the figure itself,
+        "bound": { "atMost" } or { "atLeast" }, "measured": null if there is no figure, "met": true, false or null }],
+    "failures": [{ "suite", "case", "subject", "round": from 1, "reason", "output": the end of what it wrote }] }
+
+Exit status:
+  ${EXIT.good}    everything was measured
+  ${EXIT.wrong}    a process failed or gave a wrong result, the JSON file could not be written, or a target was missed (--strict)
+  ${EXIT.unusable}    an option is bad, or the output cannot be written
+  ${EXIT.interrupted}  interrupted (Ctrl-C)`;
+
 interface Options {
   readonly suite?: readonly string[];
   readonly case?: readonly string[];
@@ -62,6 +80,7 @@ function parseArguments(words: readonly string[]): Options {
       repeatable,
     )
     .option("-l, --list", "list the suites and cases and measure nothing", false)
+    .addHelpText("after", HELP_AFTER)
     .allowExcessArguments(false)
     .exitOverride();
   return readCommandLine(program, words, processOutput, (command) => {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Environment } from "../../bench/harness/environment.js";
 import type { Ratio, Row, Verdict } from "../../bench/harness/results.js";
 import type { Failure } from "../../bench/harness/run.js";
+import { namesIn } from "../support/namesIn.js";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const MAIN = here("../../build/bench/main.js");
@@ -56,7 +57,7 @@ describe("a run of timed cases", () => {
 
   test("ends with status 0 and writes nothing but the missed target to standard error", () => {
     expect(status).toBe(0);
-    expect(stderr.trim()).toMatch(/^target of working\/summing: rate of boxed ≥ 1000 × plain: MISSED at 0\.\d+$/);
+    expect(stderr.trim()).toMatch(/^target of working\/summing: rate of boxed ≥ 1,000 × plain: MISSED at 0\.\d+$/);
   });
 
   test("gives a row with exactly the documented fields for each subject and metric", () => {
@@ -116,7 +117,7 @@ describe("a run of timed cases", () => {
       bound: { atMost: 0.9 },
     });
     expect(stdout).toContain("≤ 0.9 × boxed: met at");
-    expect(stdout).toContain("≥ 1000 × plain: MISSED at");
+    expect(stdout).toContain("≥ 1,000 × plain: MISSED at");
     expect(stdout).toContain("≤ 0: met at 0");
   });
 
@@ -265,6 +266,24 @@ describe("the command line", () => {
         resolve({ code: error?.code, stderr }),
       );
     });
+
+  test("--help tells of every member of the JSON file", async () => {
+    const { stdout } = await bench(["--help"]);
+    const { report } = await bench([
+      "--from",
+      BROKEN,
+      "--from",
+      WORKING,
+      "--case",
+      "exits",
+      "--case",
+      "summing",
+      "--quick",
+    ]);
+    expect(report.failures).not.toEqual([]);
+    expect(report.targets).not.toEqual([]);
+    for (const name of namesIn(report)) expect(stdout).toContain(`"${name}"`);
+  });
 
   test("a JSON file in a folder that does not exist is refused before anything is measured", async () => {
     const missing = join(folder, "missing", "report.json");

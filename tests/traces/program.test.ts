@@ -8,6 +8,7 @@ import { afterAll, expect, test } from "vitest";
 import { absenceOf, isPeer } from "../../bench/drivers/workbench.js";
 import { ALLOCATORS } from "../../bench/traces/options.js";
 import type { ReplayResult } from "../../bench/traces/result.js";
+import { namesIn } from "../support/namesIn.js";
 
 const program = fileURLToPath(new URL("../../build/bench/traces/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "tidemark-traces-"));
@@ -99,6 +100,8 @@ test("a good trace is replayed by every allocator, and the JSON file says what w
     refused: [],
     absent: absent.map((allocator) => ({ allocator, reason: absenceOf(allocator) })),
   });
+  const { out: help } = await run("--help");
+  for (const name of namesIn(result)) expect(help).toContain(`"${name}"`);
   for (const { operationsPerSecond, latencyNanos, peakTakenBytes, utilisation, fragmentation } of result.traces[0]!
     .allocators) {
     expect(operationsPerSecond).toBeGreaterThan(1000);
