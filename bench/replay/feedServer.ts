@@ -27,6 +27,9 @@ const SESSIONS_AT_MOST = 64;
 /** Lines before and after the place of a return, between which its snapshot comes, as an exchange's comes among updates. */
 const OVERLAP = 100;
 
+/** Milliseconds that a client has to answer the end of its connection. */
+const PATIENCE = 1000;
+
 const NORMAL_CLOSURE = 1000;
 const TRY_AGAIN_LATER = 1013;
 
@@ -91,9 +94,13 @@ export class FeedServer {
     for (const socket of this.#server.clients) socket.terminate();
   }
 
+  /** Takes no more clients, and ends the connections there are with code 1000; who does not answer is cut off. */
   async close(): Promise<void> {
-    this.breakConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of this.#server.clients) socket.close(NORMAL_CLOSURE, "the server ends");
+    const timer = setTimeout(() => this.breakConnections(), PATIENCE);
+    await closed;
+    clearTimeout(timer);
   }
 
   async #serve(socket: WebSocket, name: string): Promise<void> {

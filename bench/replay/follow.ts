@@ -62,6 +62,7 @@ export async function follow(
       book,
       refused: { count: client.refusals.count, first: [...client.refusals.first] },
       verification: watcher.totals(),
+      disorder: [], // whoever serves the feed knows
       connection: { url: options.url, connections, pauses: client.pauses },
     };
   } finally {

@@ -189,9 +189,9 @@ class PlainClient implements LiveClient {
       socket.on("error", (error) => {
         failure = error;
       });
-      socket.on("close", (code) => {
+      socket.on("close", (code, reason) => {
         if (code === 1000 || this.#isStopped) resolve();
-        else reject(new ConnectionLost(failure?.message ?? `it was closed with code ${code}`, { cause: failure }));
+        else reject(new ConnectionLost(failure?.message ?? describeClose(code, String(reason)), { cause: failure }));
       });
     });
   }
@@ -224,6 +224,10 @@ class PlainClient implements LiveClient {
     }
     this.#observer.end(this.#number++);
   }
+}
+
+function describeClose(code: number, reason: string): string {
+  return `it was closed with code ${code}${reason === "" ? "" : `: ${reason}`}`;
 }
 
 /** Why a source has lost its connection, in the words of the network where there are any. */

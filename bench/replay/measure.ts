@@ -34,6 +34,8 @@ export interface SubjectReport {
   readonly book: BookSummary;
   readonly refused: { readonly count: number; readonly first: readonly Refusal[] };
   readonly verification: VerificationTotals | null;
+  /** Where the recording's files are not in the order of their times, a sentence each. */
+  readonly disorder: readonly string[];
   /** Where the feed came over a connection. */
   readonly connection?: ConnectionReport;
 }
@@ -95,6 +97,7 @@ export async function measure(
       book,
       refused,
       verification: options.verify ? await session.verify() : null,
+      disorder: recording.disorder(),
     };
   } finally {
     session.dispose();

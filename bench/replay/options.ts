@@ -25,26 +25,35 @@ Without FILE, a generator writes the feed: snapshot, depth updates, book tickers
 them; the same seed gives the same feed.
 
 FILE is gzip or plain text, a message a line: the receive time in nanoseconds, a space, and the JSON as received. The
-files of one recording are given in their order.
+files of one recording are given in their order; where one begins before another that is given before it ends, that is said.
 
 Latency is counted from the end of the message before to the message's own end, all work between two messages included;
 with --rate, from the message's intended arrival, so that a stall is charged to everything behind it.
 
-With --serve and --connect the feed is followed once, without warming up, a message in each WebSocket message. Latency is
-counted from when the subject is given the message to its end: for tidemark with the time in its queue, for plain, which has
-none, from the call of its handler. A connection that is lost is asked for again, up to five times until one has lasted for
-five seconds; the book then waits for a snapshot. --serve goes on where the client was, and sends one; it listens on 127.0.0.1
-only, and ends with the subjects. --messages is the number after which --connect stops; without it, when the server closes
-the connection with code 1000.
+With --serve and --connect the feed is followed once, without warming up. Each WebSocket message is the JSON of one message
+of the feed, without the receive time that a FILE has before it. Latency is counted from when the subject is given the
+message to its end: for tidemark with the time in its queue, for plain, which has none, from the call of its handler. A
+connection that is lost is asked for again, up to five times until one has lasted for five seconds; the book then waits for
+a snapshot. --serve goes on where the client was, and sends one; it listens on 127.0.0.1 only, and ends with the subjects,
+closing what others have connected with code 1000. --messages is the number after which --connect stops; without it, when
+the server closes the connection with code 1000.
 
 The JavaScript heap is what is alive on it after a full collection at the end, Node itself included, the bytes of typed
 arrays not. Resident memory is the most at the end of a measured pass.
 
+The JSON file:
+  { "feed": { "messages", "bytes": unpacked, "levels": in all snapshots and depth updates }, "refused": lines,
+    "verified": { "compared", "equal" }: of the subject with fewer equal; without --verify 0 and 0,
+    "book": { "bids", "asks": levels at the end, "bestBid", "bestAsk": [price, quantity], or null where there is none },
+    "subjects": [{ "name", "messagesPerSecond", "latencyMicros": { "p50", "p99", "p999", "p9999", "max" },
+        "collections": { "count", "totalMillis", "maxMillis" }, "heapBytes", "linearBytes", "residentBytes",
+        with --serve and --connect also "connection": { "url", "connections", "pauses": for the handler } }] }
+
 Exit status:
   ${EXIT.good}    all is well
   ${EXIT.wrong}    lines were refused as no messages, the subjects' books differ, or the verification failed
-  ${EXIT.unusable}    an option is bad, a file cannot be read, a server cannot be reached (again), a port cannot be had, or the JSON
-       file cannot be written
+  ${EXIT.unusable}    an option is bad, a file cannot be read, a server cannot be reached (again) by a subject, a port cannot be
+       had, or the JSON file cannot be written
   ${EXIT.failed}    a subject's process failed
   ${EXIT.interrupted}  interrupted (Ctrl-C); ${EXIT.terminated} terminated
 

@@ -70,9 +70,42 @@ export class Recording {
     return `${file.name}:${line - file.firstLine + 1}`;
   }
 
+  /**
+   * Where a file begins, by the receive times of its lines, before one that is given before it has ended: a sentence for each.
+   * Files without times are passed over. O(files), where lines have times.
+   */
+  disorder(): string[] {
+    const sentences: string[] = [];
+    let last: { readonly name: string; readonly stamp: bigint } | undefined;
+    for (const [index, { name, firstLine }] of this.files.entries()) {
+      const end = this.files[index + 1]?.firstLine ?? this.lineCount;
+      const begin = this.#firstStamp(firstLine, end, 1);
+      if (last !== undefined && begin !== undefined && begin < last.stamp) {
+        sentences.push(`${name} begins before the end of ${last.name}, which is given before it`);
+      }
+      const stamp = this.#firstStamp(end - 1, firstLine - 1, -1);
+      if (stamp !== undefined) last = { name, stamp };
+    }
+    return sentences;
+  }
+
+  /** The receive time of the first line that has one, from `from` on, before `end`. */
+  #firstStamp(from: number, end: number, step: 1 | -1): bigint | undefined {
+    for (let line = from; line !== end; line += step) {
+      const start = this.#lineStart(line);
+      const behind = this.starts[line]!;
+      if (behind > start) return BigInt(this.bytes.toString("latin1", start, behind - 1));
+    }
+    return undefined;
+  }
+
+  #lineStart(line: number): number {
+    return line === 0 ? 0 : this.ends[line - 1]! + 1;
+  }
+
   /** The line's text from its first byte on, stamp included, shortened and with unprintable bytes made visible. */
   excerpt(line: number): string {
-    const start = line === 0 ? 0 : this.ends[line - 1]! + 1;
+    const start = this.#lineStart(line);
     const end = this.ends[line]!;
     const shown = this.bytes.toString("latin1", start, Math.min(end, start + EXCERPT_BYTES));
     const printable = shown.replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);

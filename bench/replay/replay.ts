@@ -32,15 +32,16 @@ export interface Output {
 export async function replay(words: readonly string[], output: Output, signal: AbortSignal): Promise<number> {
   try {
     const options = parseOptions(words, output);
-    const reports =
+    const { reports, isComplete } =
       options.server === undefined
         ? await runSubjects(options, (_) => options.feed, output, signal)
         : await serve(options, options.server, output, signal);
-    return conclude(reports, options, output);
+    const status = reports.length === 0 ? EXIT.unusable : conclude(reports, options, output);
+    return isComplete ? status : EXIT.unusable;
   } catch (error) {
     if (error instanceof CommandLineEnd) return error.status;
     if (signal.aborted) return signal.reason as number;
-    if (error instanceof RecordingError || error instanceof FeedServerError || error instanceof ConnectionFailure) {
+    if (error instanceof RecordingError || error instanceof FeedServerError) {
       output.error(`error: ${error.message}\n`);
       return EXIT.unusable;
     }
@@ -58,15 +59,24 @@ async function serve(
   { port }: { readonly port: number },
   output: Output,
   signal: AbortSignal,
-): Promise<SubjectReport[]> {
+): Promise<Outcome> {
   const recording = await loadFeed(options.feed as FeedSource);
   const server = await FeedServer.open(recording, { port, rate: options.rate });
   try {
     const expected = recording.lineCount;
-    return await runSubjects(options, (name) => ({ url: server.url(name), expected }), output, signal);
+    const outcome = await runSubjects(options, (name) => ({ url: server.url(name), expected }), output, signal);
+    const disorder = recording.disorder();
+    return { ...outcome, reports: outcome.reports.map((report) => ({ ...report, disorder })) };
   } finally {
     await server.close();
   }
+}
+
+/** What the subjects have told. */
+interface Outcome {
+  readonly reports: readonly SubjectReport[];
+  /** False if one of them had no connection, or none any more; that has been said. */
+  readonly isComplete: boolean;
 }
 
 /** One after the other: at the same time, they would take each other's processor and memory bandwidth. */
@@ -75,7 +85,7 @@ async function runSubjects(
   feedOf: (name: SubjectName) => Assignment["feed"],
   output: Output,
   signal: AbortSignal,
-): Promise<SubjectReport[]> {
+): Promise<Outcome> {
   const names = (Object.keys(subjects) as SubjectName[]).filter((name) => (options.only ?? name) === name);
   const reports: SubjectReport[] = [];
   for (const name of names) {
@@ -89,11 +99,15 @@ async function runSubjects(
       };
       const notice = (text: string) => output.error(`note: ${text}\n`);
       reports.push(await runSubject(assignment, signal, { progress: bar?.progress ?? (() => {}), notice }));
+    } catch (error) {
+      // What one could not have, as another's client was in its place, the other may have had or may still have.
+      if (!(error instanceof ConnectionFailure)) throw error;
+      output.error(`error: ${error.message}\n`);
     } finally {
       bar?.close();
     }
   }
-  return reports;
+  return { reports, isComplete: reports.length === names.length };
 }
 
 function openBar(
@@ -116,7 +130,8 @@ function conclude(reports: readonly SubjectReport[], options: ReplayOptions, out
   const { messages, bytes, levels } = result.feed;
   output.out(`${count(messages)} messages, ${count(bytes)} bytes, ${count(levels)} levels\n`);
   output.out(`${renderTable(reports)}\n`);
-  describeProblems(reports, output);
+  for (const sentence of reports[0]!.disorder) output.out(`not in order: ${sentence}\n`);
+  describeProblems(reports, options, output);
   const faults = findFaults(reports);
   for (const fault of faults) output.error(`wrong: ${fault}\n`);
   if (options.jsonFile !== undefined) {
@@ -130,8 +145,8 @@ function conclude(reports: readonly SubjectReport[], options: ReplayOptions, out
   return faults.length > 0 ? EXIT.wrong : EXIT.good;
 }
 
-function describeProblems(reports: readonly SubjectReport[], output: Output): void {
-  const { book, refused } = reports[0]!;
+function describeProblems(reports: readonly SubjectReport[], { feed }: ReplayOptions, output: Output): void {
+  const { book, refused, disorder } = reports[0]!;
   for (const { place, reason, text } of refused.first) output.error(`refused: ${place}: ${reason}: ${text}\n`);
   if (refused.count > refused.first.length) {
     output.error(`refused: ${count(refused.count - refused.first.length)} more\n`);
@@ -143,8 +158,10 @@ function describeProblems(reports: readonly SubjectReport[], output: Output): vo
     output.out(`${name}: ${what} to ${url}, held up ${count(pauses)} times by the handler\n`);
   }
   if (book.counters.snapshots === 0) {
-    output.error("note: the feed has no snapshot, so its book stays empty: are its files given in their order?\n");
+    const question = "files" in feed && disorder.length === 0 ? ": are its files given in their order?" : "";
+    output.error(`note: the feed has no snapshot, so its book stays empty${question}\n`);
   }
+  for (const sentence of disorder) output.error(`note: ${sentence}: are the files given in their order?\n`);
   for (const { name, verification } of reports) {
     for (const { comparison, updateId, tickerId, rebuilt, ticker } of verification?.differences ?? []) {
       output.error(

@@ -6,6 +6,8 @@ import type { BookSummary, SubjectName } from "./subject.js";
 export interface ReplayResult {
   /** Lines that are messages; bytes of the unpacked feed; levels in its snapshots and depth updates together. */
   readonly feed: { readonly messages: number; readonly bytes: number; readonly levels: number };
+  /** Lines that are no messages. */
+  readonly refused: number;
   /** Zero and zero without `--verify`; of two subjects, the one with fewer equal. */
   readonly verified: { readonly compared: number; readonly equal: number };
   /** Number of levels a side at the end, and the best of each; `null` where a side is empty. */
@@ -40,11 +42,12 @@ export interface SubjectResult {
 
 /** Puts the reports, at least one, together. */
 export function toResult(reports: readonly SubjectReport[]): ReplayResult {
-  const { book, feedBytes } = reports[0]!;
+  const { book, feedBytes, refused } = reports[0]!;
   const verifications = reports.map(({ verification }) => verification ?? { compared: 0, equal: 0 });
   const { compared, equal } = verifications.reduce((worst, other) => (other.equal < worst.equal ? other : worst));
   return {
     feed: { messages: book.counters.messages, bytes: feedBytes, levels: book.counters.levels },
+    refused: refused.count,
     verified: { compared, equal },
     book: {
       bids: book.bids.length / 2,
@@ -72,13 +75,14 @@ function best(rows: readonly number[]): [number, number] | null {
 /** What is wrong with the outcome, a sentence each; none if all is well. */
 export function findFaults(reports: readonly SubjectReport[]): string[] {
   const faults: string[] = [];
-  for (const { name, verification } of reports) {
+  for (const { name, verification, disorder } of reports) {
     if (verification === null || isVerified(verification)) continue;
     const { compared, equal } = verification;
     faults.push(
       compared === 0
         ? `${name}: nothing could be verified, as no depth update could be held against a bookTicker`
-        : `${name}: ${compared - equal} of ${compared} best prices differ from the feed's own bookTicker`,
+        : `${name}: ${compared - equal} of ${compared} best prices differ from the feed's own bookTicker` +
+            (disorder.length === 0 ? "" : "; its files are not in the order of their times"),
     );
   }
   const refused = reports[0]!.refused.count;

@@ -11,6 +11,7 @@ import { findFaults, type ReplayResult } from "../../bench/replay/result.js";
 import { type SubjectName, zeroCounters } from "../../bench/replay/subject.js";
 import { subjects } from "../../bench/replay/subjects.js";
 import { dataPath, hasData } from "../data.js";
+import { namesIn } from "../support/namesIn.js";
 
 const program = fileURLToPath(new URL("../../build/bench/replay/main.js", import.meta.url));
 const names = Object.keys(subjects) as SubjectName[];
@@ -89,6 +90,7 @@ test("the JSON file has exactly the documented shape", async () => {
   const number = expect.any(Number);
   expect(result).toEqual({
     feed: { messages: 3000, bytes: generateFeed({ seed: 1, messages: 3000 }).length, levels: number },
+    refused: 0,
     verified: { compared: number, equal: number },
     book: { bids: number, asks: number, bestBid: [number, number], bestAsk: [number, number] },
     subjects: names.map((name) => ({
@@ -101,6 +103,8 @@ test("the JSON file has exactly the documented shape", async () => {
       residentBytes: number,
     })),
   });
+  const { out: help } = await run("--help");
+  for (const name of namesIn(result)) expect(help).toContain(`"${name}"`);
   expect(result.verified.compared).toBeGreaterThan(50);
   expect(result.verified.equal).toBe(result.verified.compared);
   expect(result.book.bestBid![0]).toBeLessThan(result.book.bestAsk![0]);
@@ -129,7 +133,8 @@ test("refused lines are shown with file, line and text, counted, and make the ex
   expect(error).toContain("refused: 1 more");
   expect(error).toContain("wrong: 6 lines are no messages");
   expect(out).toMatch(/refused lines[^\n]*6/);
-  expect((JSON.parse(readFileSync(path, "utf8")) as ReplayResult).feed.messages).toBe(1000);
+  const result = JSON.parse(readFileSync(path, "utf8")) as ReplayResult;
+  expect([result.feed.messages, result.refused]).toEqual([1000, 6]);
 });
 
 test("a book that differs from its bookTicker fails the verification", async () => {
@@ -144,6 +149,23 @@ test("a book that differs from its bookTicker fails the verification", async () 
   expect(status).toBe(1);
   expect(error).toMatch(/wrong: plain: \d+ of \d+ best prices differ/);
   expect(error).toMatch(/differs: plain, comparison \d+/);
+});
+
+test("files in the wrong order are told of beside the table, in a note, and with a verification that fails", async () => {
+  const lines = generateFeed({ seed: 3, messages: 2000 }).toString("latin1").split("\n");
+  const first = file("first.txt", lines.slice(0, 1000).join("\n"));
+  const second = file("second.txt", lines.slice(1000).join("\n"));
+  const sentence = "first.txt begins before the end of second.txt, which is given before it";
+  const { status, out, error } = await run(second, first, "--passes", "1", "--verify", "--only", "plain");
+  expect(out).toContain(`\nnot in order: ${sentence}\n`);
+  expect(error).toContain(`note: ${sentence}: are the files given in their order?\n`);
+  expect(error).toMatch(
+    /wrong: plain: \d+ of \d+ best prices differ .*; its files are not in the order of their times\n/,
+  );
+  expect(status).toBe(1);
+  const right = await run(first, second, "--passes", "1", "--verify", "--only", "plain");
+  expect([right.status, right.error]).toEqual([0, ""]);
+  expect(right.out).not.toContain("order");
 });
 
 test("a feed without a snapshot runs, is remarked on, and cannot be verified", async () => {
@@ -281,6 +303,7 @@ describe("two reports", () => {
     book: { bids: [100, 1, 99, 2], asks: [101, 3], ticker: [1, 2, 3, 4], counters: zeroCounters() },
     refused: { count: 0, first: [] },
     verification: null,
+    disorder: [],
     ...changes,
   });
   const one = report("tidemark");

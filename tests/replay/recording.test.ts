@@ -45,6 +45,19 @@ test("a gzip file of several members is read to its end", () => {
   expect(messages(readRecording([path]))).toEqual(["a", "b"]);
 });
 
+test("files that begin before one before them has ended are named; times that touch and lines without are let pass", () => {
+  const files = (...contents: string[]) =>
+    readRecording(contents.map((content, index) => file(`${index}.txt`, content))).disorder();
+  expect(files("5 a\n9 b\n", "9 c\n12 d", "13 e\n")).toEqual([]);
+  expect(files("10 a\n", "9 b\n")).toEqual(["1.txt begins before the end of 0.txt, which is given before it"]);
+  expect(files("1 a\n1723161253937085769 b\nc\n", "c\n1723161253937085768 d\n")).toHaveLength(1);
+  expect(files("7 a\n", "b\n\n", "6 c\n", "5 d\n")).toEqual([
+    "2.txt begins before the end of 0.txt, which is given before it",
+    "3.txt begins before the end of 2.txt, which is given before it",
+  ]);
+  expect(files("b\n", "a\n")).toEqual([]);
+});
+
 test("an excerpt is the whole line, shortened, with unprintable bytes made visible", () => {
   const recording = recordingOf("f", Buffer.from(`7 x\x00\x1b\xff\n8 ${"y".repeat(500)}\n`, "latin1"));
   expect(recording.excerpt(0)).toBe("7 x\\x00\\x1b\\xff");

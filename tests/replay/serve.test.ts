@@ -57,6 +57,29 @@ async function expectedOf(recording: Recording): Promise<{ book: BookSummary; ve
   return { book: subject.book(), verification };
 }
 
+/** A port that nobody has at the moment. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A client, once there is somebody who listens. */
+async function connected(url: string): Promise<WebSocket> {
+  for (;;) {
+    const socket = new WebSocket(url);
+    try {
+      await once(socket, "open");
+      return socket;
+    } catch {
+      await sleep(20);
+    }
+  }
+}
+
 async function followed(name: SubjectName, options: FollowOptions, progress?: (share: number) => void) {
   const notices: string[] = [];
   const report = await follow(name, options, (text) => notices.push(text), progress);
@@ -110,6 +133,7 @@ describe.each(names)("the %s client", (name) => {
     const url = server.url("client");
     let closed: Promise<void> | undefined;
     const lost = followed(name, { url, verify: false, expected: 20_000 }, () => {
+      server.breakConnections();
       closed ??= server.close();
     });
     await expect(lost).rejects.toThrow(
@@ -139,6 +163,29 @@ describe.each(names)("the %s client", (name) => {
     } finally {
       server.close();
     }
+  });
+
+  test("takes it for the end when the server ends, and asks for it no more", async () => {
+    const server = await FeedServer.open(generated(20_000), { rate: 5000 });
+    let closed: Promise<void> | undefined;
+    const options = { url: server.url("client"), verify: false, expected: 20_000 };
+    const { report, notices } = await followed(name, options, () => {
+      closed ??= server.close();
+    });
+    await closed;
+    expect(notices).toEqual([]);
+    expect(report.connection!.connections).toBe(1);
+    expect(report.book.counters.messages).toBeLessThan(20_000);
+  });
+
+  test("tells why a server does not want it", async () => {
+    const server = await FeedServer.open(generated(100_000), { rate: 1000 });
+    const other = new WebSocket(server.url("client"));
+    await once(other, "message");
+    await expect(followed(name, { url: server.url("client"), verify: false })).rejects.toThrow(
+      /client cannot be followed: .* closed with code 1013: a client of this name is connected$/,
+    );
+    await server.close();
   });
 
   test("stops after as many messages as it should", () =>
@@ -258,9 +305,21 @@ describe("the server", () => {
       second.once("close", (code, reason) => resolve([code, String(reason)])),
     );
     expect([code, reason]).toEqual([1013, "a client of this name is connected"]);
-    const closed = new Promise((resolve) => first.once("close", resolve));
+    const closed = once(first, "close");
     await server.close();
-    expect(await closed).toBe(1006);
+    const [lastCode, lastReason] = await closed;
+    expect([lastCode, String(lastReason)]).toEqual([1000, "the server ends"]);
+  });
+
+  test("waits a while for a client that does not answer, and ends without it", async () => {
+    const server = await FeedServer.open(generated(100_000), { rate: 1000 });
+    const client = new WebSocket(server.url("x"));
+    await once(client, "message");
+    client.pause();
+    const start = performance.now();
+    await server.close();
+    expect(performance.now() - start).toBeLessThan(5000);
+    client.terminate();
   });
 
   test("keeps the rate", () =>
@@ -277,7 +336,7 @@ describe("the server", () => {
 
   test("that cannot have its port says so", async () => {
     const other = createServer().listen(0, "127.0.0.1");
-    await new Promise((resolve) => other.once("listening", resolve));
+    await once(other, "listening");
     const { port } = other.address() as { port: number };
     const opened = FeedServer.open(generated(100), { port });
     await expect(opened).rejects.toThrow(FeedServerError);
@@ -317,6 +376,47 @@ describe("the program", () => {
     expect(error).toBe("");
     expect(status).toBe(0);
     expect(performance.now() - start).toBeGreaterThan(490);
+  });
+
+  test("shows and writes what one subject has measured where another's client has the other one's place", async () => {
+    const port = await freePort();
+    const path = join(folder, "half.json");
+    const words = ["--serve", `${port}`, "--messages", "2000", "--rate", "4000", "--json", path];
+    const ended = run(...words);
+    const stranger = await connected(`ws://127.0.0.1:${port}/plain`);
+    stranger.pause(); // so that it keeps its place
+    const { status, out, error } = await ended;
+    stranger.terminate();
+    expect(error).toBe(
+      `error: ws://127.0.0.1:${port}/plain cannot be followed: it was closed with code 1013: a client of this name is connected\n`,
+    );
+    expect(status).toBe(2);
+    expect(out).toMatch(/^2,000 messages, /);
+    const { subjects } = JSON.parse(readFileSync(path, "utf8")) as ReplayResult;
+    expect(subjects.map(({ name }) => name)).toEqual(["tidemark"]);
+  });
+
+  test("asks nothing about files where the feed of a server has no snapshot", async () => {
+    const lines = generateFeed({ seed: 1, messages: 500 }).toString("latin1").split("\n").slice(100);
+    await withServer(recordingOf("tail", Buffer.from(lines.join("\n"))), async (server) => {
+      const { status, error } = await run("--connect", server.url("x"));
+      expect(error).toBe("note: the feed has no snapshot, so its book stays empty\n");
+      expect(status).toBe(0);
+    });
+  });
+
+  test("says of files that it serves that they are not in the order of their times", async () => {
+    const lines = generateFeed({ seed: 4, messages: 500 }).toString("latin1").split("\n");
+    const [one, two] = [lines.slice(0, 250), lines.slice(250)].map((part, index) => {
+      const path = join(folder, `part${index}.txt`);
+      writeFileSync(path, part.join("\n"));
+      return path;
+    }) as [string, string];
+    const { out, error } = await run(two, one, "--serve", "--only", "plain");
+    expect(out).toContain("not in order: part0.txt begins before the end of part1.txt, which is given before it\n");
+    expect(error).toContain(
+      "note: part0.txt begins before the end of part1.txt, which is given before it: are the files",
+    );
   });
 
   test("follows any server of the format, with one subject, to its end", () =>
