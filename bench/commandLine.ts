@@ -1,6 +1,6 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { type Command, CommanderError } from "commander";
+import { type Command, CommanderError, InvalidArgumentError } from "commander";
 
 /** The command line ends here: help was asked for (status 0), or an option is bad (status 2). All has been said. */
 export class CommandLineEnd extends Error {
@@ -50,6 +50,35 @@ export function readCommandLine<Options>(
     if (error instanceof CommanderError) throw new CommandLineEnd(error.exitCode === 0 ? EXIT.good : EXIT.unusable);
     throw error;
   }
+}
+
+/** {@link readCommandLine} of this process's own command line; where that ends, the process does. */
+export function readOwnCommandLine<Options>(program: Command, read: (command: Command) => Options): Options {
+  const command = program.showHelpAfterError("(--help tells what there is)").exitOverride();
+  try {
+    return readCommandLine(command, process.argv.slice(2), processOutput, read);
+  } catch (error) {
+    if (error instanceof CommandLineEnd) process.exit(error.status);
+    throw error;
+  }
+}
+
+/** Reads an option's value. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+/** Reads an option's value: a number above 0. */
+export function numberUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (value > 0 && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a number above 0, at most ${most}.`);
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { EXIT, type Output, readCommandLine, requireWritable } from "../commandLine.js";
+import { EXIT, numberUpTo, type Output, readCommandLine, requireWritable, wholeNumber } from "../commandLine.js";
 import { DEFAULT_MESSAGES, DEFAULT_SEED, MESSAGES_AT_LEAST, MESSAGES_AT_MOST } from "./generator.js";
 import type { Assignment } from "./protocol.js";
 import type { SubjectName } from "./subject.js";
@@ -164,23 +164,7 @@ function buildCommand(): Command {
     .exitOverride();
 }
 
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
-}
-
 function webSocketUrl(text: string): string {
   if (URL.canParse(text) && /^wss?:$/.test(new URL(text).protocol) && !text.includes("#")) return text;
   throw new InvalidArgumentError("It must be a URL that begins with ws:// or wss://, without a fragment.");
-}
-
-function numberUpTo(most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (value > 0 && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a number above 0, at most ${most}.`);
-  };
 }

@@ -10,8 +10,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import asc from "assemblyscript/asc";
+import { Command } from "commander";
+import { numberUpTo, readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
 import { mutants } from "./mutants.mjs";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -20,13 +21,36 @@ const TIME_LIMIT = 180_000;
 /** Enough for the scenarios, which are whole at every scale, and some random runs. */
 const SCALE = "0.25";
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string", default: "" },
-    jobs: { type: "string", default: "2" },
-    minutes: { type: "string", default: "Infinity" },
-    verbose: { type: "boolean", default: false },
-  },
+/** More than any machine has cores for, and a day. */
+const [JOBS_AT_MOST, MINUTES_AT_MOST] = [256, 1440];
+
+const program = new Command("npm run test:mutants --")
+  .description("Makes one bug at a time in the collectors, and requires that their tests find each.")
+  .option("--only <TEXT>", "the mutants alone that have this in their file's name, their description or their text", "")
+  .option("--jobs <N>", "how many are tried at a time", wholeNumber(1, JOBS_AT_MOST), 2)
+  .option(
+    "--minutes <N>",
+    "begin none after so many minutes, and try them in another order each time (default: try all)",
+    numberUpTo(MINUTES_AT_MOST),
+  )
+  .option("--verbose", "tell which test has found each, and how")
+  .addHelpText(
+    "after",
+    `
+Exit status:
+  0    the tests have found every mutant that was tried
+  1    one was not found, does not compile, or has its text no more, or not once, in its file; none was tried
+  2    an option is bad
+
+Examples:
+  npm run test:mutants -- --only refcount.ts --jobs 1 --verbose
+  npm run test:mutants -- --minutes 2`,
+  );
+const { chosen, ...options } = readOwnCommandLine(program, (command) => {
+  const values = command.opts();
+  const chosen = mutants.filter(({ file, why, find }) => `${file} ${why} ${find}`.includes(values.only));
+  if (chosen.length === 0) command.error(`error: --only ${values.only}: there is no such mutant`);
+  return { ...values, chosen };
 });
 
 /** Which strategy's tests can tell: both, unless the file belongs to one. */
@@ -139,8 +163,7 @@ async function tryModule(file, source, kinds) {
 
 const wrong = [];
 let next = 0;
-const chosen = mutants.filter(({ file, why, find }) => `${file} ${why} ${find}`.includes(options.only));
-if (options.minutes !== "Infinity") shuffle(chosen);
+if (options.minutes !== undefined) shuffle(chosen);
 const begin = performance.now();
 const seconds = (from) => `${((performance.now() - from) / 1000).toFixed(1)} s`;
 
@@ -189,14 +212,14 @@ try {
     throw new Error(`the tests ${result === "hangs" ? "hang" : "fail"} without a mutant`);
   }
   console.log(`without a mutant the tests pass (${seconds(begin)})`);
-  const deadline = performance.now() + Number(options.minutes) * 60_000;
+  const deadline = performance.now() + (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000;
   const work = async () => {
     while (next < chosen.length && performance.now() < deadline) {
       const index = next++;
       await tryMutant(chosen[index], index);
     }
   };
-  await Promise.all(Array.from({ length: Number(options.jobs) }, work));
+  await Promise.all(Array.from({ length: options.jobs }, work));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -2,25 +2,25 @@
 
 import { fileURLToPath } from "node:url";
 import { SingleBar } from "cli-progress";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, Option } from "commander";
 import { build } from "esbuild";
+import { readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-const wholeFrom = (least) => (text) => {
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new InvalidArgumentError(`It must be a whole number from ${least}.`);
-};
+const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
-const options = new Command("simulate")
+const program = new Command("npm run simulate --")
   .description("plays scenarios of the event loop, each decided by a seed, and stops at the first that goes wrong")
-  .option("--seed <number>", "play this one alone", wholeFrom(0))
-  .option("--from <number>", "the first of several", wholeFrom(0), 0)
-  .option("--seeds <count>", "how many", wholeFrom(1), 10_000)
+  .addOption(new Option("--seed <number>", "play this one alone").argParser(seed).conflicts(["from", "seeds"]))
+  .option("--from <number>", "the first of several", seed, 0)
+  .option("--seeds <count>", "how many", wholeNumber(1, Number.MAX_SAFE_INTEGER), 10_000)
   .option("--trace", "write all that happens in the first")
-  .parse()
-  .opts();
+  .addHelpText(
+    "after",
+    "\nExit status: 0 when all is as it should be, 1 when a scenario goes wrong, 2 when an option is bad.",
+  );
+const options = readOwnCommandLine(program, (command) => command.opts());
 
 const outfile = at("../../build/simulation.js");
 await build({

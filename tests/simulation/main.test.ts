@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { runScript } from "../support/runScript.js";
+
+const run = (...words: string[]) => runScript(new URL("main.mjs", import.meta.url), words);
+
+test("help tells every option and every exit status", () => {
+  const { status, out, error } = run("--help");
+  expect([status, error]).toEqual([0, ""]);
+  for (const word of ["--seed", "--from", "--seeds", "--trace", "Exit status"]) expect(out).toContain(word);
+});
+
+test("a seed alone is played, and several are", () => {
+  expect(run("--seed", "5")).toMatchObject({ status: 0, out: expect.stringMatching(/^1 from seed 5 on/) });
+  expect(run("--from", "7", "--seeds", "3")).toMatchObject({
+    status: 0,
+    out: expect.stringMatching(/^3 from seed 7 on/),
+  });
+});
+
+test.each([
+  [["--bogus"], /unknown option '--bogus'/],
+  [["--seed", "-1"], /--seed.*whole number from 0/],
+  [["--seeds", "0"], /--seeds.*whole number from 1/],
+  [["--seed", "5", "--seeds", "3"], /'--seed <number>' cannot be used with option '--seeds <count>'/],
+  [["--seed", "5", "--from", "3"], /'--seed <number>' cannot be used with option '--from <number>'/],
+])("%j is refused with a message and status 2", (words, message) => {
+  const { status, out, error } = run(...words);
+  expect(error).toMatch(message);
+  expect(error).not.toMatch(/^\s+at /m);
+  expect([status, out]).toEqual([2, ""]);
+});
