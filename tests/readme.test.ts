@@ -50,12 +50,11 @@ describe("the README", () => {
       writeFileSync(join(folder, `snippet${index}.ts`), `${snippet}\nexport {};\n`);
     });
     writeFileSync(join(folder, "scratch.ts"), guest);
-    const flags = /\/\/ asc scratch\.ts (.*)/.exec(guest)![1]!.split(" ");
-    execFileSync(
-      process.execPath,
-      [join(project, "node_modules/assemblyscript/bin/asc.js"), "scratch.ts", ...flags, "-o", "scratch.wasm"],
-      { cwd: folder, stdio: "pipe" },
-    );
+    const flags = /\/\/ npx asc scratch\.ts (.*)/.exec(guest)![1]!.split(" ");
+    execFileSync(process.execPath, [join(project, "node_modules/assemblyscript/bin/asc.js"), "scratch.ts", ...flags], {
+      cwd: folder,
+      stdio: "pipe",
+    });
     execFileSync(process.execPath, [join(project, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.json"], {
       cwd: folder,
       stdio: "pipe",
