@@ -5,20 +5,11 @@ import { FieldKind, type FieldType } from "../layout/fieldType.js";
 import { assertLive, Location, place } from "../layout/location.js";
 import { hasHook, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import type { Address } from "../memory/module.js";
+import { type Address, verifyConstants } from "../memory/module.js";
 import { Entry } from "./sortedMapEntry.js";
 import { EntryIterator } from "./sortedMapIterator.js";
 import { isWide, KeyFormat } from "./sortedMapKey.js";
-import {
-  Deletion,
-  FIRST_BLOCK_BYTES,
-  Layout,
-  Neighbour,
-  Setting,
-  VALUE_LIMIT,
-  VIOLATIONS,
-  verifyLayout,
-} from "./sortedMapLayout.js";
+import { Deletion, FIRST_BLOCK_BYTES, Layout, Neighbour, Setting, VALUE_LIMIT, VIOLATIONS } from "./sortedMapLayout.js";
 import type { GivenKey, GivenValue, Shown, ValueCursor } from "./sortedMapTypes.js";
 
 export { Entry };
@@ -96,7 +87,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
    */
   constructor(memory: LinearMemory, keyType: K, valueType: V, options: SortedMapOptions = {}) {
     memory.assertUsable("sortedMap");
-    verifyLayout(memory.exports);
+    verifyConstants(memory.exports, "SORTED_MAP", Layout);
     const format = new KeyFormat(keyType);
     assertValueType(valueType);
     if (typeof options !== "object" || options === null) {

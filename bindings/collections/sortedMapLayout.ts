@@ -1,6 +1,3 @@
-import { InvalidModuleError } from "../errors.js";
-import type { ModuleExports } from "../memory/module.js";
-
 /** Offsets, in bytes, in a sorted map's header and in its nodes, as constants that the engine can fold. */
 export const Layout = {
   SIZE: 0,
@@ -54,21 +51,3 @@ export const VIOLATIONS: readonly string[] = [
   "nodes in use, free and unused are not all there are",
   "its free list is broken",
 ];
-
-const verified = new WeakSet<ModuleExports>();
-
-/**
- * Makes sure that the module lays maps out as {@link Layout} says. O(1) after the first time.
- *
- * @throws {InvalidModuleError} naming the first offset that differs
- */
-export function verifyLayout(exports: ModuleExports): void {
-  if (verified.has(exports)) return;
-  for (const [name, offset] of Object.entries(Layout)) {
-    const found = exports[`SORTED_MAP_${name}`]?.value;
-    if (found !== offset) {
-      throw new InvalidModuleError(`this is no module of this version: SORTED_MAP_${name} is ${found}, not ${offset}`);
-    }
-  }
-  verified.add(exports);
-}

@@ -1,8 +1,8 @@
 import { CorruptionError } from "../errors.js";
 import { encodeText } from "../layout/bytes.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import { type Address, PAGE_SIZE } from "../memory/module.js";
-import { Ring, VIOLATIONS, verifyRing } from "./messageRingLayout.js";
+import { type Address, PAGE_SIZE, verifyConstants } from "../memory/module.js";
+import { Ring, VIOLATIONS } from "./messageRingLayout.js";
 import { type MessageOwner, RingMessage } from "./ringMessage.js";
 
 /**
@@ -54,7 +54,7 @@ export class MessageRing implements MessageOwner {
    */
   constructor(memory: LinearMemory, framing: Framing, bytes: number, maximum: number, onRelease: () => void) {
     memory.assertUsable("a message ring");
-    verifyRing(memory.exports);
+    verifyConstants(memory.exports, "RING", Ring);
     this.$memory = memory;
     this.#framing = framing;
     this.#onRelease = onRelease;

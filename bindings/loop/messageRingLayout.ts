@@ -1,6 +1,3 @@
-import { InvalidModuleError } from "../errors.js";
-import type { ModuleExports } from "../memory/module.js";
-
 /** Offsets, in bytes, in the header of a message ring and its entries, as constants that the engine can fold. */
 export const Ring = {
   DATA: 0,
@@ -40,21 +37,3 @@ export const VIOLATIONS: readonly string[] = [
   "its oldest message has been released, and is still there",
   "a message lies where none may",
 ];
-
-const verified = new WeakSet<ModuleExports>();
-
-/**
- * Makes sure that the module lays rings out as {@link Ring} says. O(1) after the first time.
- *
- * @throws {InvalidModuleError} naming the first offset that differs
- */
-export function verifyRing(exports: ModuleExports): void {
-  if (verified.has(exports)) return;
-  for (const [name, offset] of Object.entries(Ring)) {
-    const found = exports[`RING_${name}`]?.value;
-    if (found !== offset) {
-      throw new InvalidModuleError(`this is no module of this version: RING_${name} is ${found}, not ${offset}`);
-    }
-  }
-  verified.add(exports);
-}

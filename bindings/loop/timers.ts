@@ -1,7 +1,7 @@
 import { checkInteger, describe } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, LimitExceededError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import { type Address, PAGE_SIZE } from "../memory/module.js";
+import { type Address, PAGE_SIZE, verifyConstants } from "../memory/module.js";
 import type { Runtime } from "../runtime.js";
 import { type Alarm, alarmOf } from "./alarm.js";
 import { causedBy } from "./cause.js";
@@ -24,7 +24,7 @@ import {
   type TimersOptions,
   type TimersStatistics,
 } from "./timersOptions.js";
-import { SLOTS, TICK_LIMIT, VIOLATIONS, verifyWheel, Wheel } from "./timingWheel.js";
+import { SLOTS, TICK_LIMIT, VIOLATIONS, Wheel } from "./timingWheel.js";
 
 /** What names a timer that `timers.arm()` has armed: a number, good for one firing and never used again. */
 export type TimerId = number;
@@ -116,7 +116,7 @@ export class Timers implements TimerOwner {
   /** Use {@link createTimers}. @param isOwned whether a loop has them, and ends them by {@link $end} */
   constructor(memory: LinearMemory, options: TimersOptions = {}, isOwned = false) {
     memory.assertUsable("timers");
-    verifyWheel(memory.exports);
+    verifyConstants(memory.exports, "WHEEL", Wheel);
     const { host, onError, onDue } = checkTimersOptions(options);
     this.$memory = memory;
     this.#isOwned = isOwned;

@@ -1,6 +1,3 @@
-import { InvalidModuleError } from "../errors.js";
-import type { ModuleExports } from "../memory/module.js";
-
 /** Offsets, in bytes, in the header of a timing wheel, as constants that the engine can fold. */
 export const Wheel = {
   ARMS: 0,
@@ -37,21 +34,3 @@ export const VIOLATIONS: readonly string[] = [
   "its free list is broken",
   "timers armed, fired and cancelled do not add up",
 ];
-
-const verified = new WeakSet<ModuleExports>();
-
-/**
- * Makes sure that the module lays wheels out as {@link Wheel} says. O(1) after the first time.
- *
- * @throws {InvalidModuleError} naming the first offset that differs
- */
-export function verifyWheel(exports: ModuleExports): void {
-  if (verified.has(exports)) return;
-  for (const [name, offset] of Object.entries(Wheel)) {
-    const found = exports[`WHEEL_${name}`]?.value;
-    if (found !== offset) {
-      throw new InvalidModuleError(`this is no module of this version: WHEEL_${name} is ${found}, not ${offset}`);
-    }
-  }
-  verified.add(exports);
-}

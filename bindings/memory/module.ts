@@ -6,6 +6,21 @@ export type Address = number;
 /** A constant that the module exports: a layout version, an offset. */
 type Constant = WebAssembly.Global;
 
+/** What the names of constants begin with: whose offsets and limits they are. */
+type ConstantPrefix =
+  | "ROOT"
+  | "ARENA"
+  | "MARK"
+  | "SORTED_MAP"
+  | "POOL"
+  | "BYTE_HEAP"
+  | "FINDINGS"
+  | "HEAP"
+  | "SCOPE"
+  | "CLASS"
+  | "WHEEL"
+  | "RING";
+
 /** What `assembly/index.ts` exports. Addresses come back signed: apply `>>> 0` to every one. */
 export interface ModuleExports {
   initialize(maximumPages: number): number;
@@ -141,9 +156,7 @@ export interface ModuleExports {
   readonly PAGE_LIMIT: Constant;
   readonly ROOT: Constant;
   readonly OWNER_PAGES: Constant;
-  readonly [
-    constant: `${"ROOT" | "ARENA" | "MARK" | "SORTED_MAP" | "POOL" | "BYTE_HEAP" | "FINDINGS" | "HEAP" | "SCOPE" | "CLASS" | "WHEEL" | "RING"}_${string}`
-  ]: Constant;
+  readonly [constant: `${ConstantPrefix}_${string}`]: Constant;
 }
 
 /** The offsets, in bytes, that the fast paths use as constants of their own; checked against the module at start. */
@@ -192,7 +205,7 @@ export const ALIGNMENT_LIMIT = 4096;
  * @throws {InvalidModuleError} if one is missing, or another than this package was compiled for
  */
 export function verifyModule(exports: ModuleExports): void {
-  const expected: Record<string, number> = {
+  verifyConstants(exports, "", {
     ROOT,
     MAGIC,
     LAYOUT_VERSION,
@@ -212,11 +225,31 @@ export function verifyModule(exports: ModuleExports): void {
     STACK_END,
     PAGE_OWNERS,
     POOL_OWNER,
-  };
-  for (const [name, value] of Object.entries(expected)) {
-    const found = (exports as unknown as Record<string, Constant | undefined>)[name]?.value;
+  });
+}
+
+/** The prefixes that each module has been asked for. */
+const verified = new WeakMap<ModuleExports, Set<string>>();
+
+/**
+ * Makes sure that the module has the constants of a table, which has their names without `prefix`. O(1) after the first time.
+ *
+ * @param prefix of one table only
+ * @throws {InvalidModuleError} naming the first that is missing, or another
+ */
+export function verifyConstants(
+  exports: ModuleExports,
+  prefix: ConstantPrefix | "",
+  table: Readonly<Record<string, number>>,
+): void {
+  const known = verified.get(exports) ?? new Set();
+  if (known.has(prefix)) return;
+  for (const [name, value] of Object.entries(table)) {
+    const fullName = prefix === "" ? name : `${prefix}_${name}`;
+    const found = (exports as unknown as Record<string, Constant | undefined>)[fullName]?.value;
     if (found !== value) {
-      throw new InvalidModuleError(`this is no module of this version: ${name} is ${found}, expected ${value}`);
+      throw new InvalidModuleError(`this is no module of this version: ${fullName} is ${found}, expected ${value}`);
     }
   }
+  verified.set(exports, known.add(prefix));
 }
