@@ -8,7 +8,7 @@ import type { Context } from "./context.js";
 import { Deferred } from "./deferred.js";
 import { type CollectedMemory, Dispatcher, type DispatchObserver } from "./dispatcher.js";
 import type { Fiber, FiberBody } from "./fiber.js";
-import type { SpawnOptions } from "./fibers.js";
+import type { SpawnOptions } from "./fibersOptions.js";
 import { IdleTime } from "./idleTime.js";
 import {
   type EventKind,

@@ -1,4 +1,4 @@
-import { FramePool, type FrameSize } from "../allocators/framePool.js";
+import type { FramePool, FrameSize } from "../allocators/framePool.js";
 import { checkInteger, describe } from "../arguments.js";
 import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../errors.js";
 import { causedBy } from "./cause.js";
@@ -16,11 +16,12 @@ import {
   TURN,
   WAITING,
 } from "./fiber.js";
+import { type FibersOptions, type FibersStats, fibersSettingsOf, type SpawnOptions } from "./fibersOptions.js";
 import { isGeneratorFunction } from "./generatorFunction.js";
 import type { Host } from "./host.js";
-import { assertFunction, assertObject, checkHost } from "./options.js";
+import { assertObject } from "./options.js";
 import { isThenable, whenSettled } from "./thenable.js";
-import { checkTimers, timersOf, type Waitable, type WaitTimers } from "./waiting.js";
+import type { Waitable, WaitTimers } from "./waiting.js";
 
 // Constants of this module's own: an imported one is read, and checked, through the other module each time.
 const fresh = NEW;
@@ -41,49 +42,6 @@ const SPARES = 4096;
 
 /** How often a cancelled fiber may yield, and be told that it must not, before it is given up. */
 const REFUSALS = 16;
-
-/** The options of {@link createFibers}; all of them may be left out. */
-export interface FibersOptions {
-  /** Where frames come from; without it, no fiber can have one. It stays the caller's own. */
-  readonly frames?: FramePool;
-  /** Clock, hop and timer; those of the platform if not given. */
-  readonly host?: Host;
-  /** The timers of fibers' waits; the host's if not given. */
-  readonly timers?: WaitTimers;
-  /**
-   * Told of each error that has ended a fiber, when nobody had joined it. Without it, and if it throws itself, the error goes
-   * to the platform's handler of rejections that nobody handles. The other fibers go on.
-   */
-  readonly onError?: (error: unknown, fiber: Fiber) => unknown;
-  /**
-   * For a scheduler that is driven: called when a fiber becomes ready and none was. Whoever drives it calls `run()` then, later,
-   * and goes on for as long as `hasReady`; see {@link Fibers.run}. Without it the scheduler drives itself, by hops of its host.
-   */
-  readonly wake?: () => void;
-  /** Whether each fiber gets a context and a frame object of its own, so that one that was kept is found out. */
-  readonly debug?: boolean;
-}
-
-/** The options of `fibers.spawn()`. */
-export interface SpawnOptions {
-  /** The size of the frame. None if not given. */
-  readonly frame?: FrameSize;
-  /** True if nobody will join or cancel it: `spawn` then returns nothing, and makes no garbage. */
-  readonly detached?: boolean;
-}
-
-/** What `fibers.stats()` returns. Counts are since the scheduler was made. */
-export interface FibersStats {
-  /** Fibers that have not ended. */
-  readonly live: number;
-  /** The most that have lived at once. */
-  readonly highWater: number;
-  readonly returned: number;
-  readonly failed: number;
-  readonly cancelled: number;
-  /** How often a fiber has run, up to its next `yield` or its end. */
-  readonly resumptions: number;
-}
 
 /**
  * Runs fibers: generator functions that wait by `yield`, on one thread, one at a time.
@@ -131,15 +89,9 @@ export class Fibers implements FiberScheduler {
 
   /** Use {@link createFibers}. */
   constructor(options: FibersOptions) {
-    assertObject("options", options);
-    const { frames, host, onError, wake, debug = false } = options;
-    if (frames !== undefined && !(frames instanceof FramePool)) {
-      throw new InvalidArgumentError(`frames must be a frame pool, but is ${describe(frames)}`);
-    }
-    if (onError !== undefined) assertFunction("onError", onError);
-    if (wake !== undefined) assertFunction("wake", wake);
-    this.#host = checkHost(host);
-    this.$timers = checkTimers(options) ?? timersOf(this.#host);
+    const { frames, host, timers, onError, wake, debug } = fibersSettingsOf(options);
+    this.#host = host;
+    this.$timers = timers;
     this.$frames = frames;
     this.#onError = onError;
     this.#wake = wake;

@@ -3,7 +3,8 @@ export { Channel } from "./channel.js";
 export { Condition } from "./condition.js";
 export type { EventContext } from "./context.js";
 export { Fiber, type FiberBody, type FiberContext, type FiberState } from "./fiber.js";
-export { createFibers, Fibers, type FibersOptions, type FibersStats, type SpawnOptions } from "./fibers.js";
+export { createFibers, Fibers } from "./fibers.js";
+export type { FibersOptions, FibersStats, SpawnOptions } from "./fibersOptions.js";
 export { type Host, platformHost } from "./host.js";
 export {
   type CoalescePolicy,

@@ -2,7 +2,7 @@ import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { EventLoop, type LoopRuntime } from "./eventLoop.js";
 import type { Fiber, FiberBody } from "./fiber.js";
-import type { SpawnOptions } from "./fibers.js";
+import type { SpawnOptions } from "./fibersOptions.js";
 import type { FiberHandler, Handler, Kind, KindOptions } from "./kind.js";
 import { type CloseOptions, type LoopOptions, settingsOf } from "./options.js";
 import type { RingMessage } from "./ringMessage.js";

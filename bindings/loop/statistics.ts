@@ -1,6 +1,6 @@
 import type { Collector, CollectorFigures } from "../memory/collector.js";
 import type { Dispatcher } from "./dispatcher.js";
-import type { FibersStats } from "./fibers.js";
+import type { FibersStats } from "./fibersOptions.js";
 import type { EventKind } from "./kind.js";
 import type { LagSummary } from "./lagHistogram.js";
 import type { Leases } from "./leases.js";

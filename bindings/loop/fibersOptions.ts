@@ -1,0 +1,73 @@
+import { FramePool, type FrameSize } from "../allocators/framePool.js";
+import { describe } from "../arguments.js";
+import { InvalidArgumentError } from "../errors.js";
+import type { Fiber } from "./fiber.js";
+import type { Host } from "./host.js";
+import { assertFunction, assertObject, checkHost } from "./options.js";
+import { checkTimers, timersOf, type WaitTimers } from "./waiting.js";
+
+/** Options of `createFibers()`; all of them may be left out. */
+export interface FibersOptions {
+  /** Where frames come from; without it, no fiber can have one. It stays the caller's own. */
+  readonly frames?: FramePool;
+  /** Clock, hop and timer; those of the platform if not given. */
+  readonly host?: Host;
+  /** The timers of fibers' waits; the host's if not given. */
+  readonly timers?: WaitTimers;
+  /**
+   * Told of each error that has ended a fiber, when nobody had joined it. Without it, and if it throws itself, the error goes
+   * to the platform's handler of rejections that nobody handles. The other fibers go on.
+   */
+  readonly onError?: (error: unknown, fiber: Fiber) => unknown;
+  /**
+   * For a scheduler that is driven: called when a fiber becomes ready and none was. Whoever drives it calls `run()` then, later,
+   * and goes on for as long as `hasReady`; see `fibers.run()`. Without it the scheduler drives itself, by hops of its host.
+   */
+  readonly wake?: () => void;
+  /** Whether each fiber gets a context and a frame object of its own, so that one that was kept is found out. */
+  readonly debug?: boolean;
+}
+
+/** The options of `fibers.spawn()`. */
+export interface SpawnOptions {
+  /** The size of the frame. None if not given. */
+  readonly frame?: FrameSize;
+  /** True if nobody will join or cancel it: `spawn` then returns nothing, and makes no garbage. */
+  readonly detached?: boolean;
+}
+
+/** What `fibers.stats()` returns. Counts are since the scheduler was made. */
+export interface FibersStats {
+  /** Fibers that have not ended. */
+  readonly live: number;
+  /** The most that have lived at once. */
+  readonly highWater: number;
+  readonly returned: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  /** How often a fiber has run, up to its next `yield` or its end. */
+  readonly resumptions: number;
+}
+
+/** The options with their defaults. */
+interface FibersSettings {
+  readonly frames: FramePool | undefined;
+  readonly host: Host;
+  readonly timers: WaitTimers;
+  readonly onError: FibersOptions["onError"];
+  readonly wake: (() => void) | undefined;
+  readonly debug: boolean;
+}
+
+/** @throws {InvalidArgumentError} naming what cannot be */
+export function fibersSettingsOf(options: FibersOptions): FibersSettings {
+  assertObject("options", options);
+  const { frames, host: given, onError, wake, debug = false } = options;
+  if (frames !== undefined && !(frames instanceof FramePool)) {
+    throw new InvalidArgumentError(`frames must be a frame pool, but is ${describe(frames)}`);
+  }
+  if (onError !== undefined) assertFunction("onError", onError);
+  if (wake !== undefined) assertFunction("wake", wake);
+  const host = checkHost(given);
+  return { frames, host, timers: checkTimers(options) ?? timersOf(host), onError, wake, debug };
+}
