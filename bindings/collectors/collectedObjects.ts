@@ -1,5 +1,5 @@
 import { walk } from "../allocators/findings.js";
-import { ReentrantCallError, type TidemarkError } from "../errors.js";
+import type { TidemarkError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
 import { assertLive, assertMovable, end, isLive, type Location, place, unset } from "../layout/location.js";
 import type { AnyStruct } from "../layout/struct.js";
@@ -19,11 +19,13 @@ import { HeapStruct } from "./heapStruct.js";
 import { type DeclaredType, HeapTypes, type TypeFactory } from "./heapTypes.js";
 import {
   assertScope,
+  handleBytes,
   INSIDE,
   Objects,
   type ObjectType,
   type ObjectView,
   objectOf,
+  refuseAllocation,
   refuseInside,
   UNROOTED,
 } from "./objects.js";
@@ -47,9 +49,6 @@ const HEADER_BYTES = 4352;
 
 /** The most cells that a page has. */
 const CELLS_IN_PAGE = 8192;
-
-/** What an entry of the handle table takes, in bytes. */
-const HANDLE_BYTES = 8;
 
 /** The words of a heap in linear memory that TypeScript reads. */
 type HeapWord = `HEAP_${string}`;
@@ -198,7 +197,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     assertScope(scope, "new");
     this.assertInto(type, into, "new");
     const range = scope.$rangeOf(this) as CollectedRange;
-    if (this.#ending) this.#refuseAllocation();
+    if (this.#ending) refuseAllocation();
     const view = into ?? type.$newObjectView();
     const object = memory.exports.heapAllocate(this.#heap, type.$type, range.address) >>> 0;
     if (object === 0) throw memory.failure(`new ${type.name}`);
@@ -209,16 +208,12 @@ export class CollectedObjects extends Objects implements HookOwner {
   allocateArray(type: HeapArrayType, length: number, scope: Scope, into: ObjectView | undefined): ObjectView {
     this.assertInto(type, into, "array");
     const range = scope.$rangeOf(this) as CollectedRange;
-    if (this.#ending) this.#refuseAllocation();
+    if (this.#ending) refuseAllocation();
     const view = into ?? type.$newObjectView();
     const object = this.memory.exports.heapAllocateArray(this.#heap, type.$type, length, range.address) >>> 0;
     if (object === 0) throw this.memory.failure(`${type.name} of ${length}`);
     this.#rooted(view, object, range);
     return view;
-  }
-
-  #refuseAllocation(): never {
-    throw new ReentrantCallError("new: the heap is about to end all its objects, and their destroy hooks are running");
   }
 
   /** Shows a new object, whose handle wasm has just made. */
@@ -576,9 +571,4 @@ function finish(sweep: DestroySweep, thrown: [unknown] | undefined): void {
     throw new AggregateError([error, thrown[0]], "collecting: destroy hooks and a listener of the collection threw");
   }
   if (thrown !== undefined) throw thrown[0];
-}
-
-/** For the register of leaks, which must not hold the handle itself. */
-function handleBytes(guard: number, generation: number): (memory: LinearMemory) => number {
-  return (memory) => (memory.i32[guard] === generation ? HANDLE_BYTES : 0);
 }

@@ -1,7 +1,6 @@
 import { ByteHeap } from "../allocators/byteHeap.js";
 import { poolBytes } from "../allocators/cells.js";
 import { Pool } from "../allocators/pool.js";
-import { ReentrantCallError } from "../errors.js";
 import { Bytes } from "../layout/bytes.js";
 import type { Cursor } from "../layout/cursor.js";
 import { array } from "../layout/fields.js";
@@ -17,11 +16,18 @@ import { ARRAY_HEADER, type HeapArrayType } from "./heapArrays.js";
 import { HeapStruct } from "./heapStruct.js";
 import { type DeclaredType, HeapTypes, type TypeFactory } from "./heapTypes.js";
 import { ManualSlot } from "./manualSlot.js";
-import { assertScope, INSIDE, Objects, type ObjectType, type ObjectView, objectOf, refuseInside } from "./objects.js";
+import {
+  assertScope,
+  handleBytes,
+  INSIDE,
+  Objects,
+  type ObjectType,
+  type ObjectView,
+  objectOf,
+  refuseAllocation,
+  refuseInside,
+} from "./objects.js";
 import type { Scope, ScopeRange } from "./scope.js";
-
-/** What a kept handle takes, in bytes, as leaks tell it: the view on the JavaScript heap is not counted, its place here is. */
-const HANDLE_BYTES = 8;
 
 /** The views that a scope has given out, which it ends. */
 class ManualRange implements ScopeRange {
@@ -129,7 +135,7 @@ export class ManualObjects extends Objects {
     const type = this.types.struct(declared, "new");
     assertScope(scope, "new");
     this.assertInto(type, into, "new");
-    if (this.#ending) this.#refuseAllocation();
+    if (this.#ending) refuseAllocation();
     const range = scope.$rangeOf<ManualRange>(this);
     const view = into ?? type.$newObjectView();
     this.#pools.get(type)!.new(view as unknown as CursorOf<AnyFields>);
@@ -141,7 +147,7 @@ export class ManualObjects extends Objects {
 
   allocateArray(type: HeapArrayType, length: number, scope: Scope, into: ObjectView | undefined): ObjectView {
     this.assertInto(type, into, "array");
-    if (this.#ending) this.#refuseAllocation();
+    if (this.#ending) refuseAllocation();
     const range = scope.$rangeOf<ManualRange>(this);
     const view = into ?? type.$newObjectView();
     const bytes = ARRAY_HEADER + length * type.element.size;
@@ -154,10 +160,6 @@ export class ManualObjects extends Objects {
     view.$show(object, guard, generation);
     range.add(view);
     return view;
-  }
-
-  #refuseAllocation(): never {
-    throw new ReentrantCallError("new: the heap is about to end all its objects, and their destroy hooks are running");
   }
 
   free(view: ObjectView): void {
@@ -292,11 +294,6 @@ export class ManualObjects extends Objects {
     this.#arrays.destroy();
     if (errors.length > 0) throw errors[0];
   }
-}
-
-/** For the register of leaks, which must not hold the handle itself: a handle whose object has been freed is none. */
-function handleBytes(guard: number, generation: number): (memory: LinearMemory) => number {
-  return (memory) => (memory.i32[guard] === generation ? HANDLE_BYTES : 0);
 }
 
 const NOTHING = { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 };

@@ -196,6 +196,19 @@ export abstract class Objects implements ScopedHeap, Collector {
 /** Kept handles that have been released: only these may be released once more. */
 const released = new WeakSet<ObjectView>();
 
+/** Throws where a hook of an object that ends with its heap would make another. */
+export function refuseAllocation(): never {
+  throw new ReentrantCallError("new: the heap is about to end all its objects, and their destroy hooks are running");
+}
+
+/** What a kept handle takes, in bytes, as leaks tell it: the view on the JavaScript heap is not counted, its place here is. */
+const HANDLE_BYTES = 8;
+
+/** For the register of leaks, which must not hold the handle itself: one that has ended, or whose object has, takes nothing. */
+export function handleBytes(guard: number, generation: number): (memory: LinearMemory) => number {
+  return (memory) => (memory.i32[guard] === generation ? HANDLE_BYTES : 0);
+}
+
 /** Throws for a view of a part of an object where a whole one is needed. */
 export function refuseInside(operation: string): never {
   throw new InvalidArgumentError(
