@@ -1,11 +1,10 @@
 // What TypeScript calls of a byte heap: the methods as functions, and series of calls in one.
 
 import { Address } from "../memory/alignment";
-import { fail } from "../memory/root";
 import { GRANULE } from "../memory/sizeClass";
 import { Status } from "../memory/status";
 import { ByteHeap } from "./byteHeap";
-import { isChecked } from "./checkedBlock";
+import { isChecked, refuse } from "./checkedBlock";
 
 export function byteHeapAllocate(heap: ByteHeap, size: u32, alignment: u32): Address {
   return alignment <= GRANULE ? heap.allocate(size) : heap.allocateAligned(size, alignment);
@@ -62,9 +61,4 @@ export function freeMany(heap: ByteHeap, count: u32, list: Address): u32 {
     store<Address>(word, 0);
   }
   return count;
-}
-
-function refuse(heap: ByteHeap, status: u32, address: Address): u32 {
-  heap.refusals++;
-  return <u32>fail(status, <u32>address);
 }

@@ -102,9 +102,10 @@ function isLinked(address: Address, link: Address): bool {
   return (address & 15) == 0 && isCommitted(address) && changetype<CheckedBlock>(address).link == link;
 }
 
-function refuse(heap: ByteHeap, status: u32, content: Address): u32 {
+/** Counts a call that names no such block of the heap, and notes why. Returns 0. */
+export function refuse(heap: ByteHeap, status: u32, address: Address): u32 {
   heap.refusals++;
-  return <u32>fail(status, <u32>content);
+  return <u32>fail(status, <u32>address);
 }
 
 /** Ends all checked bytes of a heap that is about to be destroyed. O(their number) */

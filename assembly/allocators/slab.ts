@@ -17,7 +17,7 @@
 import { Address, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from "../memory/alignment";
 import { poison } from "../memory/clear";
 import { allocateGuardRun, freeGuardRun, RETIRED_CELL } from "../memory/guardRun";
-import { allocatePages, freePages, isRunStart, Owner, ownerByte } from "../memory/pageHeap";
+import { allocatePages, freePages, Owner, ownerByte, runStartOf } from "../memory/pageHeap";
 import { RingMember } from "../memory/ring";
 import { IS_DEBUG, root } from "../memory/root";
 import { countStep } from "../memory/work";
@@ -157,9 +157,7 @@ export function threadCells(slab: Slab, stride: u32): void {
 
 /** The slab that holds `address`, in a page of pools. O(pages of the slab) */
 export function slabOf(address: Address): Slab {
-  let page = address & ~(<Address>PAGE_MASK);
-  while (!isRunStart(page)) page -= PAGE_SIZE;
-  return changetype<Slab>(page);
+  return changetype<Slab>(runStartOf(address));
 }
 
 /** The first slab of `pool` that begins at `page` or behind it, or 0. O(pages) */

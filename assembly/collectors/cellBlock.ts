@@ -11,7 +11,6 @@
 // A block of more than one page has one cell, so that an object always begins in the first page of its block.
 
 import { Address, PAGE_MASK, PAGE_SIZE } from "../memory/alignment";
-import { isRunStart } from "../memory/pageHeap";
 import { RingMember } from "../memory/ring";
 
 /** Its ring is that of all blocks of its class. */
@@ -82,19 +81,6 @@ export const CELLS_LIMIT: u32 = PAGE_SIZE / STRIDE_MINIMUM;
 /** The block of the object at `object`. */
 export function blockOf(object: Address): CellBlock {
   return changetype<CellBlock>(object & ~(<Address>PAGE_MASK));
-}
-
-/** The first page of the block that holds `address`, which may be anywhere in it. O(pages of the block) */
-export function blockAround(address: Address): CellBlock {
-  let page = address & ~(<Address>PAGE_MASK);
-  while (!isRunStart(page)) page -= PAGE_SIZE;
-  return changetype<CellBlock>(page);
-}
-
-/** The object whose cell holds `address`. O(pages of the block) */
-export function objectAround(address: Address, stride: u32): Address {
-  const block = blockAround(address);
-  return block.pages > 1 ? block.objectAt(0, 0) : block.objectAt(block.indexOf(address), stride);
 }
 
 /** The most cells of `stride` that a page has room for beside its bitmaps, and where the first of them begins. */

@@ -6,7 +6,7 @@
 
 import { Address, PAGE_SHIFT, PAGE_SIZE, pagesFor } from "../memory/alignment";
 import { poison } from "../memory/clear";
-import { allocatePages, freePages, Owner } from "../memory/pageHeap";
+import { allocatePages, freePages, Owner, runStartOf } from "../memory/pageHeap";
 import { joinRing, leaveRing } from "../memory/ring";
 import { IS_DEBUG } from "../memory/root";
 import { countStep } from "../memory/work";
@@ -392,6 +392,13 @@ export function allocatedBy(heap: Heap): u32 {
 /** The bytes of all objects of a class. */
 export function bytesOf(c: CellClass): u32 {
   return c.stride ? (c.taken - c.unused) * c.stride : c.ownBytes;
+}
+
+/** The object whose cell holds `address`. O(pages of its block) */
+export function objectAround(address: Address): Address {
+  const block = changetype<CellBlock>(runStartOf(address));
+  if (block.pages > 1) return block.objectAt(0, 0);
+  return block.objectAt(block.indexOf(address), changetype<CellClass>(block.cellClass).stride);
 }
 
 /** Gives back all blocks. O(blocks) */

@@ -27,37 +27,34 @@ import { fail } from "../memory/root";
 import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 import { nextUnmarked, skipClass, startWalk } from "./blockWalk";
-import { blockAround, objectAround } from "./cellBlock";
-import { allocatedBy, beginSweep, bytesOf, CellClass, retireRun, sweepNext, unusedBytes } from "./cellClass";
+import {
+  allocatedBy,
+  beginSweep,
+  bytesOf,
+  CellClass,
+  objectAround,
+  retireRun,
+  sweepNext,
+  unusedBytes,
+} from "./cellClass";
 import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Barrier, Heap, Phase, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
+import { ALL, HASTE } from "./pacing";
 import { closeScope, isUnscanned, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
-
-/** What is due beyond a step is spread over as many gaps. */
-const HASTE: u32 = 8;
-
-/** As many units as it takes. */
-const ALL: u32 = u32.MAX_VALUE;
 
 // ── what the program does ───────────────────────────────────────────────────────────────────────────────────────────
 
 /** Stores a reference. Returns 0 with a status where it would bring a dead object back. */
 export function storeMarked(heap: Heap, slot: Address, value: Address): u32 {
   if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));
-  else if (heap.phase == Phase.HOOKS && value && !isMarked(value) && !isInDead(slot)) {
+  else if (heap.phase == Phase.HOOKS && value && !isMarked(value) && isMarked(objectAround(slot))) {
     return <u32>fail(Status.RESURRECTION, <u32>value);
   }
   store<Address>(slot, value);
   return 1;
-}
-
-/** True for a slot in an object that is about to be swept. */
-function isInDead(slot: Address): bool {
-  const stride = changetype<CellClass>(blockAround(slot).cellClass).stride;
-  return !isMarked(objectAround(slot, stride));
 }
 
 /** True for an object that only its own destroy hook, or that of another that dies with it, can know. */

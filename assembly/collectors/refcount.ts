@@ -25,13 +25,13 @@ import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
-import { blockAround, objectAround } from "./cellBlock";
-import { bytesOf, CellClass, unusedBytes } from "./cellClass";
+import { bytesOf, CellClass, objectAround, unusedBytes } from "./cellClass";
 import { beginWalk, walk } from "./countingWalk";
 import { Flag, hold, isDead, retain, setWord, Visit, visitOf, wordOf } from "./countWord";
 import { advanceRun, beginRun, hasCandidates, isCondemned, workOfRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Heap, Run } from "./heap";
+import { ALL, HASTE } from "./pacing";
 import {
   beginHook,
   decrement,
@@ -47,14 +47,8 @@ import {
 } from "./release";
 import { closeScope, Scope } from "./scope";
 
-/** As many units as it takes. */
-const ALL: u32 = u32.MAX_VALUE;
-
 /** Freed objects that weak slots may refer to, from which on the slots are emptied. */
 const ZOMBIE_LIMIT: u32 = 1024;
-
-/** The debt is spread over as many gaps. */
-const HASTE: u32 = 8;
 
 /** Released candidates from which on they are looked for. */
 const STALE_LIMIT: u32 = 1024;
@@ -74,18 +68,12 @@ const COPY_LIMIT: u32 = 64;
 export function storeCounted(heap: Heap, slot: Address, value: Address): u32 {
   // A dead object is no longer counted, and only a hook can know one.
   if (heap.dying && isDead(value)) {
-    if (!isInDead(slot)) return <u32>fail(Status.RESURRECTION, <u32>value);
+    if (!isDead(objectAround(slot))) return <u32>fail(Status.RESURRECTION, <u32>value);
   } else if (value) retain(value);
   const old = load<Address>(slot);
   store<Address>(slot, value);
   if (old) defer(heap, old);
   return 1;
-}
-
-/** True for a slot of a dead object. */
-function isInDead(slot: Address): bool {
-  const stride = changetype<CellClass>(blockAround(slot).cellClass).stride;
-  return isDead(objectAround(slot, stride));
 }
 
 /** The object of a weak slot, or 0 if it is dead. */

@@ -9,7 +9,7 @@
 //                └───┴───────────────┘   0: the page is free
 //                  7   6           0
 
-import { Address, PAGE_MASK, PAGE_SHIFT } from "./alignment";
+import { Address, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from "./alignment";
 import { announceGrowth, growMemory } from "./growth";
 import {
   fail,
@@ -182,6 +182,13 @@ export function ownerByte(address: Address): u8 {
 /** True if a run begins with the page that holds `address`, which is in use. */
 export function isRunStart(address: Address): bool {
   return (load<u8>(PAGE_OWNERS + (address >> PAGE_SHIFT)) & CONTINUES) == 0;
+}
+
+/** The first page of the run that `address` lies in. O(pages of the run) */
+export function runStartOf(address: Address): Address {
+  let page = address & ~(<Address>PAGE_MASK);
+  while (!isRunStart(page)) page -= PAGE_SIZE;
+  return page;
 }
 
 /** The pages in use by `owner`. */

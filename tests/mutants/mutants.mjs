@@ -145,11 +145,11 @@ export const mutants = [
     replace: "heap.phase != Phase.IDLE)",
   }),
   mutant("markSweep.ts", "the dead can be stored in what lives", {
-    find: "value && !isMarked(value) && !isInDead(slot)",
+    find: "value && !isMarked(value) && isMarked(objectAround(slot))",
     replace: "false",
   }),
   mutant("markSweep.ts", "the dead cannot be stored in the dead", {
-    find: "value && !isMarked(value) && !isInDead(slot)",
+    find: "value && !isMarked(value) && isMarked(objectAround(slot))",
     replace: "value && !isMarked(value)",
   }),
   mutant("weakWalk.ts", "only the first weak slot of an object is looked at", {
@@ -340,7 +340,7 @@ export const mutants = [
       "  startRelease(heap, object);\n  if (slotsOf(typeOf(object), object) == 0) finishRelease(heap, object);\n  else continueRelease(heap, object);",
   }),
   mutant("refcount.ts", "what dies can be stored in what lives", {
-    find: "    if (!isInDead(slot)) return <u32>fail(Status.RESURRECTION, <u32>value);\n",
+    find: "    if (!isDead(objectAround(slot))) return <u32>fail(Status.RESURRECTION, <u32>value);\n",
   }),
   // ── out of memory ─────────────────────────────────────────────────────────────────────────────────────────────────
   mutant("countingWalk.ts", "an object for which there was no room in a list is not sought", {
