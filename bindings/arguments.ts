@@ -14,6 +14,26 @@ export function checkInteger(what: string, value: number, minimum: number, maxim
   );
 }
 
+/** @throws {InvalidArgumentError} if it is no whole number from 1 to `maximum`, or no power of two */
+export function checkPowerOfTwo(what: string, value: number, maximum: number): number {
+  checkInteger(what, value, 1, maximum);
+  if ((value & (value - 1)) === 0) return value;
+  throw new InvalidArgumentError(`${what} must be a power of two, but is ${value}`);
+}
+
+/** @throws {InvalidArgumentError} if it is no object */
+export function assertObject(what: string, value: unknown): void {
+  if (typeof value !== "object" || value === null) {
+    throw new InvalidArgumentError(`${what} must be an object, but is ${describe(value)}`);
+  }
+}
+
+/** @throws {InvalidArgumentError} if it is no function */
+export function assertFunction(what: string, value: unknown): void {
+  if (typeof value !== "function")
+    throw new InvalidArgumentError(`${what} must be a function, but is ${describe(value)}`);
+}
+
 /** A value as a message shows it: short, and never throwing. */
 export function describe(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(shortened(value));

@@ -5,7 +5,7 @@ import { FramePool, type FramePoolOptions } from "./allocators/framePool.js";
 import { Pool, type PoolOptions } from "./allocators/pool.js";
 import { RegionPool } from "./allocators/region.js";
 import type { ArenaOptions } from "./allocators/space.js";
-import { checkInteger, describe } from "./arguments.js";
+import { assertFunction, assertObject, checkInteger, describe } from "./arguments.js";
 import { type Entry, SortedMap, type SortedMapOptions } from "./collections/sortedMap.js";
 import { createHeap } from "./collectors/createHeap.js";
 import type { Strategy } from "./collectors/figures.js";
@@ -457,9 +457,7 @@ function loadOnce(find: ModuleLoader): ModuleLoader {
 }
 
 function checkOptions(options: RuntimeOptions): { initialPages: number; maximumPages: number } {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`createRuntime takes an object of options, but was given ${describe(options)}`);
-  }
+  assertObject("the options argument of createRuntime", options);
   const limit = PAGE_LIMIT * PAGE_SIZE;
   const maximum = checkInteger("maximumBytes", options.maximumBytes ?? DEFAULT_MAXIMUM_BYTES, 1, limit);
   const maximumPages = Math.floor(maximum / PAGE_SIZE);
@@ -479,9 +477,7 @@ function checkOptions(options: RuntimeOptions): { initialPages: number; maximumP
   if (options.debug !== undefined && typeof options.debug !== "boolean") {
     throw new InvalidArgumentError(`debug must be true or false, but is ${describe(options.debug)}`);
   }
-  if (options.onLeak !== undefined && typeof options.onLeak !== "function") {
-    throw new InvalidArgumentError(`onLeak must be a function, but is ${describe(options.onLeak)}`);
-  }
+  if (options.onLeak !== undefined) assertFunction("onLeak", options.onLeak);
   if (options.memory !== undefined && !(options.memory instanceof WebAssembly.Memory)) {
     throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(options.memory)}`);
   }

@@ -1,5 +1,5 @@
-import { checkInteger, describe } from "../arguments.js";
-import { DisposedError, InvalidArgumentError, type TidemarkError } from "../errors.js";
+import { assertObject, checkInteger } from "../arguments.js";
+import { DisposedError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
 import { FAILED } from "./claim.js";
@@ -129,9 +129,7 @@ export class Arena extends Space {
 
 /** Checks the options and gives them as wasm takes them. */
 export function checkArenaOptions(options: ArenaOptions): { maximumBytes: number; sizeHint: number } {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`arenas take an object of options, but were given ${describe(options)}`);
-  }
+  assertObject("the options argument of an arena", options);
   const { maximumBytes, sizeHint } = options;
   return {
     maximumBytes: maximumBytes === undefined ? NO_LIMIT : checkInteger("maximumBytes", maximumBytes, 1, SIZE_LIMIT),

@@ -1,4 +1,4 @@
-import { checkInteger, describe, lengthOfTyped } from "../arguments.js";
+import { assertObject, checkInteger, checkPowerOfTwo, describe, lengthOfTyped } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, OutOfBoundsError } from "../errors.js";
 import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertMovable, assertSameMemory, place } from "../layout/location.js";
@@ -449,13 +449,7 @@ function checkAddress(address: Address): void {
 }
 
 function checkAlignment(options: AllocationOptions): number {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`allocate takes an object of options, but was given ${describe(options)}`);
-  }
+  assertObject("the options argument of allocate", options);
   const { alignment = NATURAL_ALIGNMENT } = options;
-  checkInteger("an alignment", alignment, 1, ALIGNMENT_LIMIT);
-  if ((alignment & (alignment - 1)) !== 0) {
-    throw new InvalidArgumentError(`an alignment must be a power of two, but is ${alignment}`);
-  }
-  return Math.max(alignment, NATURAL_ALIGNMENT);
+  return Math.max(checkPowerOfTwo("an alignment", alignment, ALIGNMENT_LIMIT), NATURAL_ALIGNMENT);
 }

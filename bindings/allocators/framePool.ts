@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { assertObject, checkInteger, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError } from "../errors.js";
 import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertSameMemory } from "../layout/location.js";
@@ -73,9 +73,7 @@ export class FramePool {
    */
   acquire(size: FrameSize, into = new Bytes(this.$memory)): Bytes {
     this.#assertAlive("acquire");
-    if (!SIZES.includes(size)) {
-      throw new InvalidArgumentError(`a frame is "small", "medium" or "large", not ${describe(size)}`);
-    }
+    assertFrameSize(size);
     assertBytes(this.$memory, into, "acquire");
     const pool = this.#pools[size] ?? this.#open(size);
     pool.allocate(into, this.#acquiring[size]);
@@ -158,6 +156,12 @@ export class FramePool {
   }
 }
 
+/** @throws {InvalidArgumentError} if it is no size of a frame */
+export function assertFrameSize(size: FrameSize): void {
+  if (size === "small" || size === "medium" || size === "large") return;
+  throw new InvalidArgumentError(`a frame is "small", "medium" or "large", not ${describe(size)}`);
+}
+
 /** Not in the constructor, where a function that knows the pool would keep it from being collected, and reported. */
 function acquiringTexts(bytes: Readonly<Record<FrameSize, number>>): Record<FrameSize, string> {
   const texts = SIZES.map((size) => [size, `acquiring a ${size} frame of ${bytes[size]} bytes`]);
@@ -169,9 +173,7 @@ function reservedBytes(memory: LinearMemory, pools: readonly Address[]): number 
 }
 
 function checkOptions(options: FramePoolOptions): Record<FrameSize, number> {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`frame pools take an object of options, but were given ${describe(options)}`);
-  }
+  assertObject("the options argument of a frame pool", options);
   const bytes = { ...DEFAULT_BYTES };
   for (const size of SIZES) {
     const given = options[size];

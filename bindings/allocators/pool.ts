@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { assertFunction, assertObject, checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Cursor, describeRecord, Ref } from "../layout/cursor.js";
 import { assertLive, assertMovable, assertSameMemory, isLive } from "../layout/location.js";
@@ -311,9 +311,7 @@ function closeWith<F extends Fields>(memory: LinearMemory, warm: WarmCells<F>): 
 }
 
 function checkOptions<F extends Fields>(type: StructType<F>, options: PoolOptions<F>) {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`pools take an object of options, but were given ${describe(options)}`);
-  }
+  assertObject("the options argument of a pool", options);
   const { capacity, grow, destroy = type.$destroy } = options;
   if (capacity !== undefined) checkInteger("the capacity of a pool", capacity, 1, CAPACITY_LIMIT);
   if (grow !== undefined && typeof grow !== "boolean") {
@@ -322,8 +320,6 @@ function checkOptions<F extends Fields>(type: StructType<F>, options: PoolOption
   if (grow === false && capacity === undefined) {
     throw new InvalidArgumentError("a pool that does not grow needs a capacity");
   }
-  if (destroy !== undefined && typeof destroy !== "function") {
-    throw new InvalidArgumentError(`destroy must be a function, but is ${describe(destroy)}`);
-  }
+  if (destroy !== undefined) assertFunction("destroy", destroy);
   return { capacity: capacity ?? 0, fixed: capacity !== undefined && !grow, destroy };
 }

@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { checkInteger, checkPowerOfTwo, describe } from "../arguments.js";
 import {
   InvalidArgumentError,
   LimitExceededError,
@@ -169,10 +169,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    */
   allocate(size: number, alignment = 8): Address {
     checkInteger("the size of an allocation", size, 1, SIZE_LIMIT);
-    checkInteger("an alignment", alignment, 1, ALIGNMENT_LIMIT);
-    if ((alignment & (alignment - 1)) !== 0) {
-      throw new InvalidArgumentError(`an alignment must be a power of two, but is ${alignment}`);
-    }
+    checkPowerOfTwo("an alignment", alignment, ALIGNMENT_LIMIT);
     if (alignment <= 8) return this.bump(size);
     const address = this.$memory.exports.arenaAllocate(this.$open("allocate"), size, alignment) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes aligned to ${alignment}`);

@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { assertObject, describe } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
@@ -90,9 +90,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     verifyConstants(memory.exports, "SORTED_MAP", Layout);
     const format = new KeyFormat(keyType);
     assertValueType(valueType);
-    if (typeof options !== "object" || options === null) {
-      throw new InvalidArgumentError(`a sorted map takes an object of options, but was given ${describe(options)}`);
-    }
+    assertObject("the options argument of a sorted map", options);
     const { order = "ascending" } = options;
     if (order !== "ascending" && order !== "descending") {
       throw new InvalidArgumentError(`order must be "ascending" or "descending", but is ${describe(order)}`);

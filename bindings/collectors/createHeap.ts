@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { assertObject, checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { CollectedObjects } from "./collectedObjects.js";
@@ -30,9 +30,7 @@ export function createHeap(memory: LinearMemory, strategy: Strategy, options: He
   if (!STRATEGIES.includes(strategy)) {
     throw new InvalidArgumentError(`heap takes one of ${STRATEGIES.join(", ")}, not ${describe(strategy)}`);
   }
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`heaps take an object of options, but were given ${describe(options)}`);
-  }
+  assertObject("the options argument of a heap", options);
   const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES[strategy] } = options;
   checkInteger("stepUnits", stepUnits, 1, UNIT_LIMIT);
   checkInteger("minimumBytes", minimumBytes, 1, BYTES_LIMIT);

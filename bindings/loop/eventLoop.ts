@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { assertObject, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
@@ -24,7 +24,7 @@ import { Lanes } from "./lanes.js";
 import { Leases } from "./leases.js";
 import type { CloseReport, Loop, RunOptions } from "./loop.js";
 import { LoopWatch } from "./loopWatch.js";
-import { assertObject, type CloseOptions, closingOf, type LoopSettings } from "./options.js";
+import { type CloseOptions, closingOf, type LoopSettings } from "./options.js";
 import { Pressure } from "./pressure.js";
 import type { PostResult } from "./queue.js";
 import type { RingMessage } from "./ringMessage.js";

@@ -1,5 +1,5 @@
-import type { FramePool, FrameSize } from "../allocators/framePool.js";
-import { checkInteger, describe } from "../arguments.js";
+import { assertFrameSize, type FramePool, type FrameSize } from "../allocators/framePool.js";
+import { assertObject, checkInteger, describe } from "../arguments.js";
 import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../errors.js";
 import { causedBy } from "./cause.js";
 import {
@@ -19,7 +19,6 @@ import {
 import { type FibersOptions, type FibersStats, fibersSettingsOf, type SpawnOptions } from "./fibersOptions.js";
 import { isGeneratorFunction } from "./generatorFunction.js";
 import type { Host } from "./host.js";
-import { assertObject } from "./options.js";
 import { isThenable, whenSettled } from "./thenable.js";
 import type { Waitable, WaitTimers } from "./waiting.js";
 
@@ -457,9 +456,7 @@ export class Fibers implements FiberScheduler {
   }
 
   #checkFrame(frame: FrameSize): void {
-    if (frame !== "small" && frame !== "medium" && frame !== "large") {
-      throw new InvalidArgumentError(`a frame is "small", "medium" or "large", not ${describe(frame)}`);
-    }
+    assertFrameSize(frame);
     if (this.$frames === undefined) {
       throw new FiberStateError(`a ${frame} frame was asked for, but the scheduler was made without a frame pool`);
     }

@@ -1,9 +1,9 @@
 import { FramePool, type FrameSize } from "../allocators/framePool.js";
-import { describe } from "../arguments.js";
+import { assertFunction, assertObject, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Fiber } from "./fiber.js";
 import type { Host } from "./host.js";
-import { assertFunction, assertObject, checkHost } from "./options.js";
+import { checkHost } from "./options.js";
 import { checkTimers, timersOf, type WaitTimers } from "./waiting.js";
 
 /** Options of `createFibers()`; all of them may be left out. */

@@ -1,8 +1,8 @@
-import { describe } from "../arguments.js";
+import { assertFunction, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { EventContext } from "./context.js";
 import { isGeneratorFunction } from "./generatorFunction.js";
-import { assertFunction, type Priority, type QueuePolicy } from "./options.js";
+import type { Priority, QueuePolicy } from "./options.js";
 import type { EventQueue, PostResult } from "./queue.js";
 
 /**

@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { assertFunction, assertObject, describe } from "../arguments.js";
 import { DuplicateKindError, InvalidArgumentError } from "../errors.js";
 import {
   assertHandler,
@@ -11,7 +11,7 @@ import {
   type KindSettings,
 } from "./kind.js";
 import { isPriority, type Lanes } from "./lanes.js";
-import { assertFunction, assertObject, type LoopSettings, milliseconds, policyOf } from "./options.js";
+import { type LoopSettings, milliseconds, policyOf } from "./options.js";
 
 /** What a kind is to be made of, checked; its number is not known yet. */
 interface Declaration extends Omit<KindSettings, "index" | "now"> {

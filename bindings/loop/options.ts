@@ -1,9 +1,12 @@
 import { FramePool } from "../allocators/framePool.js";
-import { checkInteger, describe } from "../arguments.js";
+import { assertFunction, assertObject, checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
 import type { FailedEvent } from "./kind.js";
 import { type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
+
+// Sources take them from here.
+export { assertFunction, assertObject };
 
 /**
  * What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow, `"drop-oldest"` drops
@@ -137,19 +140,6 @@ export function closingOf(options: CloseOptions): { mode: "drain" | "discard"; d
 export function policyOf(name: string, policy: QueuePolicy): QueuePolicy {
   if (policy === "reject" || policy === "spill" || policy === "drop-oldest") return policy;
   throw new InvalidArgumentError(`${name} must be "reject", "spill" or "drop-oldest", but is ${describe(policy)}`);
-}
-
-/** @throws {InvalidArgumentError} if it is no object */
-export function assertObject(name: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) {
-    throw new InvalidArgumentError(`${name} must be an object, but is ${describe(value)}`);
-  }
-}
-
-/** @throws {InvalidArgumentError} if it is no function */
-export function assertFunction(name: string, value: unknown): void {
-  if (typeof value !== "function")
-    throw new InvalidArgumentError(`${name} must be a function, but is ${describe(value)}`);
 }
 
 /** @throws {InvalidArgumentError} if it is no number of milliseconds from `least` to what a host's timer holds */

@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { assertObject, checkInteger, describe } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, LimitExceededError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, PAGE_SIZE, verifyConstants } from "../memory/module.js";
@@ -6,7 +6,6 @@ import type { Runtime } from "../runtime.js";
 import { type Alarm, alarmOf } from "./alarm.js";
 import { causedBy } from "./cause.js";
 import type { Host } from "./host.js";
-import { assertObject } from "./options.js";
 import { isThenable, whenSettled } from "./thenable.js";
 import {
   assertDelay,

@@ -1,5 +1,6 @@
+import { assertFunction, assertObject } from "../arguments.js";
 import type { Host } from "./host.js";
-import { assertFunction, assertObject, checkHost } from "./options.js";
+import { checkHost } from "./options.js";
 import type { Drift } from "./timer.js";
 
 /** Options of `createTimers()`; all may be left out. */

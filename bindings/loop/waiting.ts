@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { assertObject, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
 
@@ -88,9 +88,7 @@ export function checkDelay(what: string, milliseconds: number): number {
 
 /** @throws {InvalidArgumentError} if these are no timers */
 export function checkTimers(options: WaitOptions): WaitTimers | undefined {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`options must be an object, but is ${describe(options)}`);
-  }
+  assertObject("options", options);
   const { timers } = options;
   if (timers === undefined || (typeof timers?.after === "function" && typeof timers.cancel === "function")) {
     return timers;

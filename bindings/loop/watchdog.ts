@@ -22,7 +22,7 @@
 //    0.1 to 1 ns, and the worker notes which event it saw for half of `slowAfter` or more. Then also the first of the fast
 //    handlers that is slow once is named exactly.
 
-import { describe } from "../arguments.js";
+import { assertFunction, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Heartbeat } from "./heartbeat.js";
 import { isThenable, whenSettled } from "./thenable.js";
@@ -224,9 +224,7 @@ function nothing(): void {}
 export function slowSettingsOf({ slowAfter = 25, slowReportsEvery = 1000, onSlow }: SlowOptions): SlowSettings {
   checkMilliseconds("slowAfter", slowAfter, Number.MIN_VALUE);
   checkMilliseconds("slowReportsEvery", slowReportsEvery, 0);
-  if (onSlow !== undefined && typeof onSlow !== "function") {
-    throw new InvalidArgumentError(`onSlow must be a function, but is ${describe(onSlow)}`);
-  }
+  if (onSlow !== undefined) assertFunction("onSlow", onSlow);
   return { slowAfter, slowReportsEvery, onSlow };
 }
 
