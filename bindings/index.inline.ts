@@ -1,5 +1,6 @@
+import { type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
 import * as modules from "./inlineModules.js";
-import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
 
 export * from "./public.js";
 

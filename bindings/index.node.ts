@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
 import { nodePlatform } from "./loop/platform.node.js";
-import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
 
 export * from "./public.js";
 

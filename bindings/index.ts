@@ -1,7 +1,8 @@
 export * from "./public.js";
 
+import { type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
 import { webPlatform } from "./loop/platform.web.js";
-import { type Runtime, type RuntimeOptions, runtimeFactory } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
 
 /** The package's own modules, beside this one; bundlers that follow `new URL(…, import.meta.url)` copy them. */
 async function load(debug: boolean): Promise<WebAssembly.Module> {

@@ -9,6 +9,7 @@ export type { Collection, CollectionListener, HeapStats, Strategy } from "./coll
 export { Heap, type HeapOptions } from "./collectors/heap.js";
 export type { DeclaredType } from "./collectors/heapTypes.js";
 export { Scope } from "./collectors/scope.js";
+export type { RuntimeOptions } from "./createRuntime.js";
 export * from "./errors.js";
 export { ArrayObjectType } from "./layout/arrayObjectType.js";
 export { Bytes } from "./layout/bytes.js";
@@ -47,5 +48,6 @@ export {
 export * from "./loop/index.js";
 export type { Leak, LeakKind } from "./memory/allocationSites.js";
 export type { CollectorFigures } from "./memory/collector.js";
+export type { WasmSource } from "./memory/instantiate.js";
 export type { Address } from "./memory/module.js";
-export { type OwnerName, Runtime, type RuntimeOptions, type RuntimeStats, type WasmSource } from "./runtime.js";
+export { type OwnerName, Runtime, type RuntimeStats } from "./runtime.js";

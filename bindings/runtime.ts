@@ -1,73 +1,27 @@
-import { instantiateSync } from "@assemblyscript/loader";
 import { Arena } from "./allocators/arena.js";
 import { ByteHeap } from "./allocators/byteHeap.js";
 import { FramePool, type FramePoolOptions } from "./allocators/framePool.js";
 import { Pool, type PoolOptions } from "./allocators/pool.js";
 import { RegionPool } from "./allocators/region.js";
 import type { ArenaOptions } from "./allocators/space.js";
-import { assertFunction, assertObject, checkInteger, describe } from "./arguments.js";
+import { checkInteger, describe } from "./arguments.js";
 import { type Entry, SortedMap, type SortedMapOptions } from "./collections/sortedMap.js";
 import { createHeap } from "./collectors/createHeap.js";
 import type { Strategy } from "./collectors/figures.js";
 import type { Heap, HeapOptions } from "./collectors/heap.js";
 import { Scope } from "./collectors/scope.js";
-import {
-  CorruptionError,
-  DisposedError,
-  InvalidArgumentError,
-  InvalidModuleError,
-  OutOfMemoryError,
-} from "./errors.js";
+import { CorruptionError, DisposedError, InvalidArgumentError, InvalidModuleError } from "./errors.js";
 import { Bytes } from "./layout/bytes.js";
 import { newSequence } from "./layout/fields.js";
 import type { FieldType } from "./layout/fieldType.js";
 import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
-import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/allocationSites.js";
-import { LinearMemory } from "./memory/linearMemory.js";
-import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_SIZE, ROOT, verifyModule } from "./memory/module.js";
-import { GUEST_DATA, staticDataOf } from "./memory/staticData.js";
+import type { Leak } from "./memory/allocationSites.js";
+import { assertPlacement, compile, instantiateOver, type WasmSource } from "./memory/instantiate.js";
+import type { LinearMemory } from "./memory/linearMemory.js";
+import { PAGE_LIMIT, PAGE_SIZE } from "./memory/module.js";
 import type { Platform } from "./platform.js";
 
 export type { Entry };
-
-/** What can be instantiated: a compiled module, its bytes, or a response that delivers them. */
-export type WasmSource =
-  | WebAssembly.Module
-  | BufferSource
-  | Response
-  | PromiseLike<WebAssembly.Module | BufferSource | Response>;
-
-/** Options of {@link createRuntime}; all have defaults. */
-export interface RuntimeOptions {
-  /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB, or `maximumBytes` if that is less. */
-  initialBytes?: number;
-  /**
-   * The most memory it may ever take, in bytes, rounded down to pages: at least 128 KiB, for the tables and a page, and at most
-   * 65,535 pages. Default 1 GiB.
-   */
-  maximumBytes?: number;
-  /**
-   * Take the debug module: what ends is filled with poison, canaries lie behind blocks and cells, every event has a context of
-   * its own, so that one that was kept is found out, and leaks are told of. It is slower. Default false.
-   */
-  debug?: boolean;
-  /**
-   * Told, in the debug runtime, of whatever owns memory (an arena, a pool of records, frames or regions, a byte heap, a
-   * collection, a heap, a scope, a kept handle, timers, a source's messages, the runtime itself) and is garbage-collected without
-   * having been disposed of; by default a warning on the console. The engine collects when it likes, never while the program runs
-   * synchronously, and perhaps not at all before the process ends. A runtime that is dropped with all that is in it is one leak.
-   * A function that refers to an owner keeps it from being collected.
-   */
-  onLeak?: (leak: Leak) => void;
-  /** The module to instantiate, where the package's own way of finding it does not fit (some bundlers, some hosts). */
-  wasm?: WasmSource;
-  /**
-   * The memory to live in, with nothing in it yet; by default a new one. `initialBytes` makes it grow if it is smaller. It needs
-   * a maximum of its own, of 65,535 pages at the most, and must be neither larger than `maximumBytes` nor in use by another
-   * runtime.
-   */
-  memory?: WebAssembly.Memory;
-}
 
 /** The figures of a runtime, in bytes where not said otherwise. */
 export interface RuntimeStats {
@@ -125,12 +79,6 @@ const OWNERS = [
  * | `timers`, `messageRings` | timers, and the messages of sources |
  */
 export type OwnerName = Exclude<(typeof OWNERS)[number], "free">;
-
-const DEFAULT_INITIAL_BYTES = 1 << 20;
-const DEFAULT_MAXIMUM_BYTES = 1 << 30;
-
-/** Bitmap and owner table end here at the latest; see the drawing in assembly/memory/root.ts. */
-const METADATA_BYTES = 40_960;
 
 /**
  * One linear memory and everything in it: arenas, collections, and what a loop needs.
@@ -398,176 +346,4 @@ export class Runtime {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** How a platform finds the package's own modules. */
-export type ModuleLoader = (debug: boolean) => Promise<WebAssembly.Module>;
-
-/**
- * Makes the `createRuntime` of one platform.
- *
- * @param find finds the release or the debug module, and compiles it; called once for each
- * @param platform what else there is on the platform; loops on the runtime make use of it
- */
-export function runtimeFactory(
-  find: ModuleLoader,
-  platform: Platform = {},
-): (options?: RuntimeOptions) => Promise<Runtime> {
-  const load = loadOnce(find);
-  return async (options = {}) => {
-    const { initialPages, maximumPages } = checkOptions(options);
-    if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
-    const stack = options.debug ? callerStack() : ""; // now, since after an await it is another
-    const raw = options.memory ?? newMemory(initialPages, maximumPages);
-    const memory = new LinearMemory(raw);
-    const { module } = await compile(options.wasm ?? load(options.debug ?? false));
-    // Once more, since another runtime may have taken the memory meanwhile; from here on nothing waits.
-    if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
-    const exports = instantiateOver(memory, module, {}) as ModuleExports;
-    verifyModule(exports);
-    memory.attach(exports);
-    if (options.memory !== undefined) prepareMemory(memory, initialPages, maximumPages);
-    if (exports.initialize(maximumPages) === 0) {
-      throw new InvalidArgumentError(
-        `a memory of ${raw.buffer.byteLength} bytes cannot be run with maximumBytes ${maximumPages * PAGE_SIZE}`,
-      );
-    }
-    // A memory that others have had may hold anything, so no page of it passes as untouched.
-    if (options.memory !== undefined) {
-      memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
-    }
-    const runtime = new Runtime(memory, platform);
-    if (runtime.debug) memory.sites = new AllocationSites(memory, options.onLeak ?? warnOfLeak, stack);
-    return runtime;
-  };
-}
-
-/** Keeps what `find` has found. */
-function loadOnce(find: ModuleLoader): ModuleLoader {
-  const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
-  return (debug) => {
-    let module = compiled.get(debug);
-    if (module === undefined) {
-      module = find(debug);
-      compiled.set(debug, module);
-      module.catch(() => compiled.delete(debug)); // what failed once (no network, say) may succeed next time
-    }
-    return module;
-  };
-}
-
-function checkOptions(options: RuntimeOptions): { initialPages: number; maximumPages: number } {
-  assertObject("the options argument of createRuntime", options);
-  const limit = PAGE_LIMIT * PAGE_SIZE;
-  const maximum = checkInteger("maximumBytes", options.maximumBytes ?? DEFAULT_MAXIMUM_BYTES, 1, limit);
-  const maximumPages = Math.floor(maximum / PAGE_SIZE);
-  const metadataPages = Math.ceil((METADATA_BYTES + maximumPages) / PAGE_SIZE);
-  if (maximumPages < metadataPages + 1) {
-    throw new InvalidArgumentError(
-      `maximumBytes must be at least ${(metadataPages + 1) * PAGE_SIZE}, tables included, but is ${maximum}`,
-    );
-  }
-  const initial = checkInteger(
-    "initialBytes",
-    options.initialBytes ?? Math.min(DEFAULT_INITIAL_BYTES, maximum),
-    1,
-    maximum,
-  );
-  const initialPages = Math.min(Math.max(Math.ceil(initial / PAGE_SIZE), metadataPages), maximumPages);
-  if (options.debug !== undefined && typeof options.debug !== "boolean") {
-    throw new InvalidArgumentError(`debug must be true or false, but is ${describe(options.debug)}`);
-  }
-  if (options.onLeak !== undefined) assertFunction("onLeak", options.onLeak);
-  if (options.memory !== undefined && !(options.memory instanceof WebAssembly.Memory)) {
-    throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(options.memory)}`);
-  }
-  return { initialPages, maximumPages };
-}
-
-function newMemory(initial: number, maximum: number): WebAssembly.Memory {
-  try {
-    return new WebAssembly.Memory({ initial, maximum });
-  } catch (cause) {
-    throw new OutOfMemoryError(`the engine refused a memory of ${initial} pages with a maximum of ${maximum}`, {
-      cause,
-    });
-  }
-}
-
-/** Refuses a given memory that is too large, or in use. */
-function checkMemory({ buffer }: WebAssembly.Memory, maximumPages: number): void {
-  if (buffer.byteLength > maximumPages * PAGE_SIZE) {
-    throw new InvalidArgumentError(
-      `the memory given has ${buffer.byteLength} bytes, more than the maximumBytes of ${maximumPages * PAGE_SIZE}`,
-    );
-  }
-  if (buffer.byteLength > 0 && new DataView(buffer).getUint32(ROOT, true) === MAGIC) {
-    throw new InvalidArgumentError("the memory given is in use by another runtime: dispose of that first");
-  }
-}
-
-/** Grows a given memory to the first pages that are needed, and clears those of the tables. */
-function prepareMemory(memory: LinearMemory, initialPages: number, maximumPages: number): void {
-  const pages = memory.raw.buffer.byteLength / PAGE_SIZE;
-  try {
-    if (pages < initialPages) memory.raw.grow(initialPages - pages);
-  } catch (cause) {
-    throw new OutOfMemoryError(`the memory given has ${pages} pages and refused to grow to ${initialPages}`, { cause });
-  }
-  memory.refresh();
-  memory.u8.fill(0, 0, Math.min(METADATA_BYTES + maximumPages, memory.u8.length));
-}
-
-/**
- * Compiles `source`; gives its bytes too, where it is not a compiled module already.
- *
- * @throws {InvalidModuleError} if it cannot be fetched or compiled
- */
-async function compile(source: WasmSource): Promise<{ module: WebAssembly.Module; bytes?: Uint8Array }> {
-  try {
-    const given = await source;
-    if (given instanceof WebAssembly.Module) return { module: given };
-    if (typeof Response === "function" && given instanceof Response) {
-      if (!given.ok) throw new Error(`${given.url} could not be fetched: status ${given.status}`);
-      return compile(await given.arrayBuffer());
-    }
-    const buffer = given as BufferSource;
-    const bytes = ArrayBuffer.isView(buffer)
-      ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength).slice()
-      : new Uint8Array(buffer).slice();
-    return { module: await WebAssembly.compile(bytes), bytes };
-  } catch (cause) {
-    throw invalidModule(cause);
-  }
-}
-
-/** @throws {InvalidModuleError} if static data lies where the runtime's own tables do */
-function assertPlacement(bytes: Uint8Array): void {
-  const stray = staticDataOf(bytes).find(({ start, end }) => start < GUEST_DATA.start || end > GUEST_DATA.end);
-  if (stray === undefined) return;
-  throw new InvalidModuleError(
-    `the module has static data from ${stray.start} to ${stray.end}, over the runtime's own: compile it with ` +
-      `--memoryBase ${GUEST_DATA.start}, to end at ${GUEST_DATA.end} at the latest`,
-  );
-}
-
-/** @throws {InvalidModuleError} if the module's imports cannot be met, or its start function traps */
-function instantiateOver(memory: LinearMemory, module: WebAssembly.Module, imports: WebAssembly.Imports): object {
-  try {
-    const { instance } = instantiateSync(module, {
-      ...imports,
-      env: { ...imports.env, memory: memory.raw },
-      growth: { grown: () => memory.refresh(), grownDebug: () => memory.refresh() },
-    });
-    // Not the loader's own `exports`: those go through a wrapper that costs more than most calls do.
-    return instance.exports;
-  } catch (cause) {
-    throw invalidModule(cause);
-  }
-}
-
-function invalidModule(cause: unknown): InvalidModuleError {
-  if (cause instanceof InvalidModuleError) return cause;
-  const reason = cause instanceof Error ? cause.message : describe(cause);
-  return new InvalidModuleError(`the module cannot be instantiated: ${reason}`, { cause });
 }

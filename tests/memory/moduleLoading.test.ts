@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { type ModuleLoader, runtimeFactory } from "../../bindings/runtime.js";
+import { type ModuleLoader, runtimeFactory } from "../../bindings/createRuntime.js";
 
 const compile: ModuleLoader = async (debug) => {
   const url = new URL(`../../build/tidemark${debug ? ".debug" : ""}.wasm`, import.meta.url);

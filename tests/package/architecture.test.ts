@@ -13,7 +13,7 @@ const BINDINGS = [
   ["allocators"],
   ["collectors"],
   ["collections"],
-  ["runtime.ts"],
+  ["runtime.ts", "createRuntime.ts"],
   ["loop"],
   ["public.ts"],
   ["index.ts", "index.node.ts", "index.inline.ts", "inlineModules.d.ts"],
@@ -124,7 +124,7 @@ describe("the published code", () => {
       "loop/platform.node.ts: node:worker_threads",
       "loop/watchdogWorker.node.ts: node:fs",
       "loop/watchdogWorker.node.ts: node:worker_threads",
-      "runtime.ts: @assemblyscript/loader",
+      "memory/instantiate.ts: @assemblyscript/loader",
     ]);
   });
 

@@ -1,0 +1,70 @@
+import { instantiateSync } from "@assemblyscript/loader";
+import { describe } from "../arguments.js";
+import { InvalidModuleError } from "../errors.js";
+import type { LinearMemory } from "./linearMemory.js";
+import { GUEST_DATA, staticDataOf } from "./staticData.js";
+
+/** What can be instantiated: a compiled module, its bytes, or a response that delivers them. */
+export type WasmSource =
+  | WebAssembly.Module
+  | BufferSource
+  | Response
+  | PromiseLike<WebAssembly.Module | BufferSource | Response>;
+
+/**
+ * Compiles `source`; gives its bytes too, where it is not a compiled module already.
+ *
+ * @throws {InvalidModuleError} if it cannot be fetched or compiled
+ */
+export async function compile(source: WasmSource): Promise<{ module: WebAssembly.Module; bytes?: Uint8Array }> {
+  try {
+    const given = await source;
+    if (given instanceof WebAssembly.Module) return { module: given };
+    if (typeof Response === "function" && given instanceof Response) {
+      if (!given.ok) throw new Error(`${given.url} could not be fetched: status ${given.status}`);
+      return compile(await given.arrayBuffer());
+    }
+    const buffer = given as BufferSource;
+    const bytes = ArrayBuffer.isView(buffer)
+      ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength).slice()
+      : new Uint8Array(buffer).slice();
+    return { module: await WebAssembly.compile(bytes), bytes };
+  } catch (cause) {
+    throw invalidModule(cause);
+  }
+}
+
+/** @throws {InvalidModuleError} if static data lies where the runtime's own tables do */
+export function assertPlacement(bytes: Uint8Array): void {
+  const stray = staticDataOf(bytes).find(({ start, end }) => start < GUEST_DATA.start || end > GUEST_DATA.end);
+  if (stray === undefined) return;
+  throw new InvalidModuleError(
+    `the module has static data from ${stray.start} to ${stray.end}, over the runtime's own: compile it with ` +
+      `--memoryBase ${GUEST_DATA.start}, to end at ${GUEST_DATA.end} at the latest`,
+  );
+}
+
+/** @throws {InvalidModuleError} if the module's imports cannot be met, or its start function traps */
+export function instantiateOver(
+  memory: LinearMemory,
+  module: WebAssembly.Module,
+  imports: WebAssembly.Imports,
+): object {
+  try {
+    const { instance } = instantiateSync(module, {
+      ...imports,
+      env: { ...imports.env, memory: memory.raw },
+      growth: { grown: () => memory.refresh(), grownDebug: () => memory.refresh() },
+    });
+    // Not the loader's own `exports`: those go through a wrapper that costs more than most calls do.
+    return instance.exports;
+  } catch (cause) {
+    throw invalidModule(cause);
+  }
+}
+
+function invalidModule(cause: unknown): InvalidModuleError {
+  if (cause instanceof InvalidModuleError) return cause;
+  const reason = cause instanceof Error ? cause.message : describe(cause);
+  return new InvalidModuleError(`the module cannot be instantiated: ${reason}`, { cause });
+}
