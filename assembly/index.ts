@@ -6,15 +6,16 @@ import { ByteHeap } from "./allocators/byteHeap";
 import { Findings } from "./allocators/findings";
 import { Pool } from "./allocators/pool";
 import { FreeCell, Slab } from "./allocators/slab";
-import { KEY_FIELDS, KEY_SLOT, SHOWN_KEY, SortedMap } from "./collections/sortedMap";
+import { KEY_FIELDS, KEY_LIMIT, KEY_SLOT, SHOWN_KEY, SortedMap, VALUE_LIMIT } from "./collections/sortedMap";
 import { NODE_HEADER, Node } from "./collections/sortedMapNode";
+import { CELLS_LIMIT } from "./collectors/cellBlock";
 import { CellClass } from "./collectors/cellClass";
 import { COUNT_ONE } from "./collectors/countWord";
-import { Heap } from "./collectors/heap";
+import { Heap, Strategy } from "./collectors/heap";
 import { Scope } from "./collectors/scope";
 import { WordStack } from "./collectors/wordStack";
-import { MessageRing, RingEntry } from "./loop/messageRing";
-import { Wheel } from "./loop/timingWheel";
+import { FRAMING_BYTES, MessageRing, RING_BYTES_LIMIT, RingEntry } from "./loop/messageRing";
+import { SEGMENT_LIMIT, SEGMENT_SHIFT, Wheel } from "./loop/timingWheel";
 import { Owner } from "./memory/pageHeap";
 import { Root } from "./memory/root";
 
@@ -123,9 +124,19 @@ export { advanceWheel, nextWake } from "./loop/timingWheelAdvance";
 export { validateWheel } from "./loop/timingWheelValidate";
 export { returnGuard } from "./memory/guard";
 export { allocatePages, freePages, initialize, ownerOf, reservePages, seal, validatePages } from "./memory/pageHeap";
-export { LAYOUT_VERSION, MAGIC, OWNER_PAGES, PAGE_LIMIT, PAGE_OWNERS, ROOT } from "./memory/root";
+export {
+  GUEST_BASE,
+  LAYOUT_VERSION,
+  MAGIC,
+  OWNER_PAGES,
+  PAGE_BITMAP,
+  PAGE_LIMIT,
+  PAGE_OWNERS,
+  ROOT,
+} from "./memory/root";
+export { SMALL_BLOCK_SIZE } from "./memory/smallBlock";
 
-// Offsets of the fields that TypeScript reads or writes in place.
+// Offsets of the fields that TypeScript reads or writes in place, and numbers that it has of its own.
 export const ARENA_CURSOR: u32 = offsetof<Arena>("cursor");
 export const ARENA_LIMIT: u32 = offsetof<Arena>("limit");
 export const ARENA_GUARD: u32 = offsetof<Arena>("guard");
@@ -182,6 +193,10 @@ export const HEAP_LOST: u32 = offsetof<Heap>("lost");
 export const HEAP_EPOCH_GUARD: u32 = offsetof<Heap>("epochGuard");
 export const HEAP_HANDLE_BARRIER: u32 = offsetof<Heap>("handleBarrier");
 export const HEAP_COUNT_ONE: u32 = COUNT_ONE;
+export const HEAP_CELLS_LIMIT: u32 = CELLS_LIMIT;
+export const HEAP_REFCOUNT: u32 = Strategy.REFCOUNT;
+export const HEAP_MARK_SWEEP: u32 = Strategy.MARK_SWEEP;
+export const HEAP_MARK_SWEEP_STOP: u32 = Strategy.MARK_SWEEP_STOP;
 export const SCOPE_GUARD: u32 = offsetof<Scope>("guard");
 export const SCOPE_STACK: u32 = offsetof<Scope>("stack");
 export const STACK_TOP: u32 = offsetof<WordStack>("top");
@@ -223,6 +238,8 @@ export const SORTED_MAP_NODE_NEXT: u32 = offsetof<Node>("next");
 export const SORTED_MAP_NODE_PREVIOUS: u32 = offsetof<Node>("previous");
 export const SORTED_MAP_NODE_COUNT: u32 = offsetof<Node>("count");
 export const SORTED_MAP_NODE_HEADER: u32 = NODE_HEADER;
+export const SORTED_MAP_KEY_LIMIT: u32 = KEY_LIMIT;
+export const SORTED_MAP_VALUE_LIMIT: u32 = VALUE_LIMIT;
 
 export const WHEEL_ARMS: u32 = offsetof<Wheel>("arms");
 export const WHEEL_FIRED: u32 = offsetof<Wheel>("fired");
@@ -233,6 +250,8 @@ export const WHEEL_GENERATION: u32 = offsetof<Wheel>("generation");
 export const WHEEL_ARMED: u32 = offsetof<Wheel>("armed");
 export const WHEEL_HIGH_WATER: u32 = offsetof<Wheel>("highWater");
 export const WHEEL_PAGES: u32 = offsetof<Wheel>("pages");
+export const WHEEL_SEGMENT_SHIFT: u32 = SEGMENT_SHIFT;
+export const WHEEL_SLOTS: u32 = SEGMENT_LIMIT << SEGMENT_SHIFT;
 
 export const RING_DATA: u32 = offsetof<MessageRing>("data");
 export const RING_CAPACITY: u32 = offsetof<MessageRing>("capacity");
@@ -251,3 +270,5 @@ export const RING_ENTRY_LIST: u32 = offsetof<MessageRing>();
 export const RING_ENTRY_OFFSET: u32 = offsetof<RingEntry>("offset");
 export const RING_ENTRY_LENGTH: u32 = offsetof<RingEntry>("length");
 export const RING_ENTRY_BYTES: u32 = offsetof<RingEntry>();
+export const RING_FRAMING_BYTES: u32 = FRAMING_BYTES;
+export { RING_BYTES_LIMIT };

@@ -50,9 +50,9 @@ export const READY: u32 = LEVELS * LISTS;
 export const TICK_LIMIT: u64 = (<u64>1) << (DIGIT_BITS * LEVELS);
 
 /** Slots are below 2^23, so that slot and generation fit a double, and a slot a small integer of any engine. */
-const SEGMENT_SHIFT: u32 = 13;
+export const SEGMENT_SHIFT: u32 = 13;
 export const SEGMENT_NODES: u32 = 1 << SEGMENT_SHIFT;
-const SEGMENT_LIMIT: u32 = 1024;
+export const SEGMENT_LIMIT: u32 = 1024;
 const SEGMENT_PAGES: u32 = 3;
 
 /** A node whose generation has come to this is not used again, so that no handle is ever right by chance. */

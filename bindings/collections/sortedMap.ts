@@ -5,11 +5,11 @@ import { FieldKind, type FieldType } from "../layout/fieldType.js";
 import { assertLive, Location, place } from "../layout/location.js";
 import { hasHook, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import { type Address, verifyConstants } from "../memory/module.js";
+import { type Address, SMALL_BLOCK_SIZE, verifyConstants } from "../memory/module.js";
 import { Entry } from "./sortedMapEntry.js";
 import { EntryIterator } from "./sortedMapIterator.js";
 import { isWide, KeyFormat } from "./sortedMapKey.js";
-import { Deletion, FIRST_BLOCK_BYTES, Layout, Neighbour, Setting, VALUE_LIMIT, VIOLATIONS } from "./sortedMapLayout.js";
+import { Deletion, Layout, Neighbour, Setting, VALUE_LIMIT, VIOLATIONS } from "./sortedMapLayout.js";
 import type { GivenKey, GivenValue, Shown, ValueCursor } from "./sortedMapTypes.js";
 
 export { Entry };
@@ -412,7 +412,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
 
 /** The bytes that the map at `address` owns. */
 function bytesOf({ u32 }: LinearMemory, address: Address): number {
-  return FIRST_BLOCK_BYTES + u32[(address + Layout.RUN_BYTES) >>> 2]!;
+  return SMALL_BLOCK_SIZE + u32[(address + Layout.RUN_BYTES) >>> 2]!;
 }
 
 /** True for a number that is not NaN. */

@@ -1,4 +1,8 @@
-/** Offsets, in bytes, in a sorted map's header and in its nodes, as constants that the engine can fold. */
+/** The largest key and value, in bytes. */
+export const KEY_LIMIT = 64;
+export const VALUE_LIMIT = 1024;
+
+/** Offsets, in bytes, in a sorted map's header and in its nodes, and its limits, as constants that the engine can fold. */
 export const Layout = {
   SIZE: 0,
   HEIGHT: 8,
@@ -18,14 +22,9 @@ export const Layout = {
   NODE_PREVIOUS: 4,
   NODE_COUNT: 8,
   NODE_HEADER: 16,
+  KEY_LIMIT,
+  VALUE_LIMIT,
 } as const;
-
-/** The bytes of a map's first block: a small block. */
-export const FIRST_BLOCK_BYTES = 4352;
-
-/** The largest key and value, in bytes. */
-export const KEY_LIMIT = 64;
-export const VALUE_LIMIT = 1024;
 
 /** Which neighbour of a key is meant, as `assembly/` numbers them. */
 export const Neighbour = { BELOW: 0, AT_OR_BELOW: 1, AT_OR_ABOVE: 2, ABOVE: 3 } as const;

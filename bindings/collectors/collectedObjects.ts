@@ -6,7 +6,16 @@ import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import { DestroySweep } from "../memory/destroySweep.js";
 import type { HookOwner, LinearMemory } from "../memory/linearMemory.js";
-import { type Address, CLASS_CURSOR, CLASS_LIMIT, PAGE_SIZE, STACK_END, STACK_TOP } from "../memory/module.js";
+import {
+  type Address,
+  CLASS_CURSOR,
+  CLASS_LIMIT,
+  PAGE_SIZE,
+  SMALL_BLOCK_SIZE,
+  STACK_END,
+  STACK_TOP,
+  verifyConstants,
+} from "../memory/module.js";
 import { Barrier } from "./barrier.js";
 import { type CollectedRange, CollectedRanges } from "./collectedRange.js";
 import { CollectedSlot } from "./collectedSlot.js";
@@ -32,8 +41,13 @@ import {
 import { Scope } from "./scope.js";
 import { now, Steps } from "./steps.js";
 
-/** The strategies by the numbers that assembly/collectors has for them. */
-const STRATEGY_NUMBERS = { refcount: 1, "mark-sweep": 2, "mark-sweep-stop": 3 } as const;
+/** The strategies by the numbers that assembly/collectors has for them, and the most cells that a page has. */
+const HeapConstant = { REFCOUNT: 1, MARK_SWEEP: 2, MARK_SWEEP_STOP: 3, CELLS_LIMIT: 8192 } as const;
+const STRATEGY_NUMBERS = {
+  refcount: HeapConstant.REFCOUNT,
+  "mark-sweep": HeapConstant.MARK_SWEEP,
+  "mark-sweep-stop": HeapConstant.MARK_SWEEP_STOP,
+} as const;
 
 /** More units than there can be to do. */
 const UNLIMITED = 0xffff_ffff;
@@ -43,12 +57,6 @@ const CURSOR = CLASS_CURSOR / 4;
 const LIMIT = CLASS_LIMIT / 4;
 const TOP = STACK_TOP / 4;
 const END = STACK_END / 4;
-
-/** What a heap takes at the least, in bytes: the first block of the arena that its header and types lie in. */
-const HEADER_BYTES = 4352;
-
-/** The most cells that a page has. */
-const CELLS_IN_PAGE = 8192;
 
 /** The words of a heap in linear memory that TypeScript reads. */
 type HeapWord = `HEAP_${string}`;
@@ -95,6 +103,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     options: CollectedOptions,
   ) {
     super(memory);
+    verifyConstants(memory.exports, "HEAP", HeapConstant);
     this.strategy = strategy;
     this.#options = options;
     const factory: TypeFactory = {
@@ -437,7 +446,7 @@ export class CollectedObjects extends Objects implements HookOwner {
     let most = 0;
     for (;;) {
       if (memory.u32[this.#dyingWord] !== 0) {
-        if (hooks === 0) most = this.#figure("HEAP_BLOCK_PAGES") * CELLS_IN_PAGE;
+        if (hooks === 0) most = this.#figure("HEAP_BLOCK_PAGES") * HeapConstant.CELLS_LIMIT;
         this.#runDying(sweep);
         done++;
         hooks++;
@@ -527,7 +536,8 @@ export class CollectedObjects extends Objects implements HookOwner {
 
   bytesOf(): (memory: LinearMemory) => number {
     const heap = this.#heap;
-    return ({ u32, exports }) => HEADER_BYTES + u32[(heap + exports.HEAP_BLOCK_PAGES!.value) >>> 2]! * PAGE_SIZE;
+    // Its header and types lie in an arena, of which the first block is a small one.
+    return ({ u32, exports }) => SMALL_BLOCK_SIZE + u32[(heap + exports.HEAP_BLOCK_PAGES!.value) >>> 2]! * PAGE_SIZE;
   }
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────

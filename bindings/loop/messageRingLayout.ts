@@ -1,4 +1,8 @@
-/** Offsets, in bytes, in the header of a message ring and its entries, as constants that the engine can fold. */
+/** The most bytes of data, and what must lie beside the longest message. */
+export const RING_BYTES_LIMIT = 2 ** 30;
+export const FRAMING_BYTES = 8;
+
+/** Offsets, in bytes, in the header of a message ring and its entries, and its limits, as constants that the engine can fold. */
 export const Ring = {
   DATA: 0,
   CAPACITY: 4,
@@ -17,16 +21,14 @@ export const Ring = {
   ENTRY_OFFSET: 0,
   ENTRY_LENGTH: 4,
   ENTRY_BYTES: 16,
+  BYTES_LIMIT: RING_BYTES_LIMIT,
+  FRAMING_BYTES,
 } as const;
 
 /** What framing answers in place of a slot. */
 export const NOTHING_FRAMED = -1;
 export const NO_ENTRY = -2;
 export const TOO_LONG = -3;
-
-/** The most bytes of data, and what must lie beside the longest message. */
-export const RING_BYTES_LIMIT = 2 ** 30;
-export const FRAMING_BYTES = 8;
 
 /** What `validateMessageRing` found, by its number. */
 export const VIOLATIONS: readonly string[] = [

@@ -1,4 +1,9 @@
-/** Offsets, in bytes, in the header of a timing wheel, as constants that the engine can fold. */
+/** Slots lie in segments of 2^13, and are below 2^23; generations are below 2^29. */
+export const SEGMENT_SHIFT = 13;
+export const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
+export const SLOTS = 2 ** 23;
+
+/** Offsets, in bytes, in the header of a timing wheel, and what its slots are, as constants that the engine can fold. */
 export const Wheel = {
   ARMS: 0,
   FIRED: 8,
@@ -9,12 +14,9 @@ export const Wheel = {
   ARMED: 44,
   HIGH_WATER: 48,
   PAGES: 72,
+  SEGMENT_SHIFT,
+  SLOTS,
 } as const;
-
-/** Slots lie in segments of 2^13, and are below 2^23; generations are below 2^29. */
-export const SEGMENT_SHIFT = 13;
-export const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
-export const SLOTS = 2 ** 23;
 
 /**
  * The longest delay in milliseconds, and the latest clock reading, counted from when the wheel was made: some 4,460 years.

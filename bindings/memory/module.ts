@@ -180,6 +180,10 @@ export const CLASS_LIMIT = 4;
 export const STACK_TOP = 0;
 export const STACK_END = 8;
 
+/** Where the static data of guests begins, and ends with the bitmap of pages. */
+export const GUEST_BASE = 4096;
+export const PAGE_BITMAP = 32_768;
+
 /** The owners' bytes, one for each page, and the byte of a page of pools. */
 export const PAGE_OWNERS = 40_960;
 export const POOL_OWNER = 8;
@@ -194,6 +198,9 @@ export const LAYOUT_VERSION = 2;
 /** The size of a page in bytes, and the most pages that a memory may have. */
 export const PAGE_SIZE = 65_536;
 export const PAGE_LIMIT = 65_535;
+
+/** The size of a small block in bytes, which owners of little memory begin with. */
+export const SMALL_BLOCK_SIZE = 4352;
 
 /** The sizes of request and alignment beyond which the module refuses at once. */
 export const SIZE_LIMIT = 0xffff_0000 - PAGE_SIZE;
@@ -223,8 +230,11 @@ export function verifyModule(exports: ModuleExports): void {
     CLASS_LIMIT,
     STACK_TOP,
     STACK_END,
+    GUEST_BASE,
+    PAGE_BITMAP,
     PAGE_OWNERS,
     POOL_OWNER,
+    SMALL_BLOCK_SIZE,
   });
 }
 

@@ -1,3 +1,5 @@
+import { GUEST_BASE, PAGE_BITMAP } from "./module.js";
+
 /** A range of addresses, in bytes; `end` does not belong to it. */
 export interface DataRange {
   readonly start: number;
@@ -5,7 +7,7 @@ export interface DataRange {
 }
 
 /** Where guests' static data may lie; see the drawing in assembly/memory/root.ts. */
-export const GUEST_DATA: DataRange = { start: 4096, end: 32_768 };
+export const GUEST_DATA: DataRange = { start: GUEST_BASE, end: PAGE_BITMAP };
 
 const PREAMBLE_BYTES = 8;
 const DATA_SECTION = 11;
