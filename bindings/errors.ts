@@ -130,9 +130,9 @@ export class ResurrectionError extends TidemarkError {
 }
 
 /**
- * A struct declaration that cannot be laid out: no fields, a reserved field name, a type that is none, a name given to `ref()`
- * that is another struct's, a struct with a destroy hook inside another, more than 1 MiB. Or a function given to `ref()` that
- * fails.
+ * A struct declaration that cannot be laid out: no fields, a reserved field name, a type that is not a field type, a name given
+ * to `ref()` that is another struct's, a struct with a destroy hook inside another, more than 1 MiB. Or a function given to
+ * `ref()` that fails.
  */
 export class InvalidStructError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_STRUCT";
@@ -206,7 +206,7 @@ export class EventAbandonedError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_EVENT_ABANDONED";
 }
 
-/** Somebody waits for this baton already; he goes on waiting. A baton has one waiter at a time. */
+/** Somebody waits for this baton already; it goes on waiting. A baton has one waiter at a time. */
 export class BatonBusyError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_BATON_BUSY";
 }

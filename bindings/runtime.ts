@@ -214,7 +214,7 @@ export class Runtime {
    * Makes a pool of arenas for regions; the loop has one of its own.
    *
    * @param options `maximumBytes`: the most that one region may hand out, 1 to about 4 GiB; by default as much as memory has
-   * @throws {InvalidArgumentError} for another number, or options that are none
+   * @throws {InvalidArgumentError} for another number, or options that are not an object
    */
   regionPool(options?: { maximumBytes?: number }): RegionPool {
     this.$memory.assertUsable("regionPool");

@@ -36,7 +36,7 @@ export class Arena extends Space {
   /**
    * Use `runtime.arena()` or `arena.arena()`.
    *
-   * @throws {InvalidArgumentError} for options out of range, or that are none
+   * @throws {InvalidArgumentError} for options out of range, or that are not an object
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
    */
   constructor(memory: LinearMemory, options: ArenaOptions = {}, parent?: Space) {

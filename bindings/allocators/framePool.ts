@@ -53,7 +53,7 @@ export class FramePool {
   /**
    * Use `runtime.framePool()`. It takes no memory yet.
    *
-   * @throws {InvalidArgumentError} for bytes out of range, or options that are none
+   * @throws {InvalidArgumentError} for bytes out of range, or options that are not an object
    */
   constructor(memory: LinearMemory, options: FramePoolOptions = {}) {
     memory.assertUsable("framePool");

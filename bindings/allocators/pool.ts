@@ -124,7 +124,7 @@ export class Pool<F extends Fields> {
    * Use `runtime.pool()`.
    *
    * @throws {InvalidArgumentError} if `type` is no struct, the capacity is out of range, `grow` is false without one, or an
-   *   option is none
+   *   option is not what it must be
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
    */
   constructor(memory: LinearMemory, type: StructType<F>, options: PoolOptions<F> = {}) {

@@ -263,7 +263,7 @@ export class RegionPool {
   }
 
   #assertOwn(region: Region, operation: string): void {
-    if (region?.$pool !== this) throw new InvalidArgumentError(`${operation}: it is none of this pool's`);
+    if (region?.$pool !== this) throw new InvalidArgumentError(`${operation}: it is not one of this pool's`);
   }
 
   /** Gives the idle arenas back; those still leased follow when their regions end. A second call does nothing. */

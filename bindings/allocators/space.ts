@@ -182,8 +182,8 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    * @param length the fixed number of elements, at least 1, at most about 4 GiB in all; without it the array is empty and grows
    *   by `push`, see {@link StructArray.push} for how far
    * @param into an array of the same type (from `runtime.array(type)`) to reuse: no garbage
-   * @throws {InvalidArgumentError} for another length, a type that is none, or a struct that has a destroy hook; otherwise as
-   *   {@link new}
+   * @throws {InvalidArgumentError} for another length, a type that is not a field type, or a struct that has a destroy hook;
+   *   otherwise as {@link new}
    * @throws {InvalidStructError} for a ref by a name, which means something inside a struct only
    *
    * @example
@@ -313,7 +313,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   rewind(mark: ArenaMark): void {
     const memory = this.$memory;
     const arena = this.$open("rewind");
-    if (mark?.$space !== this) throw new StaleMarkError("rewind: the mark is of another arena, or is none");
+    if (mark?.$space !== this) throw new StaleMarkError("rewind: the mark is of another arena, or is not a mark");
     const { $address: address, $serial: serial } = mark;
     if (!(typeof address === "number" && address > 0) || typeof serial !== "number") {
       throw new StaleMarkError("rewind: this is no mark that an arena has made");

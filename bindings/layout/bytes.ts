@@ -58,7 +58,7 @@ export class Bytes extends Location {
    *
    * @param source a `Uint8Array`, a `Buffer` included
    * @throws {OutOfBoundsError} if it does not fit; nothing is copied
-   * @throws {InvalidArgumentError} if `source` is none
+   * @throws {InvalidArgumentError} if `source` is not a `Uint8Array`
    */
   copyFrom(source: Uint8Array, offset = 0): void {
     assertLive(this);

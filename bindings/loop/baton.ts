@@ -48,7 +48,7 @@ export class Baton implements Waitable<undefined>, Registration {
   readonly #untimed: BatonWait;
   #timed: TimedBatonWait | undefined;
 
-  /** @throws {InvalidArgumentError} if the timers are none */
+  /** @throws {InvalidArgumentError} if `timers` has no `after` or no `cancel` */
   constructor(options: WaitOptions = {}) {
     this.$timers = checkTimers(options);
     this.#untimed = new BatonWait(this);
@@ -173,7 +173,7 @@ class TimedBatonWait extends Waiting<boolean> implements Waiter, Registration {
       waiter.$resume(true);
       return undefined;
     }
-    this.#baton.$begin(this); // refuses, if somebody waits: this very object may be his
+    this.#baton.$begin(this); // refuses, if somebody waits: this very object may be the waiter's
     this.#waiter = waiter;
     try {
       this.#timer = waiter.$timers.after(this.#milliseconds, this.#expire);

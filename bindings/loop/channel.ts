@@ -40,7 +40,7 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
 
   /**
    * @param capacity how many values wait for a receiver, from 0 to 2^24
-   * @throws {InvalidArgumentError} if capacity or timers are none
+   * @throws {InvalidArgumentError} if the capacity is out of range, or `timers` has no `after` or no `cancel`
    */
   constructor(capacity: number, options: WaitOptions = {}) {
     const timers = checkTimers(options);

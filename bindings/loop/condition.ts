@@ -29,7 +29,7 @@ export class Condition implements LineKeeper {
   readonly #line: Line;
   #disposed = false;
 
-  /** @throws {InvalidArgumentError} if the mutex or the timers are none */
+  /** @throws {InvalidArgumentError} if `mutex` is not a mutex, or `timers` has no `after` or no `cancel` */
   constructor(mutex: Mutex, options: WaitOptions = {}) {
     if (!(mutex instanceof Mutex)) {
       throw new InvalidArgumentError(`a condition takes a mutex, but was given ${describe(mutex)}`);

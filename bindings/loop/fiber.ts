@@ -290,7 +290,7 @@ export class Fiber<Result = unknown> implements Waitable<Result>, Registration {
   $state: FiberState = "running";
   /** What was returned or thrown. */
   $outcome: unknown = undefined;
-  /** The first who joins, and the others after him: mostly there are none. */
+  /** The first who joins, and the others after it: mostly there are none. */
   $joiner: Waiter | undefined = undefined;
   $joiners: Set<Waiter> | undefined = undefined;
 

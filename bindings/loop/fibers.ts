@@ -104,7 +104,7 @@ export class Fibers implements FiberScheduler {
    *
    * @param body a generator function
    * @returns the fiber, to join or cancel; nothing, for a detached one
-   * @throws {InvalidArgumentError} if the body is no generator function, or the frame's size is none
+   * @throws {InvalidArgumentError} if the body is no generator function, or `frame` is not a size
    * @throws {FiberStateError} if a frame is wanted, and the scheduler has no frame pool
    * @throws {LoopClosedError} if the scheduler has been closed. The fiber itself fails, with what {@link FramePool.acquire} throws,
    * if there is no memory for its frame when it begins
@@ -177,7 +177,7 @@ export class Fibers implements FiberScheduler {
   /**
    * Resumes fibers, those too that become ready meanwhile, until none is ready or `limit` have been. Returns how many it was.
    *
-   * @throws {InvalidArgumentError} if the limit is none
+   * @throws {InvalidArgumentError} if the limit is not a whole number
    * @throws {FiberStateError} if a fiber is running: nothing runs inside another
    *
    * @example
@@ -466,7 +466,7 @@ export class Fibers implements FiberScheduler {
 /**
  * Makes a scheduler of fibers, which runs by itself, or is driven by whoever gives `wake`.
  *
- * @throws {InvalidArgumentError} if an option is none
+ * @throws {InvalidArgumentError} if an option is not what it must be
  *
  * @example
  * using fibers = createFibers({ frames: runtime.framePool() });
@@ -485,7 +485,7 @@ export function createFibers(options: FibersOptions = {}): Fibers {
 function refuseBody(body: unknown): never {
   throw new InvalidArgumentError(
     `spawn takes a generator function (function* () {…}), but was given ${describe(body)}${
-      typeof body === "function" ? " that is none" : ""
+      typeof body === "function" ? " that is not one" : ""
     }`,
   );
 }

@@ -25,7 +25,7 @@ const DIGITS = 2;
 
 /**
  * The loop's lag: for each turn that handles events, the time from when its hop to the host was asked for to when it began, and
- * that of each pause in which it lets promises settle. That is what whoever posts to an idle loop waits for besides his own
+ * that of each pause in which it lets promises settle. That is what whoever posts to an idle loop waits for besides its own
  * handler, and it grows when anything at all holds the thread.
  *
  * Kept in an HDR histogram (Gil Tene, hdrhistogram.org): counts in buckets whose width grows with the value.

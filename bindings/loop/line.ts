@@ -6,7 +6,7 @@ import { platformTimers, type Registration, type Waiter, Waiting, type WaitTimer
 export interface LineKeeper {
   /** Gives the place what it wants, by `$grant` or `$reject`, if that can be done at once. Returns whether it was. */
   $attempt(place: Place, line: Line): boolean;
-  /** A place has left the line ungranted: whoever stands behind it may have his chance. */
+  /** A place has left the line ungranted: whoever stands behind it may have its chance. */
   $departed(line: Line): void;
   /** A place's time is up, or its waiter is cancelled. If there, true says that the keeper keeps the place all the same. */
   $keeps?(place: Place, expired: boolean): boolean;

@@ -64,7 +64,7 @@ export interface Loop {
    * @param handler a synchronous, async or generator function; its payload type is that of the kind
    * @returns the kind, to post through
    * @throws {DuplicateKindError} if the name is taken
-   * @throws {InvalidArgumentError} if name, handler or an option is none, or out of range
+   * @throws {InvalidArgumentError} if name, handler or an option is not what it must be, or out of range
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    *
    * @example
@@ -149,8 +149,8 @@ export interface Loop {
    * @param kind of this loop; posts to it by other ways are none of the source's business
    * @param stream a Node readable stream or socket, a web `ReadableStream`, a WebSocket (a browser's, Node's, or the `ws`
    *   package's), an async iterable, or an `EventTarget`; told apart by what they have. Nobody else should read it.
-   * @throws {InvalidArgumentError} if kind, stream or an option is none, or somebody else reads the stream, or the kind's policy,
-   *   its own or the loop's, is `"drop-oldest"` or coalesces: a source loses no message
+   * @throws {InvalidArgumentError} if kind, stream or an option is not what it must be, or somebody else reads the stream,
+   *   or the kind's policy, its own or the loop's, is `"drop-oldest"` or coalesces: a source loses no message
    * @throws {OutOfMemoryError} or {SealedError} if there is no memory for the ring
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    *
@@ -222,7 +222,7 @@ export interface Loop {
 /**
  * Makes an event loop on a runtime. Nothing runs before `run()`, `runUntilIdle()` or `close()`; posts are queued.
  *
- * @throws {InvalidArgumentError} if the runtime is none, or an option is out of range
+ * @throws {InvalidArgumentError} if `runtime` is not a runtime, or an option is out of range
  * @throws {DisposedError} if the runtime has been disposed
  *
  * @example

@@ -26,7 +26,7 @@ export class Mutex implements LineKeeper {
   #locked = false;
   #disposed = false;
 
-  /** @throws {InvalidArgumentError} if the timers are none */
+  /** @throws {InvalidArgumentError} if `timers` has no `after` or no `cancel` */
   constructor(options: WaitOptions = {}) {
     this.#line = new Line(this, checkTimers(options));
   }

@@ -149,7 +149,7 @@ export function milliseconds(name: string, value: number, least: number): number
   throw new InvalidArgumentError(`${name} must be ${range} and at most ${LONGEST_DELAY} ms, but is ${describe(value)}`);
 }
 
-/** The host that was given, or the platform's. @throws {InvalidArgumentError} if it is none */
+/** The host that was given, or the platform's. @throws {InvalidArgumentError} if it is not a host */
 export function checkHost(host: Host | undefined): Host {
   if (host === undefined) return platformHost();
   assertObject("host", host);

@@ -21,7 +21,7 @@ export interface Selected<Value = unknown> {
  * @param operations from `channel.send`, `channel.receive`, `mutex.lock`, `semaphore.acquire`, `waitGroup.wait`, made for this
  * call; limits of time of their own do not count
  * @param milliseconds the longest to wait, 0 to 2^31 − 1; then the wait gives `undefined`, and nothing has been done
- * @throws {InvalidArgumentError} if an operation is none, or a condition's, or is given twice, or there are none; or if
+ * @throws {InvalidArgumentError} if an operation is not one, or a condition's, or is given twice, or there are none; or if
  * `milliseconds` is out of range. The wait throws {@link FiberStateError}, if an operation has been waited for already, and what
  * the operation throws that was chosen: a closed channel's error, say
  *

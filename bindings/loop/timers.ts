@@ -140,7 +140,7 @@ export class Timers implements TimerOwner {
    * @param milliseconds from now, 0 to 2^47 − 1
    * @param target a function, or a kind, a baton, or anything else with a `post`
    * @param payload what it is called with, or what is posted
-   * @throws {InvalidArgumentError} if delay or target are none; as with all that follow, nothing has changed
+   * @throws {InvalidArgumentError} if the delay is not a number of milliseconds, or the target not a target; as with all that follow, nothing has changed
    * @throws {OutOfMemoryError} or {SealedError} if there is no memory for it
    * @throws {LimitExceededError} if 8 million are armed
    * @throws {DisposedError} if the timers, or their runtime, have been disposed
@@ -195,8 +195,8 @@ export class Timers implements TimerOwner {
   }
 
   /**
-   * Cancels a timer, or the one that has the id which {@link arm} gave. Returns false if it has fired or been cancelled, or is none
-   * of these. O(1)
+   * Cancels a timer, or the one that has the id which {@link arm} gave. Returns false if it has fired or been cancelled, or is
+   * not one of these. O(1)
    */
   cancel(timer: TimerId | Timer): boolean {
     if (typeof timer === "number") return this.#cancelById(timer);
@@ -221,7 +221,7 @@ export class Timers implements TimerOwner {
    * @param now the host's clock, if it has just been read. A clock that goes backwards stands still
    * @param limit fires no more than this many, 1 to 2^30; 4,096 if not given
    * @returns true if more is due already: call it again, after others have had their turn
-   * @throws {InvalidArgumentError} if the time is none, or has not come yet, or the limit is none
+   * @throws {InvalidArgumentError} if the time is not a number, or has not come yet, or the limit is not a whole number
    * @throws {LoopStateError} inside a timer's callback
    * @throws {DisposedError} if the timers, or their runtime, have been disposed
    *
@@ -623,7 +623,7 @@ function bytesOf({ u32 }: LinearMemory, address: Address): number {
 /**
  * Makes timers that need no loop: the host's timer runs them.
  *
- * @throws {InvalidArgumentError} if the runtime is none, or an option is no function
+ * @throws {InvalidArgumentError} if `runtime` is not a runtime, or an option is not a function
  * @throws {OutOfMemoryError}, {SealedError} or {DisposedError}
  *
  * @example

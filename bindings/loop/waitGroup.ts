@@ -27,7 +27,7 @@ export class WaitGroup implements LineKeeper {
   #count = 0;
   #disposed = false;
 
-  /** @throws {InvalidArgumentError} if the timers are none */
+  /** @throws {InvalidArgumentError} if `timers` has no `after` or no `cancel` */
   constructor(options: WaitOptions = {}) {
     this.#line = new Line(this, checkTimers(options));
   }
@@ -35,7 +35,7 @@ export class WaitGroup implements LineKeeper {
   /**
    * `count` more are under way, 0 or more.
    *
-   * @throws {InvalidArgumentError} if the count is none, or there would be more than 2^30 − 1; nothing has changed
+   * @throws {InvalidArgumentError} if the count is not a whole number, or there would be more than 2^30 − 1; nothing has changed
    */
   add(count = 1): void {
     checkInteger("the count to add", count, 0, COUNT_LIMIT - this.#count);
