@@ -5,9 +5,6 @@ import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
 import type { FailedEvent } from "./kind.js";
 import { type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
 
-// Sources take them from here.
-export { assertFunction, assertObject };
-
 /**
  * What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow, `"drop-oldest"` drops
  * the oldest event of the same kind that waits in the ring, and is refused if there is none.

@@ -1,8 +1,7 @@
-import { checkInteger, describe } from "../../arguments.js";
+import { assertFunction, assertObject, checkInteger, describe } from "../../arguments.js";
 import { InvalidArgumentError } from "../../errors.js";
 import type { Framing } from "../messageRing.js";
 import { FRAMING_BYTES, RING_BYTES_LIMIT } from "../messageRingLayout.js";
-import { assertFunction, assertObject } from "../options.js";
 import type { Closing } from "./tap.js";
 
 /** Options of `loop.source()`; all may be left out. */
