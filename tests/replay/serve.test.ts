@@ -34,7 +34,7 @@ const recorded = () =>
   readRecording(["20240808", "20240809"].map((day) => dataPath(`orderbook/binance-spot/btcusdt_${day}.gz`)));
 const generated = (messages: number) => recordingOf("generated", generateFeed({ seed: 1, messages }));
 /** What there is: the recordings, or a generated feed in their place. */
-const wholeFeed = hasData ? recorded() : generated(50_000);
+const wholeFeed = hasData ? recorded() : generated(150_000); // much more than lies in sockets at once
 
 async function withServer(
   recording: Recording,
