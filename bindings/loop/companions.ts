@@ -98,7 +98,11 @@ export class Companions {
 
   /** Whether timers are due; those that have been disposed with the runtime are never. */
   get #hasDue(): boolean {
-    return this.#timersAreDue && !this.#timers!.disposed;
+    return this.#timersAreDue && this.#hasTimers;
+  }
+
+  get #hasTimers(): boolean {
+    return this.#timers?.disposed === false;
   }
 
   #createFibers(): Fibers {
@@ -144,7 +148,7 @@ export class Companions {
   #runTimers(now: number, end: number, piece: number): number {
     const { host, watch } = this.#options;
     let before = now;
-    for (let left = piece, stretch = 1; left > 0 && this.#turnHasDue; ) {
+    for (let left = piece, stretch = 1; left > 0 && this.#turnHasDue && this.#hasTimers; ) {
       const wanted = Math.min(stretch, left);
       const fired = this.#fire(before, wanted);
       if (fired < wanted) this.#turnHasDue = false;

@@ -202,7 +202,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#advance();
   }
 
-  /** Fires timers that are due and resumes fibers that are ready, up to a count and a slice of time; all of it counts as inside a handler. */
+  /**
+   * Fires timers that are due and resumes fibers that are ready, up to a count and a slice of time; all of it counts as inside a
+   * handler.
+   */
   #runCompanions(): void {
     const { $memory } = this.#runtime;
     const { host, turnMilliseconds, turnEvents } = this.#settings;
@@ -339,6 +342,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     return this.#sources.add(this, this.#runtime.$memory as LinearMemory, kind, stream, options);
   }
 
+  /** See {@link SourceLoop}. */
   $hop(callback: () => void): void {
     this.#settings.host.hop(callback);
   }

@@ -140,7 +140,8 @@ export class Timers implements TimerOwner {
    * @param milliseconds from now, 0 to 2^47 − 1
    * @param target a function, or a kind, a baton, or anything else with a `post`
    * @param payload what it is called with, or what is posted
-   * @throws {InvalidArgumentError} if the delay is not a number of milliseconds, or the target not a target; as with all that follow, nothing has changed
+   * @throws {InvalidArgumentError} if the delay is not a number of milliseconds, or the target not a target; as with all that
+   *   follow, nothing has changed
    * @throws {OutOfMemoryError} or {SealedError} if there is no memory for it
    * @throws {LimitExceededError} if 8 million are armed
    * @throws {DisposedError} if the timers, or their runtime, have been disposed

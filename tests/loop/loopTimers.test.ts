@@ -119,6 +119,23 @@ describe("the timers of a loop", () => {
     await loop.close();
   });
 
+  test("that are due while a fiber of the same turn disposes of the runtime fire no more, and the turn ends", async () => {
+    const { loop, host, runtime } = await realLoop();
+    let fired = 0;
+    for (let count = 0; count < 200; count++) loop.after(0, () => void fired++);
+    loop.spawn(function* () {
+      runtime.dispose();
+      yield;
+    });
+    const run = loop.run();
+    run.catch(() => {});
+    await settled();
+    await host.step();
+    expect(fired).toBeLessThan(200);
+    await host.rest();
+    await expect(run).rejects.toThrow(/disposed/);
+  });
+
   test("fire again and again, until they are cancelled", async () => {
     const { loop, pass } = await realLoop();
     let beats = 0;
