@@ -6,9 +6,9 @@
 // The byte that the page heap keeps for each page tells which half an address belongs to. Everything is O(1), and every
 // free is checked: an address that is not the beginning of a block of this heap, in use, is refused, and nothing changes.
 //
-//   heap (two small blocks)   ┌─────────┬───────┬───────────┬────────────┬──────┐   ┌──────────────────┐
-//                             │ figures │ areas │ free runs │ quarantine │ bins │   │ size classes     │
-//                             └─────────┴───────┴───────────┴────────────┴──────┘   └──────────────────┘
+//   heap (two small blocks)   ┌─────────┬───────┬───────────┬────────────┬──────────────┐   ┌──────┐
+//                             │ figures │ areas │ free runs │ quarantine │ size classes │   │ bins │
+//                             └─────────┴───────┴───────────┴────────────┴──────────────┘   └──────┘
 
 import { Address, ALIGNMENT_LIMIT, isPowerOfTwo, PAGE_MASK, PAGE_SHIFT, SIZE_LIMIT } from "../memory/alignment";
 import { availablePages, Owner, ownerOf } from "../memory/pageHeap";
@@ -59,8 +59,8 @@ export class ByteHeap {
   salt: u32;
   /** The most warm blocks that a class may have: WARM_LIMIT, or fewer while most granules are free. */
   warmLimit: u32;
-  /** The size classes lie in a small block of their own; they are numbered from 1, and this is where number 0 would lie. */
-  classes: Address;
+  /** The bins lie in a small block of their own. */
+  bins: Bins;
 
   /** Returns the address of `size` bytes, not cleared, at a multiple of 16, or 0 with a status. */
   @inline
@@ -98,9 +98,12 @@ export class ByteHeap {
   @inline
   take(size: u32): Address {
     // A size of 0 wraps to more than the limit.
-    if (size - 1 >= SMALL_LIMIT) return this.takeLarge(size);
-    const sizeClass = this.classOf(sizeClassOf(size));
-    return sizeClass.warmCount ? sizeClass.takeWarm() : takeCold(this, sizeClassOf(size));
+    if (size - 1 < SMALL_LIMIT) {
+      const sizeClass = this.classOf(sizeClassOf(size));
+      if (sizeClass.warmCount) return sizeClass.takeWarm();
+      return takeCold(this, sizeClassOf(size));
+    }
+    return this.takeLarge(size);
   }
 
   private takeLarge(size: u32): Address {
@@ -122,13 +125,22 @@ export class ByteHeap {
 
   @inline
   give(address: Address): u32 {
-    if (!isSpanPage(address)) return giveLarge(this, address);
-    const granules = heapOf(address) == changetype<Address>(this) ? warm(address) : 0;
-    if (!granules) return refuseSmall(this, address);
-    const sizeClass = this.classOf(granules);
-    if (sizeClass.warmCount < this.warmLimit) sizeClass.giveWarm(address);
-    else giveCold(this, address, granules);
-    return 1;
+    if (isSpanPage(address)) {
+      if (heapOf(address) == changetype<Address>(this)) {
+        const granules = warm(address);
+        if (granules) {
+          const sizeClass = this.classOf(granules);
+          if (sizeClass.warmCount < this.warmLimit) {
+            sizeClass.giveWarm(address);
+            return 1;
+          }
+          giveCold(this, address, granules);
+          return 1;
+        }
+      }
+      return refuseSmall(this, address);
+    }
+    return giveLarge(this, address);
   }
 
   /** Checks that a block in use begins at `address`. Returns 1, or 0 with a status. */
@@ -188,13 +200,10 @@ export class ByteHeap {
     return changetype<Quarantine>(changetype<Address>(this) + QUARANTINE);
   }
 
-  get bins(): Bins {
-    return changetype<Bins>(changetype<Address>(this) + BINS);
-  }
-
+  /** Classes are numbered from 1. */
   @inline
   classOf(sizeClass: u32): SizeClass {
-    return changetype<SizeClass>(this.classes + sizeClass * CLASS_SIZE);
+    return changetype<SizeClass>(changetype<Address>(this) + (CLASSES - CLASS_SIZE) + sizeClass * CLASS_SIZE);
   }
 
   /** The pages taken from the page heap. */
@@ -206,11 +215,11 @@ export class ByteHeap {
 const AREAS: u32 = offsetof<ByteHeap>();
 const FREE_RUNS: u32 = AREAS + offsetof<Areas>();
 const QUARANTINE: u32 = FREE_RUNS + FREE_RUNS_SIZE;
-const BINS: u32 = QUARANTINE + offsetof<Quarantine>();
-const HEAP_SIZE: u32 = BINS + BINS_SIZE;
-const CLASSES_SIZE: u32 = CLASS_COUNT * CLASS_SIZE;
+/** Each class begins a line of the processor's cache. */
+const CLASSES: u32 = (QUARANTINE + offsetof<Quarantine>() + CLASS_SIZE - 1) & ~(CLASS_SIZE - 1);
+const HEAP_SIZE: u32 = CLASSES + CLASS_COUNT * CLASS_SIZE;
 if (HEAP_SIZE > SMALL_BLOCK_SIZE) ERROR("a heap must fit into a small block");
-if (CLASSES_SIZE > SMALL_BLOCK_SIZE) ERROR("the classes of a heap must fit into a small block");
+if (BINS_SIZE > SMALL_BLOCK_SIZE) ERROR("the bins of a heap must fit into a small block");
 
 /** Small blocks lie among the large ones as long as there are so many large ones for each of them. */
 const LARGE_FOR_A_SMALL: u32 = 8;
@@ -323,18 +332,18 @@ function resizeLarge(heap: ByteHeap, content: Address, size: u32): Address {
 /** Returns a new heap, or 0 with a status. `salt` is to be another number for each, at random: see checkedBlock.ts. */
 export function createByteHeap(salt: u32): Address {
   const address = allocateSmallBlock();
-  const classes = address ? allocateSmallBlock() : 0;
-  if (!classes) {
+  const bins = address ? allocateSmallBlock() : 0;
+  if (!bins) {
     if (address) freeSmallBlock(address);
     return 0;
   }
   memory.fill(address, 0, HEAP_SIZE);
-  memory.fill(classes, 0, CLASSES_SIZE);
+  memory.fill(bins, 0, BINS_SIZE);
   const heap = changetype<ByteHeap>(address);
+  heap.bins = changetype<Bins>(bins);
   heap.bins.prepare();
   heap.warmLimit = WARM_LIMIT;
   heap.salt = salt;
-  heap.classes = classes - CLASS_SIZE;
   return address;
 }
 
@@ -343,7 +352,7 @@ export function destroyByteHeap(heap: ByteHeap): void {
   endChecked(heap);
   heap.runs.dropAll();
   freeAllAreas(heap.areas);
-  freeSmallBlock(heap.classes + CLASS_SIZE);
+  freeSmallBlock(changetype<Address>(heap.bins));
   freeSmallBlock(changetype<Address>(heap));
 }
 

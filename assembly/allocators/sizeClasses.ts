@@ -10,7 +10,7 @@ import { countStep } from "../memory/work";
 import { FreeRuns } from "./freeRuns";
 import { reuse, warm } from "./span";
 
-/** The most warm blocks of a class. */
+/** The most warm blocks of a class: with their count they fill a power of two of bytes, so that a class is found by a shift. */
 export const WARM_LIMIT: u32 = 30;
 
 /** So many cool down when one more has come: enough for the next few frees, and the rest for the next few allocations. */
@@ -80,5 +80,7 @@ export class SizeClass {
   }
 }
 
-/** The bytes of a class, its warm blocks included. */
-export const CLASS_SIZE: u32 = offsetof<SizeClass>() + WARM_LIMIT * sizeof<Address>();
+/** The bytes of a class, its warm blocks included: a power of two, so that a class is found by a shift. */
+export const CLASS_SIZE: u32 = 128;
+if (offsetof<SizeClass>() + WARM_LIMIT * sizeof<Address>() > CLASS_SIZE)
+  ERROR("a class must have room for its warm blocks");

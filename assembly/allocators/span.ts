@@ -3,19 +3,13 @@
 // Two bits for each granule are all there is. Nothing is kept in a block or before it, so that it costs no byte more than its
 // granules, and a double, interior or wild free is seen by the same bits that have to be read and changed anyway.
 //
-//   page     ┌────────┬───────┬────────┬──────────────────────── ─ ─ ─ ┬──────┐
-//            │ starts │ frees │ header │ granules that blocks lie in   │ last │
-//            └────────┴───────┴────────┴──────────────────────── ─ ─ ─ ┴──────┘
-//            0        512     1,024    1,040                           65,520
+//   page     ┌────────────────┬────────┬──────────────────────── ─ ─ ─ ┬──────┐
+//            │ two bits each  │ header │ granules that blocks lie in   │ last │
+//            └────────────────┴────────┴──────────────────────── ─ ─ ─ ┴──────┘
+//            0                1,024    1,040                           65,520
 //
-//   start free   the granule
-//     0     0    goes on with the block before it
-//     1     0    begins a block that is in use
-//     1     1    begins a block that is warm: free, but not given back to its span; or is none that blocks may lie in
-//     0     1    is free, in a run of others (freeRuns.ts)
-//
-// A block ends where the next granule has a bit: nobody has to remember its size. The granules of bitmaps and header, and
-// the last, are as if they were warm, so that no block and no run goes on into them.
+// A block ends where the next granule has a bit: nobody has to remember its size. The granules of these bits and the header,
+// and the last, are as if they were warm, so that no block and no run goes on into them.
 //
 // Source: bitmap-marked chunks as in phkmalloc (Kamp, "Malloc(3) revisited", 1998).
 
@@ -25,11 +19,30 @@ import { GRANULE, GRANULE_SHIFT, SMALL_LIMIT } from "../memory/sizeClass";
 import { countStep } from "../memory/work";
 
 const GRANULES: u32 = PAGE_SIZE / GRANULE;
-/** The bytes of a bitmap; that of frees follows that of starts. */
-const FREES: u32 = GRANULES / 8;
-/** An address shifted by this is that of its granule's bit, in bytes of a bitmap. */
-const BYTE_SHIFT: u32 = GRANULE_SHIFT + 3;
-const HEADER: u32 = 2 * FREES;
+/** An address shifted by this is that of its granule's two bits, in bytes from the beginning of its page. */
+const BYTE_SHIFT: u32 = GRANULE_SHIFT + 2;
+const HEADER: u32 = GRANULES / 4;
+
+/** What a granule is: its two bits. */
+export namespace GranuleState {
+  /** Goes on with the block before it. */
+  export const INSIDE: u64 = 0;
+  /** Begins a block that is in use. */
+  export const USED: u64 = 1;
+  /** Is free, in a run of others (freeRuns.ts). */
+  export const FREE: u64 = 2;
+  /** Begins a block that is warm: free, but not given back to its span. Or no block may lie here. */
+  export const WARM: u64 = 3;
+}
+const STATE_MASK: u64 = 3;
+/** Makes a block in use warm, and back. */
+const WARM_BIT: u64 = GranuleState.USED ^ GranuleState.WARM;
+
+/** The bits of 32 granules that are free. */
+const ALL_FREE: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+/** Those of four, and of four that no block may lie in. */
+const FREE_BYTE: u8 = 0xaa;
+const CLOSED_BYTE: u8 = 0xff;
 
 @unmanaged
 class Header {
@@ -47,8 +60,8 @@ export const LAST_GRANULE: u32 = PAGE_SIZE - GRANULE;
 /** How many there are. */
 export const ALL_GRANULES: u32 = (LAST_GRANULE - FIRST_GRANULE) / GRANULE;
 
-// A bit is found in the first of four bytes, and with it those of all granules that its block can have, and one more.
-if (7 + SMALL_LIMIT / GRANULE + 1 > 32) ERROR("the bits of the largest block must fit a word");
+// A word that begins with the byte of a granule has the bits of all granules that its block can have, and of one more.
+if (2 * (3 + SMALL_LIMIT / GRANULE + 1) > 64) ERROR("the bits of the largest block must fit a word");
 
 /** True if `address` lies in a span. Spans are runs of one page, so that the owner's byte is all there is. */
 export function isSpanPage(address: Address): bool {
@@ -73,14 +86,24 @@ export function nextPageOf(page: Address): Address {
   return headerOf(page).next;
 }
 
-/** Where the bits of the granule at `address` are: in this byte of starts, and FREES behind it. */
+/** Where the bits of the granule at `address` are: in this byte, and those of the granules behind it in what follows. */
 function bitsOf(address: Address): Address {
   return pageOf(address) | ((address & PAGE_MASK) >> BYTE_SHIFT);
 }
 
-/** The number of the granule's bit in that byte. */
-function shiftOf(address: Address): u32 {
-  return <u32>(address >> GRANULE_SHIFT) & 7;
+/** The first of the granule's bits in that byte. */
+function shiftOf(address: Address): u64 {
+  return (<u64>address >> (GRANULE_SHIFT - 1)) & 6;
+}
+
+/** Ones for the bits of so many granules. */
+function onesFor(granules: u32): u64 {
+  return ((<u64>1) << (2 * granules)) - 1;
+}
+
+/** The granules of a block, of whose bits and those behind it `word` begins with the first. */
+function granulesIn(word: u64): u32 {
+  return <u32>(ctz(word >> 2) >> 1) + 1;
 }
 
 // ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -89,60 +112,49 @@ function shiftOf(address: Address): u32 {
 export function warm(address: Address): u32 {
   const bits = bitsOf(address);
   const shift = shiftOf(address);
-  const word = load<u32>(bits, FREES);
-  const starts = load<u32>(bits) >> shift;
-  const frees = word >> shift;
-  if ((starts & ~frees & 1) == 0 || (address & (GRANULE - 1)) != 0) return 0;
-  store<u32>(bits, word | (1 << shift), FREES);
-  return <u32>ctz((starts | frees) >> 1) + 1;
+  const word = load<u64>(bits);
+  const own = word >> shift;
+  if (((own ^ GranuleState.USED) & STATE_MASK) | (address & (GRANULE - 1))) return 0;
+  store<u64>(bits, word | (WARM_BIT << shift));
+  return granulesIn(own);
 }
 
 /** Takes the warm block at `address` into use again. */
 export function reuse(address: Address): void {
   const bits = bitsOf(address);
-  store<u32>(bits, load<u32>(bits, FREES) & ~(1 << shiftOf(address)), FREES);
-}
-
-/** What a granule is. */
-export namespace GranuleState {
-  export const INSIDE: u32 = 0;
-  export const USED: u32 = 1;
-  export const FREE: u32 = 2;
-  export const WARM: u32 = 3;
+  store<u64>(bits, load<u64>(bits) ^ (WARM_BIT << shiftOf(address)));
 }
 
 /** The state of the granule that `address`, in a span, lies in. */
-export function stateOf(address: Address): u32 {
-  const bits = bitsOf(address);
-  const shift = shiftOf(address);
-  return ((<u32>load<u8>(bits) >> shift) & 1) | (((<u32>load<u8>(bits, FREES) >> shift) & 1) << 1);
+export function stateOf(address: Address): u64 {
+  return (<u64>load<u8>(bitsOf(address)) >> shiftOf(address)) & STATE_MASK;
 }
 
 /** The granules of the block, in use or warm, that begins at `address`. */
 export function granulesOf(address: Address): u32 {
-  const bits = bitsOf(address);
-  return <u32>ctz((load<u32>(bits) | load<u32>(bits, FREES)) >> (shiftOf(address) + 1)) + 1;
+  return granulesIn(load<u64>(bitsOf(address)) >> shiftOf(address));
 }
 
 // ── granules ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Makes a block in use of `granules` free ones. */
 export function take(address: Address, granules: u32): void {
-  const bits = bitsOf(address);
-  const shift = shiftOf(address);
-  store<u8>(bits, load<u8>(bits) | ((<u8>1) << (<u8>shift)));
-  store<u32>(bits, load<u32>(bits, FREES) & ~(((1 << granules) - 1) << shift), FREES);
+  set(address, granules, GranuleState.USED);
 }
 
 /** Makes the `granules` of a warm block free ones. */
 export function give(address: Address, granules: u32): void {
-  const bits = bitsOf(address);
-  const shift = shiftOf(address);
-  store<u8>(bits, load<u8>(bits) & ~((<u8>1) << (<u8>shift)));
-  store<u32>(bits, load<u32>(bits, FREES) | (((1 << granules) - 1) << shift), FREES);
+  set(address, granules, ALL_FREE & onesFor(granules));
 }
 
-/** How many granules from `address` on are free. At most a step for 64 of them. */
+/** Sets the bits of `granules`, at most those of the largest block. */
+function set(address: Address, granules: u32, to: u64): void {
+  const bits = bitsOf(address);
+  const shift = shiftOf(address);
+  store<u64>(bits, (load<u64>(bits) & ~(onesFor(granules) << shift)) | (to << shift));
+}
+
+/** How many granules from `address` on are free. At most a step for 32 of them. */
 export function freeFrom(address: Address): u32 {
   const page = pageOf(address);
   const first = <u32>(address & PAGE_MASK) >> GRANULE_SHIFT;
@@ -150,16 +162,10 @@ export function freeFrom(address: Address): u32 {
   // The last granule is never free.
   while (true) {
     countStep();
-    const others = othersIn(page, granule) >> (granule & 63);
-    if (others) return granule + <u32>ctz(others) - first;
-    granule = (granule | 63) + 1;
+    const others = (load<u64>(page + ((granule >> 5) << 3)) ^ ALL_FREE) >> (2 * (granule & 31));
+    if (others) return granule + <u32>(ctz(others) >> 1) - first;
+    granule = (granule | 31) + 1;
   }
-}
-
-/** A bit for each of the 64 granules around `granule` that is not free. */
-function othersIn(page: Address, granule: u32): u64 {
-  const word = page + ((granule >> 6) << 3);
-  return load<u64>(word) | ~load<u64>(word, FREES);
 }
 
 // ── pages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,21 +174,14 @@ function othersIn(page: Address, granule: u32): u64 {
 export function allocateSpan(heap: Address): Address {
   const page = allocatePages(1, Owner.HEAP_SPANS);
   if (!page) return 0;
-  memory.fill(page, 0, FREES);
-  memory.fill(page + FREES, 0xff, FREES);
-  memory.fill(page, 0xff, FIRST_GRANULE >> BYTE_SHIFT);
-  markClosed(page + HEADER);
-  markClosed(page + LAST_GRANULE);
+  memory.fill(page, FREE_BYTE, HEADER);
+  memory.fill(page, CLOSED_BYTE, HEADER >> BYTE_SHIFT);
+  set(page + HEADER, 1, GranuleState.WARM);
+  set(page + LAST_GRANULE, 1, GranuleState.WARM);
   headerOf(page).heap = heap;
   return page;
 }
-if ((FIRST_GRANULE >> BYTE_SHIFT) << BYTE_SHIFT != HEADER) ERROR("the granules before the header must be whole bytes");
-
-/** Takes a granule, which is free, from what blocks may lie in. */
-function markClosed(address: Address): void {
-  const bits = bitsOf(address);
-  store<u8>(bits, load<u8>(bits) | ((<u8>1) << (<u8>shiftOf(address))));
-}
+if ((HEADER >> BYTE_SHIFT) << BYTE_SHIFT != HEADER) ERROR("the granules before the header must be whole bytes");
 
 /** Puts a page before `first`, the first of its list. */
 export function linkPage(page: Address, first: Address): void {

@@ -58,6 +58,9 @@ export namespace Owner {
 /** The owners below this one are the page heap's own, and can neither ask for pages nor give any back. */
 const FIRST_CLIENT: u8 = Owner.GUARDS;
 
+/** So many bytes of the table lie in memory's first page, whatever the table's size. */
+const OWNERS_IN_FIRST_PAGE: u32 = PAGE_SIZE - <u32>PAGE_OWNERS;
+
 const CONTINUES: u8 = 0x80;
 const NO_PAGE: u32 = u32.MAX_VALUE;
 
@@ -176,7 +179,8 @@ export function isCommitted(address: Address): bool {
 /** As {@link ownerOf}, for a page that begins a run: a page that continues one gives another number. */
 export function ownerByte(address: Address): u8 {
   const page = <u32>(address >> PAGE_SHIFT);
-  return page < root().committedPages ? load<u8>(PAGE_OWNERS + page) : Owner.FREE;
+  // The bytes in memory's first page are 0 for pages that are not committed.
+  return page < OWNERS_IN_FIRST_PAGE || page < root().committedPages ? load<u8>(PAGE_OWNERS + page) : Owner.FREE;
 }
 
 /** True if a run begins with the page that holds `address`, which is in use. */
