@@ -1,7 +1,6 @@
 import { walk } from "../allocators/findings.js";
 import type { TidemarkError } from "../errors.js";
-import type { Cursor } from "../layout/cursor.js";
-import { assertLive, assertMovable, end, isLive, type Location, place, unset } from "../layout/location.js";
+import { assertLive, assertMovable, end, isLive, type Location, unset } from "../layout/location.js";
 import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import { DestroySweep } from "../memory/destroySweep.js";
@@ -24,8 +23,9 @@ import { CollectedStruct, collectedArray } from "./collectedValues.js";
 import type { CollectionListener, HeapStats, Strategy } from "./figures.js";
 import type { HeapArrayType } from "./heapArrays.js";
 import type { HeapCursor } from "./heapCursor.js";
-import { HeapStruct } from "./heapStruct.js";
+import type { HeapStruct } from "./heapStruct.js";
 import { type DeclaredType, HeapTypes, type TypeFactory } from "./heapTypes.js";
+import { ObjectHooks } from "./objectHooks.js";
 import {
   assertScope,
   handleBytes,
@@ -87,8 +87,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   readonly #epochWord: number;
   readonly #cyclesWord: number;
   readonly #ranges: CollectedRanges;
-  /** By their addresses in wasm, the types whose objects have hooks, and for each a cursor for them. */
-  readonly #hooked = new Map<Address, { readonly type: HeapStruct; cursor: Cursor & ObjectView }>();
+  readonly #hooks: ObjectHooks;
   readonly #steps = new Steps();
   /** Cycles that listeners have been told of. */
   #toldCycles = 0;
@@ -131,11 +130,8 @@ export class CollectedObjects extends Objects implements HookOwner {
     this.#cyclesWord = this.#word("HEAP_CYCLES");
     this.#stackOffset = exports.SCOPE_STACK!.value;
     this.#ranges = new CollectedRanges(memory, heap);
-    for (const type of this.types.all) {
-      if (!(type instanceof HeapStruct) || type.$destroy === undefined) continue;
-      this.#hooked.set(type.$type, { type, cursor: type.$newObjectView() as Cursor & ObjectView });
-    }
-    if (this.#hooked.size > 0) memory.hookOwners.add(this);
+    this.#hooks = new ObjectHooks(memory, this.types.all, this.#ranges, this.#epochWord);
+    if (this.#hooks.any) memory.hookOwners.add(this);
     memory.collectors.add(this);
   }
 
@@ -462,29 +458,8 @@ export class CollectedObjects extends Objects implements HookOwner {
   /** Runs the hook that wasm has stopped for. */
   #runDying(sweep: DestroySweep): void {
     const { memory } = this;
-    this.#runHook(memory.u32[this.#dyingWord]!, this.#figure("HEAP_DYING_TYPE"), sweep);
+    this.#hooks.run(memory.u32[this.#dyingWord]!, this.#figure("HEAP_DYING_TYPE"), sweep);
     memory.exports.heapHooked(this.#heap);
-  }
-
-  /** Runs the hook of one object. Its cursor, and what is read from it, end afterwards. */
-  #runHook(object: Address, typeAddress: Address, sweep: DestroySweep): void {
-    const hooked = this.#hooked.get(typeAddress)!;
-    const { type, cursor } = hooked;
-    const range = this.#ranges.open(); // undefined when memory is out: then it sees its object as long as the heap does not work
-    const guard = range?.guard ?? this.memory.u32[this.#epochWord]! >>> 2;
-    cursor.$root = UNROOTED; // a program that has kept it may have moved it, and what handle that had is another's by now
-    cursor.$forgetParts();
-    place(cursor, object, guard, this.memory.i32[guard]!);
-    sweep.run(type.$destroy as (record: Cursor) => void, cursor as Cursor);
-    this.memory.recover(); // the hook may have had the host grow memory
-    range?.$end();
-    if (!Object.isExtensible(cursor)) {
-      hooked.cursor = type.$newObjectView() as Cursor & ObjectView; // the hook has frozen it
-      return;
-    }
-    cursor.$root = UNROOTED; // the hook may have moved it
-    cursor.$forgetParts();
-    unset(cursor);
   }
 
   #tellCycles(): [unknown] | undefined {
@@ -548,11 +523,11 @@ export class CollectedObjects extends Objects implements HookOwner {
     this.working = true;
     this.#ending = true;
     this.#advance(UNLIMITED, sweep);
-    for (const type of this.#hooked.keys()) {
+    for (const type of this.#hooks.types) {
       for (let object = 0; ; ) {
         object = memory.exports.heapNextObject(this.#heap, type, object) >>> 0;
         if (object === 0) break;
-        this.#runHook(object, type, sweep);
+        this.#hooks.run(object, type, sweep);
       }
     }
     this.#ending = false;
@@ -562,7 +537,7 @@ export class CollectedObjects extends Objects implements HookOwner {
   destroy(): void {
     const { memory } = this;
     const sweep = DestroySweep.begin(memory);
-    if (this.#hooked.size > 0) this.$beforeDispose(sweep);
+    if (this.#hooks.any) this.$beforeDispose(sweep);
     memory.hookOwners.delete(this);
     memory.collectors.delete(this);
     memory.exports.destroyHeap(this.#heap);
