@@ -209,6 +209,9 @@ export class Dispatcher implements Tower {
     return count;
   }
 
+  /** {@link dispatch}, to be handed on. */
+  readonly dispatchFrom = (queue: EventQueue<EventKind>, limit: number): number => this.dispatch(queue, limit);
+
   /** The event's handler has returned something, or there is more to do at its end. */
   private endUnusual(result: unknown, flight: Flight, payload: unknown): void {
     const { context } = flight;

@@ -185,6 +185,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#turning = true;
     const hadWork = this.#companions.wanted && this.#isRunning;
     if (hadWork) this.#runCompanions();
+    else if (this.#handleAlone()) return;
     if (this.#closing !== undefined) this.#closing.hadLastTurn = hadWork && !this.#hasEvents;
     if (this.#hasEvents) {
       this.#idleTime.renew();
@@ -192,6 +193,28 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     } else if (!hadWork && this.#hasIdleTime) this.#idleTurn();
     this.#endTurn();
   };
+
+  /**
+   * A whole turn, if it is for one event, and nobody needs the clock. Returns false if that is not so; then nothing has happened.
+   *
+   * It is what a turn does otherwise, but in one function, and without the loop's many parts: where events come one by one, all code
+   * and data is out of the caches each time (benchmark case loop/hop: 1.25 of a bare `setImmediate` for 1.31).
+   */
+  #handleAlone(): boolean {
+    const lanes = this.#lanes;
+    const dispatcher = this.#dispatcher;
+    if (!this.#isPlain || lanes.length !== 1 || !this.#hasEvents || this.#watch.look()) return false;
+    dispatcher.beginTurn(++this.#events.count);
+    if (lanes.isOne) dispatcher.dispatch(lanes.normal, 1);
+    else lanes.serve(1, dispatcher.dispatchFrom);
+    dispatcher.endTurn();
+    this.#watch.heartbeat?.rest();
+    this.#idleTime.renew();
+    this.#turning = false;
+    if (this.#isPlain && this.#hasEvents && !this.#pressure.isFelt) this.#hop();
+    else this.#advance();
+    return true;
+  }
 
   #resume(): void {
     if (this.#events.resume(!this.#closing?.discard) === "done") this.#endTurn();
@@ -273,7 +296,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #wake(): void {
     this.#resting = false;
     this.#isPlain = this.#phase === "open";
-    if (this.#hopping || this.#turning || !this.#hasWork) return;
+    if (!this.#hopping && !this.#turning && this.#hasWork) this.#hop();
+  }
+
+  #hop(): void {
     this.#hopping = true;
     const { host } = this.#settings;
     if (this.#watch.wantsHops) this.#watch.hopAsked(host.now());

@@ -26,9 +26,14 @@ export class Pressure {
     return room.promise;
   }
 
+  /** Whether somebody waits for room. */
+  get isFelt(): boolean {
+    return this.#rooms.size > 0;
+  }
+
   /** Tells who waits for room where there is some. */
   announceRoom(): void {
-    if (this.#rooms.size === 0) return;
+    if (!this.isFelt) return;
     for (const [queue, room] of this.#rooms) {
       if (!queue.hasRoom) continue;
       this.#rooms.delete(queue);

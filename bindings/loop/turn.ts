@@ -3,7 +3,6 @@ import type { EventKind } from "./kind.js";
 import type { Lanes } from "./lanes.js";
 import type { LoopWatch } from "./loopWatch.js";
 import type { LoopSettings } from "./options.js";
-import type { EventQueue } from "./queue.js";
 
 /**
  * Events in flight from a turn before it lets those settle that can: so few that what they have lies in the caches still. A turn
@@ -57,14 +56,8 @@ export class Turn {
   begin(): "paused" | "done" {
     const { host, turnEvents, turnMilliseconds } = this.#settings;
     const remaining = Math.min(this.#lanes.length, turnEvents);
-    this.count++;
-    this.#dispatcher.beginTurn(this.count);
-    if (!this.#watch.look() && remaining === 1) {
-      this.#lanes.serve(1, this.#dispatch); // nobody needs the clock
-      this.#dispatcher.endTurn();
-      this.#watch.heartbeat?.rest();
-      return "done";
-    }
+    this.#dispatcher.beginTurn(++this.count);
+    this.#watch.look();
     const now = host.now();
     this.#watch.begins(now);
     this.#remaining = remaining;
@@ -92,7 +85,7 @@ export class Turn {
       const wanted = Math.min(this.#stretch, this.#remaining);
       this.#remaining -= wanted;
       const first = dispatcher.next;
-      const events = this.#lanes.serve(wanted, this.#dispatch);
+      const events = this.#lanes.serve(wanted, dispatcher.dispatchFrom);
       const now = host.now();
       const kind = events === 1 || this.#lanes.isOne ? dispatcher.lastKind : "";
       if (events > 0) this.#stretch = watch.handled(kind, first, events, this.#readAt, now);
@@ -110,6 +103,4 @@ export class Turn {
     watch.ends(this.count, this.#readAt);
     return "done";
   }
-
-  readonly #dispatch = (queue: EventQueue<EventKind>, limit: number) => this.#dispatcher.dispatch(queue, limit);
 }
