@@ -116,6 +116,7 @@ export class Semaphore implements LineKeeper {
 
   /** The first in line may have left it, or permits have come. */
   $departed(): void {
+    if (this.#disposed) return; // who waits is being refused
     const line = this.#line;
     for (let next = this.#nextIn(line); next !== undefined; next = this.#nextIn(line)) {
       this.#available -= next.argument as number;

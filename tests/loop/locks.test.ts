@@ -7,6 +7,7 @@ import {
   LimitExceededError,
   Mutex,
   Semaphore,
+  select,
   timersOf,
   WaitGroup,
 } from "tidemark";
@@ -230,6 +231,18 @@ describe("a semaphore", () => {
     expect(semaphore.tryAcquire()).toBe(false);
     semaphore.release();
     expect(semaphore.available).toBe(2);
+  });
+
+  test("that is disposed lets nobody in, not even behind one who chooses and so leaves the line", async () => {
+    const semaphore = new Semaphore(1);
+    const chooses = new Outcome(Promise.resolve(select([semaphore.acquire(3), semaphore.acquire(2)])));
+    const waits = new Outcome(Promise.resolve(semaphore.acquire(1)));
+    await settled();
+    expect(semaphore.waiting).toBe(3);
+    semaphore[Symbol.dispose]();
+    await settled();
+    for (const outcome of [chooses, waits]) expect(outcome.error).toBeInstanceOf(DisposedError);
+    expect([semaphore.waiting, semaphore.available]).toEqual([0, 1]);
   });
 
   test("takes no bad input", () => {
