@@ -1,4 +1,4 @@
-import { DeadlineError, DestroyHookError, EventAbandonedError } from "../errors.js";
+import { DeadlineError, DestroyHookError, EventAbandonedError, InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { causedBy } from "./cause.js";
@@ -6,6 +6,7 @@ import { Context, type EventContext } from "./context.js";
 import type { Fibers } from "./fibers.js";
 import type { Flight, Tower } from "./flight.js";
 import { Flights } from "./flights.js";
+import { isGenerator } from "./generatorFunction.js";
 import type { Heartbeat } from "./heartbeat.js";
 import { type EventKind, type FailedEvent, type Handler, NO_EVENT } from "./kind.js";
 import type { Leases } from "./leases.js";
@@ -224,6 +225,11 @@ export class Dispatcher implements Tower {
         whenSettled(result, flight.landed, flight.crashed); // may throw, if its constructor is a strange one
         this.takeOff(flight, payload);
         return;
+      }
+      if (isGenerator(result)) {
+        throw new InvalidArgumentError(
+          `the handler of "${context.eventKind!.name}" has returned a generator, of which nothing would run: a handler that is a fiber must be a generator function itself`,
+        );
       }
     } catch (error) {
       this.endFailed(error, flight, payload);

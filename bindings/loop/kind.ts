@@ -8,7 +8,8 @@ import type { EventQueue, PostResult } from "./queue.js";
 /**
  * Handles one event. The region and the scope of `context` end when it returns or throws; when it returns a promise (or any
  * other thenable), as soon as that has settled; of a generator function, which is run as a fiber, when the fiber has ended. What
- * it returns otherwise is ignored.
+ * it returns otherwise is ignored, but for a generator that a plain function returns: nothing would run that, and the event has
+ * failed with an {@link InvalidArgumentError}.
  */
 export type Handler<Payload> = (payload: Payload, context: EventContext<Payload>) => unknown;
 

@@ -1,5 +1,5 @@
 import type { LoopOptions } from "tidemark";
-import { createLoop, LoopClosedError, LoopStateError } from "tidemark";
+import { createLoop, InvalidArgumentError, LoopClosedError, LoopStateError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { Gate, Outcome, SimulatedHost, SimulatedRuntime, settled } from "./simulation.js";
 
@@ -347,6 +347,28 @@ describe("asynchronous handlers", () => {
     await host.rest();
     expect(run.error).toBeInstanceOf(TypeError);
     expect(loop.stats()).toMatchObject({ inFlight: 0, processed: 1, failed: 1, regionsLive: 0 });
+  });
+
+  test("a generator that a plain function returns fails its event, as nothing would run it", async () => {
+    const failures: unknown[] = [];
+    const { host, loop } = setUp({ onError: (error) => failures.push(error) });
+    let begun = 0;
+    function* body() {
+      begun++;
+      yield;
+    }
+    async function* flow() {
+      begun++;
+      yield;
+    }
+    const traced = loop.on("traced", (value: number) => (value % 2 === 0 ? body() : flow()));
+    for (let value = 0; value < 4; value++) traced.post(value);
+    loop.run();
+    await host.rest();
+    expect(failures).toHaveLength(4);
+    for (const failure of failures) expect(failure).toBeInstanceOf(InvalidArgumentError);
+    expect(String(failures[0])).toMatch(/the handler of "traced" has returned a generator/);
+    expect([begun, loop.stats().processed, loop.stats().failed]).toEqual([0, 4, 4]);
   });
 
   test("other things that handlers return are not waited for", async () => {
