@@ -91,6 +91,11 @@ export class Companions {
     return this.#fibers;
   }
 
+  /** How many fibers are ready. O(n) */
+  get readyFibers(): number {
+    return this.#fibers?.$countReady() ?? 0;
+  }
+
   /** Whether a turn has something to do for them. */
   get wanted(): boolean {
     return this.#hasDue || this.#fibers?.hasReady === true;
@@ -131,8 +136,10 @@ export class Companions {
    * takes microseconds is alone between two readings, unless it comes behind such as take less.
    *
    * @param now a reading of the clock
+   * @returns how many fibers have been resumed
    */
-  run(now: number, end: number, limit: number): void {
+  run(now: number, end: number, limit: number): number {
+    const before = this.#fibers?.$resumptions ?? 0;
     this.#turnHasDue = this.#hasDue;
     if (this.#turnHasDue) this.#timers!.$collect(now);
     let time = now;
@@ -142,6 +149,7 @@ export class Companions {
       time = this.#runFibers(time, end, piece);
       if (time >= end || !(this.#turnHasDue || this.#fibers?.hasReady)) break;
     }
+    return (this.#fibers?.$resumptions ?? 0) - before;
   }
 
   /** Returns the last reading of the clock, as {@link #runFibers} does. */

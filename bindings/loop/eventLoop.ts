@@ -2,6 +2,7 @@ import { assertObject, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
+import { callBack, stray } from "./callback.js";
 import { causedBy } from "./cause.js";
 import { type CompanionRuntime, Companions, type CompanionWatch } from "./companions.js";
 import type { Context } from "./context.js";
@@ -40,7 +41,6 @@ import {
   queueFigures,
   watchFigures,
 } from "./statistics.js";
-import { isThenable } from "./thenable.js";
 import type { Timer, TimerTarget } from "./timer.js";
 import type { Timers } from "./timers.js";
 import type { PeriodicOptions } from "./timersOptions.js";
@@ -70,8 +70,8 @@ interface Closing {
   cancelDeadline: (() => void) | undefined;
   /** Whether those in flight are still to be told that nobody waits for what they do. */
   abortsFlights: boolean;
-  /** Whether fibers and timers have had a turn since there was no event left. */
-  hadLastTurn: boolean;
+  /** Fibers that were ready when there was no event left, and have not been resumed since; undefined until then. */
+  lastResumptions: number | undefined;
 }
 
 /**
@@ -106,7 +106,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #failure: { readonly error: unknown; readonly told: boolean } | undefined;
   /**
    * What this loop has thrown because it closes. A timer or a fiber that goes on posting until it is cancelled has not failed by
-   * that: it would stop a loop that only drains.
+   * that. An event has, but does not stop the loop, which would drop what it drains.
    */
   readonly #refusals = new WeakSet<object>();
   readonly #pressure: Pressure;
@@ -186,7 +186,6 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     const hadWork = this.#companions.wanted && this.#isRunning;
     if (hadWork) this.#runCompanions();
     else if (this.#handleAlone()) return;
-    if (this.#closing !== undefined) this.#closing.hadLastTurn = hadWork && !this.#hasEvents;
     if (this.#hasEvents) {
       this.#idleTime.renew();
       if (this.#events.begin() === "paused") return;
@@ -235,8 +234,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#idleTime.renew();
     $memory.handlersRunning++;
     this.#watch.look();
+    const closing = this.#closing;
+    if (closing !== undefined && !this.#hasEventsLeft) closing.lastResumptions ??= this.#companions.readyFibers;
     const now = host.now();
-    this.#companions.run(now, now + turnMilliseconds, turnEvents);
+    const resumed = this.#companions.run(now, now + turnMilliseconds, turnEvents);
+    if (closing?.lastResumptions !== undefined) closing.lastResumptions -= resumed;
     $memory.handlersRunning--;
     if ($memory.collectors.size > 0) this.#dispatcher.settleHeaps();
   }
@@ -255,12 +257,18 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   /** The queue is empty: says so, and comes to an end if nothing else is under way. */
   #runDry(): void {
     if (this.#phase === "open") this.#announceDrain();
-    if (this.#lanes.length === 0 && this.#dispatcher.inFlight === 0 && !this.#isKept) this.#endIdle();
+    if (!this.#hasEventsLeft && !this.#isKept) this.#endIdle();
   }
 
-  /** Whether fibers or timers still have to have a turn. One in which there are no events is enough for a close. */
+  /** Whether events are queued or in flight. */
+  get #hasEventsLeft(): boolean {
+    return this.#lanes.length > 0 || this.#dispatcher.inFlight > 0;
+  }
+
+  /** Whether timers or fibers still need a turn. While closing, one without events suffices, and one resumption of each fiber. */
   get #isKept(): boolean {
-    return this.#companions.wanted && !this.#closing?.hadLastTurn;
+    const left = this.#closing?.lastResumptions;
+    return this.#companions.wanted && (left === undefined || left > 0);
   }
 
   #discard(closing: Closing): void {
@@ -329,11 +337,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #announceDrain(): void {
     if (!this.#pressure.relieve()) return;
     this.#turning = true; // what it asks for is seen to below
-    try {
-      this.#settings.onDrain?.();
-    } catch (error) {
-      this.failed(error, NO_EVENT);
-    }
+    callBack(
+      () => this.#settings.onDrain?.(),
+      (error) => this.#failedAside(error),
+    );
     this.#turning = false;
     if (this.#closing?.discard) this.#discard(this.#closing); // it has asked for that, or has failed
   }
@@ -470,23 +477,20 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   failed(error: unknown, event: FailedEvent): void {
     const { onError } = this.#settings;
     if (onError === undefined) {
-      this.#stop(error);
+      if (!this.#refusals.has(error as object)) this.#stop(error);
       return;
     }
     const stop = (fault: unknown) => this.#stop(causedBy(fault, error));
-    try {
-      const answer = onError(error, event);
-      if (isThenable(answer)) {
-        Promise.resolve(answer).then(undefined, (fault) => {
-          // After the close nobody is left to be told: then it is for the host's handler of stray rejections.
-          if (this.#phase === "closed") throw causedBy(fault, error);
-          stop(fault);
-          if (!this.#turning) this.#advance();
-        });
-      }
-    } catch (fault) {
-      stop(fault);
-    }
+    callBack(
+      () => onError(error, event),
+      stop,
+      (fault) => {
+        // After a close that has told nobody of a failure, nobody is left to be told: then it is for the platform.
+        if (this.#phase === "closed" && this.#failure === undefined) stray(causedBy(fault, error));
+        stop(fault);
+        if (!this.#turning) this.#advance();
+      },
+    );
   }
 
   /** Something has failed that is no event: maybe outside any turn, which would see to what follows. */
@@ -557,7 +561,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       requested: false,
       cancelDeadline: undefined,
       abortsFlights: discard,
-      hadLastTurn: false,
+      lastResumptions: undefined,
     };
     this.#sources.loopClosing();
     return this.#closing;

@@ -1,6 +1,7 @@
 import { assertFrameSize, type FramePool, type FrameSize } from "../allocators/framePool.js";
 import { assertObject, checkInteger, describe } from "../arguments.js";
 import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../errors.js";
+import { callBack, ignore, stray } from "./callback.js";
 import { causedBy } from "./cause.js";
 import {
   DYING,
@@ -172,6 +173,18 @@ export class Fibers implements FiberScheduler {
   /** Whether a fiber is ready. */
   get hasReady(): boolean {
     return this.#first !== undefined;
+  }
+
+  /** How many fibers are ready. O(n) */
+  $countReady(): number {
+    let count = 0;
+    for (let task = this.#first; task !== undefined; task = task.next) count++;
+    return count;
+  }
+
+  /** How often a fiber has run, up to its next `yield` or its end. */
+  get $resumptions(): number {
+    return this.#resumptions;
   }
 
   /**
@@ -356,12 +369,10 @@ export class Fibers implements FiberScheduler {
       stray(error);
       return;
     }
-    try {
-      const answer = onError(error, fiber);
-      if (isThenable(answer)) Promise.resolve(answer).then(undefined, (fault) => stray(causedBy(fault, error)));
-    } catch (fault) {
-      stray(causedBy(fault, error));
-    }
+    callBack(
+      () => onError(error, fiber),
+      (fault) => stray(causedBy(fault, error)),
+    );
   }
 
   $enqueue(task: FiberTask): void {
@@ -401,7 +412,7 @@ export class Fibers implements FiberScheduler {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (let index = 0; index < this.#live; index++) this.#tasks[index]!.cancel();
+    for (const task of this.#tasks.slice(0, this.#live)) task.cancel(); // its listeners may run fibers, which change places
     if (!this.#running) this.run();
   }
 
@@ -494,15 +505,8 @@ function refuseBody(body: unknown): never {
 function disown(awaited: unknown): void {
   if (!(awaited instanceof Promise)) return;
   try {
-    whenSettled(awaited, nothing, nothing);
+    whenSettled(awaited, ignore, ignore);
   } catch {
     // a promise of the program's own kind that cannot be asked: then nobody is told anything
   }
-}
-
-function nothing(): void {}
-
-/** Leaves an error to the platform, as one that nobody has handled; never throws here. */
-function stray(error: unknown): void {
-  void Promise.reject(error);
 }

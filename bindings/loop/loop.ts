@@ -80,7 +80,7 @@ export interface Loop {
    * Makes a fiber that runs in this loop's turns, beside its events. As {@link Fibers.spawn}, whose errors it throws; a frame is
    * taken from the loop's frames. An error that nobody has joined for is reported as an event's failure is. The loop does not wait
    * for fibers that wait for something, nor for timers, before it comes to rest or closes: a close cancels them. Those that are
-   * ready have one more turn when it closes.
+   * ready when there is no event left are each resumed once before that, unless the close has a deadline that comes first.
    *
    * @throws {LoopClosedError} if the loop is closing or closed
    *
@@ -198,7 +198,8 @@ export interface Loop {
    * Closes the loop. From the call on, no posts are taken; the queue is handled (`"drain"`, also if the loop was not
    * running) or dropped (`"discard"`), and what is in flight is waited for, until the deadline, if there is one.
    *
-   * Inside a handler, closing begins after the turn. Do not await it there without a deadline: it waits for the handler.
+   * Inside a handler, closing begins after the turn. Do not await it there without a deadline: it waits for the handler. A handler's
+   * own posts throw from then on, also while the queue is handled: that fails its event if it lets it, but stops no drain.
    *
    * Every promise that the loop has handed out settles. This one resolves with the counts, and rejects only with
    * {@link InvalidArgumentError}, which closes nothing, or with the error of a failing event that stopped a drain while

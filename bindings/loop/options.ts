@@ -28,9 +28,9 @@ export interface LoopOptions extends WatchOptions {
     readonly policy?: QueuePolicy;
     /**
      * Called when the queue of an open loop has become empty after its ring had no room for a post: sources that have stopped may go on.
-     * What it throws is reported as an event's failure is.
+     * What it throws, or the promise that it returns rejects with, is reported as an event's failure is.
      */
-    readonly onDrain?: () => void;
+    readonly onDrain?: () => unknown;
   };
   /** What ends a turn, whichever comes first; then the platform has its chance before the next one. */
   readonly turn?: {
@@ -61,7 +61,8 @@ export interface LoopOptions extends WatchOptions {
    * collected: a destroy hook's error, or want of memory; and, as of kind `""` and number −1, of the failures of timers (see
    * {@link TimersOptions.onError}) and of fibers that nobody has joined, and of what `onDrain` and `onSlow` throw. The loop goes
    * on. If it throws itself, or returns a promise that rejects, the loop stops with that error (the handler's error is its
-   * `cause`, unless it has one). Without it, the first failure stops the loop.
+   * `cause`, unless it has one). Without it, the first failure stops the loop, but for
+   * that of an event whose post a closing loop has refused.
    */
   readonly onError?: (error: unknown, event: FailedEvent) => unknown;
 }
@@ -84,7 +85,7 @@ export interface LoopSettings {
   readonly turnEvents: number;
   readonly turnMilliseconds: number;
   readonly inFlight: number;
-  readonly onDrain: (() => void) | undefined;
+  readonly onDrain: (() => unknown) | undefined;
   readonly abandonAfter: number | undefined;
   readonly frames: FramePool | undefined;
   readonly host: Host;

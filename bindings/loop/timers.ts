@@ -4,9 +4,9 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, PAGE_SIZE, verifyConstants } from "../memory/module.js";
 import type { Runtime } from "../runtime.js";
 import { type Alarm, alarmOf } from "./alarm.js";
+import { callBack, watchAnswer } from "./callback.js";
 import { causedBy } from "./cause.js";
 import type { Host } from "./host.js";
-import { isThenable, whenSettled } from "./thenable.js";
 import {
   assertDelay,
   assertDrift,
@@ -466,7 +466,7 @@ export class Timers implements TimerOwner {
       if (typeof target !== "function" && answer === "rejected") {
         throw new LimitExceededError("a timer has posted to a full queue, which has refused what it posted");
       }
-      if (isThenable(answer)) whenSettled(answer, nothing, (error) => this.#fail(error));
+      watchAnswer(answer, this.#fail);
     } catch (error) {
       this.#fail(error);
     }
@@ -504,19 +504,19 @@ export class Timers implements TimerOwner {
     this.$deliver(entry, payload);
   }
 
-  #fail(error: unknown): void {
+  /** Made once, as it waits for many a promise. */
+  readonly #fail = (error: unknown): void => {
     this.#failed++;
-    if (this.#onError === undefined) {
+    const onError = this.#onError;
+    if (onError === undefined) {
       this.#throwLater(error);
       return;
     }
-    try {
-      const answer = this.#onError(error);
-      if (isThenable(answer)) whenSettled(answer, nothing, (fault) => this.#throwLater(causedBy(fault, error)));
-    } catch (fault) {
-      this.#throwLater(causedBy(fault, error));
-    }
-  }
+    callBack(
+      () => onError(error),
+      (fault) => this.#throwLater(causedBy(fault, error)),
+    );
+  };
 
   #throwLater(error: unknown): void {
     this.#host.hop(() => {
@@ -613,8 +613,6 @@ export class Timers implements TimerOwner {
 }
 
 const RESOLVED = Promise.resolve();
-
-function nothing(): void {}
 
 /** The bytes of the wheel at `address`. */
 function bytesOf({ u32 }: LinearMemory, address: Address): number {

@@ -24,8 +24,8 @@
 
 import { assertFunction, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
+import { callBack } from "./callback.js";
 import type { Heartbeat } from "./heartbeat.js";
-import { isThenable, whenSettled } from "./thenable.js";
 
 /** What has held the loop: an event's handler, a fiber that has gone on after a wait or begun, or a timer's function. */
 export type SlowSubject = "event" | "fiber" | "timer";
@@ -205,16 +205,9 @@ export class Watchdog {
     const suppressed = this.#suppressed;
     this.#suppressed = 0;
     this.#quietUntil = now + this.#reportsEvery;
-    try {
-      const answer = this.#onSlow!({ ...report, suppressed });
-      if (isThenable(answer)) whenSettled(answer, nothing, this.#failed);
-    } catch (error) {
-      this.#failed(error);
-    }
+    callBack(() => this.#onSlow!({ ...report, suppressed }), this.#failed);
   }
 }
-
-function nothing(): void {}
 
 /**
  * Checks the options.

@@ -58,6 +58,26 @@ describe("closing by draining", () => {
     expect([idle.state, close.state]).toEqual(["resolved", "resolved"]);
   });
 
+  test("handles all that is queued, though handlers go on posting to another kind, and are refused", async () => {
+    for (const running of [false, true]) {
+      const { host, loop, quick, seen } = setUp();
+      const first = loop.on("first", (value: number) => quick.post(value));
+      const last = loop.on("last", async (value: number) => {
+        await loop.ready();
+        seen.push(value);
+      });
+      for (let value = 0; value < 5; value++) first.post(value);
+      last.post(5);
+      quick.post(6);
+      const run = running ? new Outcome(loop.run()) : undefined;
+      const close = new Outcome(loop.close());
+      await host.rest();
+      expect([seen, close.value]).toEqual([[6], { processed: 7, dropped: 0, abandoned: 0 }]);
+      expect(loop.stats().failed).toBe(6);
+      expect(run?.state).toBe(running ? "resolved" : undefined);
+    }
+  });
+
   test("an idle loop is over at once, also one that never ran", async () => {
     for (const running of [false, true]) {
       const { host, loop } = setUp();

@@ -261,6 +261,26 @@ describe("an onError that fails itself", () => {
   });
 });
 
+describe("an async onError that rejects", () => {
+  test("more than once in a turn is told to the run, once, and is no stray rejection", async () => {
+    const strays: unknown[] = [];
+    const note = (error: unknown) => strays.push(error);
+    process.on("unhandledRejection", note);
+    try {
+      const fault = new Error("in an async onError");
+      const { host, loop } = setUp({ onError: () => Promise.reject(fault) });
+      const kind = loop.on("kind", failing);
+      for (let count = 0; count < 3; count++) kind.post("throw");
+      const run = new Outcome(loop.run());
+      await host.rest();
+      await settled();
+      expect([run.error, strays]).toEqual([fault, []]);
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+});
+
 describe("onError", () => {
   test("may post, and may close the loop", async () => {
     const seen: string[] = [];

@@ -546,6 +546,24 @@ describe("a scheduler", () => {
     expect(fibers.stats()).toMatchObject({ live: 0, cancelled: 3 });
   });
 
+  test("that closes misses no fiber, though a listener of a signal runs fibers meanwhile", () => {
+    const fibers = createFibers({ wake: () => {} });
+    const ended: number[] = [];
+    for (let index = 0; index < 4; index++) {
+      fibers.spawn(function* ({ signal }) {
+        if (index === 0) signal.addEventListener("abort", () => fibers.run());
+        try {
+          yield new Baton().wait();
+        } finally {
+          ended.push(index);
+        }
+      });
+    }
+    fibers.run();
+    fibers.close();
+    expect([ended.sort(), fibers.stats()]).toEqual([[0, 1, 2, 3], expect.objectContaining({ live: 0, cancelled: 4 })]);
+  });
+
   test("can be closed by a fiber: the others end when it has yielded, and it does, too", async () => {
     const { host, fibers, log } = stage();
     const other = fibers.spawn(function* () {

@@ -13,7 +13,7 @@ import {
 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { NOTHING_LEFT, realLoop } from "./realLoop.js";
-import { Outcome, settled } from "./simulation.js";
+import { Gate, Outcome, settled } from "./simulation.js";
 
 const NO_DELAYS = [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 47, "5", null, undefined, 5n] as number[];
 
@@ -380,6 +380,53 @@ describe("fibers of a loop", () => {
     await pass();
     expect([seen, close.state]).toEqual([["new", "a turn", "finally"], "resolved"]);
     expect(joined.error).toBeInstanceOf(FiberCancelledError);
+  });
+
+  test("that are ready when the loop closes all have that turn, however many, and however long they take", async () => {
+    for (const mode of ["drain", "discard"] as const) {
+      const { loop, pass, host } = await realLoop({ turn: { events: 100, milliseconds: 5 } });
+      const [ready, held] = [new Baton(), new Gate()];
+      const seen = { short: 0, long: 0, woken: 0, endless: 0 };
+      for (let count = 0; count < 1000; count++)
+        loop.spawn(
+          function* () {
+            seen.short++;
+          },
+          { detached: true },
+        );
+      for (let count = 0; count < 10; count++) {
+        loop.spawn(function* () {
+          seen.long++;
+          host.time += 10;
+        });
+      }
+      loop.spawn(function* () {
+        yield ready.wait();
+        seen.woken++;
+      });
+      loop.spawn(function* () {
+        for (;;) {
+          seen.endless++;
+          yield;
+        }
+      });
+      // The last event that is waited for makes a fiber ready as it ends.
+      const last = loop.on("last", async () => {
+        await held.promise;
+        ready.post();
+      });
+      last.post(undefined);
+      loop.run();
+      await host.step();
+      const close = new Outcome(loop.close({ mode }));
+      held.open();
+      for (let step = 0; step < 100 && close.state === "pending"; step++) await host.step();
+      await pass();
+      expect([seen, close.state], mode).toEqual([
+        { short: 1000, long: 10, woken: 1, endless: expect.any(Number) },
+        "resolved",
+      ]);
+    }
   });
 
   test("that are owed a mutex when the loop closes end as soon as they have got it", async () => {

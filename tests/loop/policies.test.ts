@@ -212,11 +212,14 @@ describe("onDrain", () => {
     }
   });
 
-  test("is reported when it throws, and the loop goes on; without onError it stops", async () => {
-    for (const hasHandler of [true, false]) {
-      const onDrain = () => {
-        throw new Error("planned");
-      };
+  test("is reported when it throws or rejects, and the loop goes on; without onError it stops", async () => {
+    const throwing = () => {
+      throw new Error("planned");
+    };
+    const rejecting = () => Promise.reject(new Error("planned"));
+    for (const [hasHandler, onDrain] of [true, false].flatMap((has) =>
+      [throwing, rejecting].map((f) => [has, f] as const),
+    )) {
       const { loop, pass, failures } = await realLoop({
         queue: { capacity: 1, onDrain },
         ...(!hasHandler && { onError: undefined }),
