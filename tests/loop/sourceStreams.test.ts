@@ -203,6 +203,23 @@ describe("a Node stream", () => {
       await expect(loop.source(kind, destroyed).done).rejects.toMatchObject({ reason: "disconnected" });
     }));
 
+  test("that was destroyed before, and says why only later, is told once, and is nobody's uncaught error", () =>
+    withLoop(async ({ loop, kind }) => {
+      const cause = new Error("before");
+      let emitted = 0;
+      const stream = new Readable({ read() {}, destroy: (error, done) => setImmediate(done, error) });
+      stream.destroy(cause);
+      const source = loop.source(kind, stream);
+      const emit = stream.emit.bind(stream);
+      stream.emit = (event: string, ...values: unknown[]) => {
+        if (event === "error") emitted++;
+        return emit(event, ...values);
+      };
+      await expect(source.done).rejects.toMatchObject({ reason: "failed", cause });
+      while (!stream.closed) await settled();
+      expect(emitted).toBe(1);
+    }));
+
   test("that loses its other side in the midst of things is a failure, and all that came is handled", async () => {
     let server: Socket | undefined;
     const listener = createServer((socket) => {

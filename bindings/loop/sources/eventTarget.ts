@@ -10,7 +10,6 @@ export interface EventTargetStream {
 
 /** Events of one type. It cannot be paused, and has no end; the target is nobody's to close. */
 export class EventTargetTap implements Tap {
-  readonly mayPause = false;
   readonly #target: EventTargetStream;
   readonly #type: string;
   #basin: Basin | undefined;

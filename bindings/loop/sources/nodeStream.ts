@@ -1,5 +1,6 @@
 import { SourceError } from "../../errors.js";
-import { type Basin, type Closing, ignore, type Tap } from "./tap.js";
+import { ignore } from "../callback.js";
+import type { Basin, Closing, Tap } from "./tap.js";
 
 /** What a source needs of a Node readable stream: a socket, a file, a pipe, `process.stdin`, a response. */
 export interface NodeStream {
@@ -18,7 +19,6 @@ export interface NodeStream {
 
 /** Flowing mode: `pause` takes effect at once, and nothing comes until `resume`. */
 export class NodeStreamTap implements Tap {
-  readonly mayPause = true;
   readonly #stream: NodeStream;
   #basin: Basin | undefined;
 
@@ -32,6 +32,7 @@ export class NodeStreamTap implements Tap {
     if (stream.readableEnded === true) {
       this.#onEnd();
     } else if (stream.destroyed === true) {
+      stream.on("error", ignore); // it may emit only now what it is asked for here
       if (stream.errored) this.#onError(stream.errored);
       else this.#onClose();
     } else {

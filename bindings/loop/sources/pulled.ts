@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "../../errors.js";
-import { type Basin, type Closing, ignore, type Tap } from "./tap.js";
+import { ignore } from "../callback.js";
+import type { Basin, Closing, Tap } from "./tap.js";
 
 /** What a source needs of a web `ReadableStream`. */
 export interface WebStream {
@@ -22,7 +23,6 @@ interface Supply {
 
 /** A stream that gives a chunk when asked for one, and is not asked while the source has no room: that is its pause. */
 export class PulledTap implements Tap {
-  readonly mayPause = true;
   readonly #supply: Supply;
   #basin: Basin | undefined;
   #isFlowing = true;

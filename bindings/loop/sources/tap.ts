@@ -21,10 +21,9 @@ export interface Basin {
  * A tap throws what its stream throws when it is opened, paused, resumed or closed; whoever has it sees to that.
  */
 export interface Tap {
-  /** Whether `pause` reaches the stream; where it does not, chunks go on coming. */
-  readonly mayPause: boolean;
   /** Begins; chunks come from now on, or a little later. */
   open(basin: Basin): void;
+  /** Where it cannot reach the stream, chunks go on coming. */
   pause(): void;
   resume(): void;
   /**
@@ -34,6 +33,3 @@ export interface Tap {
    */
   close(closing: Closing, code: number): void;
 }
-
-/** A `close` that only lets go, for a stream that has come to its end by itself. */
-export function ignore(): void {}

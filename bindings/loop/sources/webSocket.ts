@@ -1,5 +1,6 @@
 import { SourceError } from "../../errors.js";
-import { type Basin, type Closing, ignore, type Tap } from "./tap.js";
+import { ignore } from "../callback.js";
+import type { Basin, Closing, Tap } from "./tap.js";
 
 /** What a source needs of a WebSocket: a browser's, Node's own, or one of the `ws` package. */
 export interface WebSocketStream {
@@ -48,7 +49,6 @@ function failureOf(code: number, reason: string, cause: unknown): SourceError | 
  * none follows a handshake that fails: the socket goes on to say that it is connecting, and the error is all there is.
  */
 export class WebSocketTap implements Tap {
-  readonly mayPause = false;
   readonly #socket: WebSocketStream;
   readonly #binaryType: string;
   #basin: Basin | undefined;
@@ -115,7 +115,6 @@ export class WebSocketTap implements Tap {
  * worth at the most.
  */
 export class PausableWebSocketTap implements Tap {
-  readonly mayPause = true;
   readonly #socket: PausableWebSocket;
   readonly #binaryType: string;
   #basin: Basin | undefined;
