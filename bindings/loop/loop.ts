@@ -149,8 +149,9 @@ export interface Loop {
    * @param kind of this loop; posts to it by other ways are none of the source's business
    * @param stream a Node readable stream or socket, a web `ReadableStream`, a WebSocket (a browser's, Node's, or the `ws`
    *   package's), an async iterable, or an `EventTarget`; told apart by what they have. Nobody else should read it.
-   * @throws {InvalidArgumentError} if kind, stream or an option is not what it must be, or somebody else reads the stream,
-   *   or the kind's policy, its own or the loop's, is `"drop-oldest"` or coalesces: a source loses no message
+   * @throws {InvalidArgumentError} if kind, stream or an option is not what it must be, or somebody else reads the stream, or it has
+   *   an encoding where messages are framed by their lengths in bytes (unless `map` makes bytes of its texts), or the kind's policy,
+   *   its own or the loop's, is `"drop-oldest"` or coalesces: a source loses no message
    * @throws {OutOfMemoryError} or {SealedError} if there is no memory for the ring
    * @throws {LoopClosedError} if the loop is closing, closed, or has been stopped by an error
    *

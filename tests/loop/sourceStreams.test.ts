@@ -2,9 +2,10 @@ import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { PassThrough, Readable } from "node:stream";
 import { MessageChannel as NodeMessageChannel } from "node:worker_threads";
-import type { SourceError, SourceStream } from "tidemark";
+import { InvalidArgumentError, type SourceError, type SourceStream } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { settled, withLoop } from "./sourceSupport.js";
 
@@ -112,6 +113,19 @@ describe("each kind of stream gives all of its bytes, and waits for a slow handl
     }
     return readLines(generate());
   });
+
+  test("an interface of node:readline, which is no stream of bytes, gives the lines that it is an iterable of", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const input = new PassThrough();
+      const source = loop.source(kind, createInterface({ input }));
+      for (const line of ["one", "two", "three"]) input.write(`${line}\n`);
+      input.end("four");
+      const run = loop.run();
+      expect(await source.done).toMatchObject({ messages: 4, ended: "end" });
+      expect(texts).toEqual(["one", "two", "three", "four"]);
+      await loop.close();
+      await run;
+    }));
 });
 
 describe("pulled streams", () => {
@@ -242,6 +256,27 @@ describe("a Node stream", () => {
     });
     listener.close();
   });
+
+  test("that gives texts is refused where lengths are bytes, unless map makes bytes of them", () =>
+    withLoop(async ({ loop, kind, runtime, texts }) => {
+      for (const framing of ["length", "length-le"] as const) {
+        const stream = new PassThrough().setEncoding("utf8");
+        expect(() => loop.source(kind, stream, { framing })).toThrow(InvalidArgumentError);
+        expect(() => loop.source(kind, stream, { framing })).toThrow(/"utf8".*"length/);
+        expect([stream.listenerCount("data"), runtime.stats().bytesByOwner.messageRings]).toEqual([0, 0]);
+      }
+      const stream = new PassThrough().setEncoding("latin1");
+      const source = loop.source(kind, stream, {
+        framing: "length",
+        map: (chunk: string) => Buffer.from(chunk, "latin1"),
+      });
+      stream.end(Buffer.from([0, 0, 0, 2, 0xc3, 0xa9]));
+      const run = loop.run();
+      await source.done;
+      expect(texts).toEqual(["é"]);
+      await loop.close();
+      await run;
+    }));
 
   test("is destroyed with the source, and what it may have to say to that harms nobody", () =>
     withLoop(async ({ loop, kind }) => {

@@ -2,6 +2,7 @@ import { describe } from "../../arguments.js";
 import { InvalidArgumentError } from "../../errors.js";
 import { type EventTargetStream, EventTargetTap } from "./eventTarget.js";
 import { type NodeStream, NodeStreamTap } from "./nodeStream.js";
+import type { SourceSettings } from "./options.js";
 import { asyncIterableTap, type WebStream, webStreamTap } from "./pulled.js";
 import type { Tap } from "./tap.js";
 import { isPausable, PausableWebSocketTap, type WebSocketStream, WebSocketTap } from "./webSocket.js";
@@ -17,12 +18,15 @@ export interface Detected {
 
 /**
  * Finds out what a stream is by what it has, so that it may come from anywhere. The order decides where one is several: a
- * WebSocket is an event target, and a Node stream can be iterated.
+ * WebSocket is an event target, and a Node stream can be iterated. (What can be iterated and paused, but not piped, is no stream of
+ * bytes: an interface of `node:readline`.)
  *
- * @throws {InvalidArgumentError} if it is none, or somebody else reads it
+ * @throws {InvalidArgumentError} if it is none, somebody else reads it, or it gives texts where the framing is of bytes
  */
-export function detect(stream: SourceStream, event: string): Detected {
-  const found = stream as Partial<NodeStream & WebStream & WebSocketStream & AsyncIterable<unknown>>;
+export function detect(stream: SourceStream, settings: SourceSettings): Detected {
+  const found = stream as Partial<NodeStream & WebStream & WebSocketStream & AsyncIterable<unknown>> & {
+    pipe?: unknown;
+  };
   const has = (...names: (keyof typeof found)[]) => names.every((name) => typeof found[name] === "function");
   const isObject = (typeof stream === "object" && stream !== null) || typeof stream === "function";
   if (!isObject) throw unknownStream(stream);
@@ -33,14 +37,16 @@ export function detect(stream: SourceStream, event: string): Detected {
     return { tap, givesEvents: false };
   }
   if (has("getReader")) return { tap: webStreamTap(stream as WebStream), givesEvents: false };
-  if (has("on", "removeListener", "pause", "resume")) {
+  const isIterable = typeof found[Symbol.asyncIterator] === "function";
+  if (has("on", "removeListener", "pause", "resume") && (has("pipe") || !isIterable)) {
     assertUnread(stream as NodeStream);
+    assertBytes(stream as NodeStream, settings);
     return { tap: new NodeStreamTap(stream as NodeStream), givesEvents: false };
   }
   if (has("addEventListener", "removeEventListener")) {
-    return { tap: new EventTargetTap(stream as EventTargetStream, event), givesEvents: true };
+    return { tap: new EventTargetTap(stream as EventTargetStream, settings.event), givesEvents: true };
   }
-  if (typeof found[Symbol.asyncIterator] === "function") {
+  if (isIterable) {
     return { tap: asyncIterableTap(stream as AsyncIterable<unknown>), givesEvents: false };
   }
   throw unknownStream(stream);
@@ -55,6 +61,15 @@ function assertUnread(stream: NodeStream): void {
       `somebody else is reading the stream: there are ${readers} listeners of its "${event}"`,
     );
   }
+}
+
+/** Bytes that have been made a text are other bytes, and their lengths others. */
+function assertBytes({ readableEncoding }: NodeStream, { framing, map }: SourceSettings): void {
+  if (!readableEncoding || map !== undefined || (framing !== "length" && framing !== "length-le")) return;
+  throw new InvalidArgumentError(
+    `the stream gives texts, as its encoding is ${describe(readableEncoding)}, but framing "${framing}" is of bytes: ` +
+      "leave out setEncoding, or have map make bytes of the texts",
+  );
 }
 
 function unknownStream(stream: unknown): InvalidArgumentError {

@@ -15,6 +15,7 @@ export interface NodeStream {
   readonly destroyed?: boolean;
   readonly errored?: Error | null;
   readonly readableEnded?: boolean;
+  readonly readableEncoding?: string | null;
 }
 
 /** Flowing mode: `pause` takes effect at once, and nothing comes until `resume`. */

@@ -120,7 +120,7 @@ export class Source implements Basin {
     );
     let detected: Detected;
     try {
-      detected = detect(stream, settings.event);
+      detected = detect(stream, settings);
     } catch (error) {
       this.#ring.dispose();
       throw error;
