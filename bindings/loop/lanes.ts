@@ -1,9 +1,8 @@
 import type { Priority } from "./options.js";
 import { EventQueue } from "./queue.js";
 
-/** Of each eight events, how many are of which priority while all of them have some waiting. */
+/** Of eight events, how many are of which priority while all of them have some waiting. */
 const SHARES: Readonly<Record<Priority, number>> = { high: 5, normal: 2, low: 1 };
-const ORDER: readonly Priority[] = ["high", "normal", "low"];
 
 /** A queue, and how many more events of it come before those of others have their share. */
 class Lane<Kind extends object> {
@@ -21,8 +20,9 @@ class Lane<Kind extends object> {
  * The queues of a loop: one for each priority that a kind has, each with the loop's capacity and overflow.
  *
  * Whose turn it is goes by shares: of those that have events waiting, the highest whose share is not used up. When each has
- * used up its own, or has nothing to use it for, all begin anew. So a priority that has an event waiting gets one of eight events
- * at the least, whatever comes in with others.
+ * used up its own, or has nothing to use it for, all begin anew. So a priority that has an event waiting gets its share of each eight
+ * events, whatever comes in with others; but when it has used it up while others had nothing waiting, which then comes, they have
+ * what is left of theirs and the next one first: a low event waits for 2 × 7 others at the most.
  */
 export class Lanes<Kind extends object> {
   /** Of the normal priority, which every loop has. */
@@ -110,5 +110,5 @@ export class Lanes<Kind extends object> {
 
 /** Whether it is a priority. */
 export function isPriority(value: unknown): value is Priority {
-  return ORDER.includes(value as Priority);
+  return typeof value === "string" && Object.hasOwn(SHARES, value);
 }

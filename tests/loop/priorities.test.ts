@@ -39,6 +39,37 @@ test("one that waits alone has all the time, and that costs it one round later a
   await loop.close();
 });
 
+test("one that has had its share while the others had nothing waits for two shares of each of them at the most", async () => {
+  for (const [first, others] of [
+    ["high", 3],
+    ["normal", 11],
+    ["low", 14],
+  ] as const) {
+    const { loop, pass } = await realLoop();
+    const seen: Priority[] = [];
+    const kinds = PRIORITIES.map((priority) =>
+      loop.on(
+        priority,
+        (isLast: boolean) => {
+          seen.push(priority);
+          if (isLast) for (let index = 0; index < 40; index++) for (const kind of kinds) kind.post(false);
+        },
+        { priority },
+      ),
+    );
+    // It uses up its share alone; with the last event of that the others come.
+    const share = { high: 5, normal: 2, low: 1 }[first];
+    for (let index = 1; index <= share; index++) kinds[PRIORITIES.indexOf(first)]!.post(index === share);
+    loop.run();
+    await pass();
+    expect(seen.indexOf(first, share) - share, first).toBe(others);
+    for (let start = share + others; start + 8 < 64; start++) {
+      expect(shares(seen.slice(start, start + 8)), `${first}, from ${start} on`).toEqual([5, 2, 1]);
+    }
+    await loop.close();
+  }
+});
+
 test("none starves the others by posting to itself for ever, within one turn or from turn to turn", async () => {
   for (const events of [1, 3, 4096]) {
     const { loop, host } = await realLoop({ turn: { events } });
