@@ -35,7 +35,7 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
   #closed = false;
   /** Not empty only while the buffer is full. */
   readonly #senders: Line;
-  /** Not empty only while the buffer is empty, and nobody sends. */
+  /** Not empty only while the buffer is empty, and nobody sends but in the same select, which stands in both lines. */
   readonly #receivers: Line;
 
   /**
@@ -57,12 +57,12 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
    */
   send(value: Value): Waiting<void> {
     assertValue(value);
-    return this.#senders.offer(value, undefined) as Waiting<unknown> as Waiting<void>;
+    return this.#senders.offer(value, undefined);
   }
 
   /** Yield or await it to receive a value; `undefined` once the channel is closed, and all has been received. */
   receive(): Waiting<Value | undefined> {
-    return this.#receivers.offer(undefined, undefined) as Waiting<unknown> as Waiting<Value | undefined>;
+    return this.#receivers.offer(undefined, undefined);
   }
 
   /**

@@ -11,7 +11,7 @@ import type { WaitTimers } from "./waiting.js";
 /** Timers that fire before fibers are resumed, and fibers that are resumed before timers fire. */
 const PIECE = 64;
 
-/** Who takes the time of timers and fibers. */
+/** Is told how long timers and fibers took. */
 export interface CompanionWatch {
   /**
    * So many of them have run between two readings of the clock.
@@ -124,7 +124,7 @@ export class Companions {
     return new Fibers({ ...(frames && { frames }), host, timers: waits, debug, wake: this.#wake, onError });
   }
 
-  /** A fiber that a close could not end at once, as it was owed a mutex, is ended as soon as it has got it. */
+  /** After a close, runs a fiber that could not end yet because a condition owed it a mutex. */
   readonly #wake = (): void => {
     if (this.#closed) this.#options.host.hop(() => void this.#fibers!.run());
     else this.#options.onWake();

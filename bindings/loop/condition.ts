@@ -1,8 +1,9 @@
 import { checkInteger, describe } from "../arguments.js";
-import { DisposedError, FiberStateError, InvalidArgumentError } from "../errors.js";
-import { Line, type LineKeeper, type Place } from "./line.js";
+import { FiberStateError, InvalidArgumentError } from "../errors.js";
+import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { checkMilliseconds } from "./milliseconds.js";
 import { Mutex } from "./mutex.js";
-import { checkDelay, checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
 
 /**
  * A condition variable: wait for something to become true that a mutex guards.
@@ -48,8 +49,8 @@ export class Condition implements LineKeeper {
    * {@link OutOfMemoryError}, if they have none for `milliseconds`
    */
   wait(milliseconds?: number): Waiting<boolean> {
-    if (milliseconds !== undefined) checkDelay("wait", milliseconds);
-    return this.#line.offer(undefined, milliseconds) as Waiting<unknown> as Waiting<boolean>;
+    if (milliseconds !== undefined) checkMilliseconds("wait", milliseconds);
+    return this.#line.offer(undefined, milliseconds);
   }
 
   /** Wakes the first `count` of those who wait. Returns how many that were. @throws {InvalidArgumentError} */
@@ -80,7 +81,7 @@ export class Condition implements LineKeeper {
     this.#disposed = true;
     for (let place = this.#line.shift(); place !== undefined; place = this.#line.shift()) {
       place.rejected = true;
-      place.value = new DisposedError("the condition has been disposed");
+      place.value = disposedError("condition");
       this.#mutex.$return(place);
     }
   }
@@ -88,7 +89,7 @@ export class Condition implements LineKeeper {
   /** Nothing is given at once: either the wait is refused, or it waits. */
   $attempt(place: Place): boolean {
     if (this.#disposed) {
-      place.$reject(new DisposedError("the condition has been disposed"));
+      place.$reject(disposedError("condition"));
       return true;
     }
     if (!this.#mutex.locked) {

@@ -172,7 +172,7 @@ export class Context implements EventContext {
     }
   }
 
-  /** None begins at once after the event, or it becomes asynchronous: gives back the region that those before it have left behind. */
+  /** Gives back the inherited region when no event follows at once, or this one becomes asynchronous. */
   rest(): void {
     if ((this.state & (READY | LEASED)) === READY) this.giveBack();
   }

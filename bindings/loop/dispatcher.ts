@@ -92,7 +92,7 @@ export class Dispatcher implements Tower {
   /** The next event's number, which is how many have begun. */
   private sequence = 0;
   private halted = false;
-  /** Why nobody wants what is in flight any more, if that is so: those that take off now are to know as well. */
+  /** Set once the results of events in flight are no longer wanted: the abort reason, also for those that take off later. */
   private unwanted: unknown;
 
   constructor(
@@ -407,8 +407,11 @@ export class Dispatcher implements Tower {
 
   /** The event of a flight has ended: not before, as another might take what it has; and hooks may have given it up meanwhile. */
   private retire(flight: Flight): void {
-    if (flight.abandoned) this.quarantined--;
-    else this.flights.land(flight);
+    if (!flight.abandoned) {
+      this.flights.land(flight);
+      return;
+    }
+    this.quarantined--;
     flight.airborne = false;
   }
 

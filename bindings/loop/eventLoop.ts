@@ -324,7 +324,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     return this.#lanes.length > 0 && this.#dispatcher.mayDispatch && this.#isRunning;
   }
 
-  /** Whether a turn that handles no event may be a heap's. Not any more once an error has stopped the loop. */
+  /** Whether a turn without events may go to a heap; never after an error has stopped the loop. */
   get #hasIdleTime(): boolean {
     return this.#idleTime.wanted && this.#isRunning && this.#failure === undefined;
   }

@@ -8,7 +8,7 @@ import { platformTimers, type Registration, type Waitable, type Waiter, Waiting,
 
 /**
  * What a fiber runs: a generator function. It yields what it waits for, and each `yield` gives what the wait gives: a wait of a
- * baton (or of what is built on batons), a timer, a promise, another fiber; or nothing, to let others run.
+ * baton (or of what is built on batons), a sleep, a promise, another fiber; or nothing, to let others run.
  */
 // biome-ignore lint/suspicious/noExplicitAny: what a yield gives depends on what is yielded, which a generator's type cannot say
 export type FiberBody<Result = unknown> = (context: FiberContext) => Generator<unknown, Result, any>;
@@ -81,7 +81,7 @@ export class FiberTask implements Waiter {
   value: unknown = undefined;
   generator: Generator<unknown, unknown, unknown> | undefined = undefined;
   body: FiberBody | undefined = undefined;
-  /** Of the wait under way; while the task does not wait, nothing that matters. */
+  /** The wait under way; meaningless unless WAITING. */
   registration: Registration | undefined = undefined;
   /** Behind it, among those that are ready. */
   next: FiberTask | undefined = undefined;

@@ -34,7 +34,7 @@ export class Flight {
   airborne = false;
   /** Whether nobody waits for it any more: it still has its region, and nobody else gets that. */
   abandoned = false;
-  /** The turn in which it took off, if it is a promise and its time is not limited, and it has not been abandoned; otherwise 0. */
+  /** The turn of take-off, for promises without a time limit that have not been abandoned; else 0. */
   turn = 0;
   deadline: TimerId | undefined = undefined;
   limit: TimerId | undefined = undefined;

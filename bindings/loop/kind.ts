@@ -33,9 +33,9 @@ export interface KindOptions<Payload = never> {
   readonly priority?: Priority;
   /**
    * Milliseconds, fractions included, above 0 and at most 2^31 − 1, after which an async handler's or a fiber's `signal` is
-   * aborted with a {@link DeadlineError}; a fiber is cancelled, too, and has then failed with that error. Synchronous handlers
-   * take no notice. Counted from the handler's begin. None if not given. If there is no memory for its timer, `onError` is told,
-   * and the event goes on without one; likewise with `abandonAfter`.
+   * aborted with a {@link DeadlineError}; a fiber is cancelled, too, and has then failed with that error. It has no effect on
+   * synchronous handlers. Counted from the handler's begin. None if not given. If there is no memory for its timer, `onError` is
+   * told, and the event goes on without one; likewise with `abandonAfter`.
    */
   readonly deadline?: number;
 }

@@ -11,7 +11,8 @@ import {
   type KindSettings,
 } from "./kind.js";
 import { isPriority, type Lanes } from "./lanes.js";
-import { type LoopSettings, milliseconds, policyOf } from "./options.js";
+import { ABOVE_ZERO, checkMilliseconds } from "./milliseconds.js";
+import { type LoopSettings, policyOf } from "./options.js";
 
 /** What a kind is to be made of, checked; its number is not known yet. */
 interface Declaration extends Omit<KindSettings, "index" | "now"> {
@@ -49,7 +50,7 @@ export class Kinds {
       handler: handler as Handler<unknown>,
       policy: key === undefined ? policyOf("policy", policy as LoopSettings["policy"]) : "coalesce",
       priority,
-      deadline: deadline === undefined ? undefined : milliseconds("deadline", deadline, Number.MIN_VALUE),
+      deadline: deadline === undefined ? undefined : checkMilliseconds("deadline", deadline, ABOVE_ZERO),
       key: key as Declaration["key"],
     };
   }

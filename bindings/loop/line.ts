@@ -1,4 +1,4 @@
-import { FiberStateError } from "../errors.js";
+import { DisposedError, FiberStateError } from "../errors.js";
 import { Baton } from "./baton.js";
 import { platformTimers, type Registration, type Waiter, Waiting, type WaitTimers } from "./waiting.js";
 
@@ -8,7 +8,7 @@ export interface LineKeeper {
   $attempt(place: Place, line: Line): boolean;
   /** A place has left the line ungranted: whoever stands behind it may have its chance. */
   $departed(line: Line): void;
-  /** A place's time is up, or its waiter is cancelled. If there, true says that the keeper keeps the place all the same. */
+  /** Called when a place times out or its waiter is cancelled. Returning true keeps the place waiting. Optional. */
   $keeps?(place: Place, expired: boolean): boolean;
 }
 
@@ -45,7 +45,7 @@ export class Line {
   }
 
   /** A place for an operation that begins when it is yielded or awaited. */
-  offer(argument: unknown, milliseconds: number | undefined): Place {
+  offer<Value>(argument: unknown, milliseconds: number | undefined): Waiting<Value> {
     let place = this.#spare;
     if (place === undefined) {
       place = new Place(this);
@@ -55,7 +55,7 @@ export class Line {
       place.next = undefined;
     }
     place.offer(argument, milliseconds);
-    return place;
+    return place as Waiting<unknown> as Waiting<Value>; // what its keeper grants
   }
 
   /** A place whose operation is over, or has been given up before it began. */
@@ -282,4 +282,9 @@ export class Place extends Waiting<unknown> implements Waiter, Registration {
     this.rejected = false;
     this.$home.recycle(this);
   }
+}
+
+/** What is thrown at those who wait for what is not there any more. */
+export function disposedError(what: string): DisposedError {
+  return new DisposedError(`the ${what} has been disposed`);
 }

@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { assertObject, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Platform } from "../platform.js";
 import type { Heartbeat } from "./heartbeat.js";
@@ -89,7 +89,7 @@ export class LoopWatch {
     }
   }
 
-  /** Whether hops are to be told of. */
+  /** Whether {@link hopAsked} must be called. */
   get wantsHops(): boolean {
     return this.#lag !== undefined;
   }
@@ -99,7 +99,7 @@ export class LoopWatch {
     this.#thread?.declare(index, name);
   }
 
-  /** The hop to the next turn is being asked for. Only while {@link LoopWatch.wantsHops}. */
+  /** The hop to the next turn is being asked for. Needed only while {@link wantsHops}. */
   hopAsked(now: number): void {
     this.#askedAt = now;
   }
@@ -199,8 +199,8 @@ export class LoopWatch {
  */
 export function watchSettingsOf(options: WatchOptions): WatchSettings {
   const { watchdog = {}, observe = {} } = options;
-  checkObject("watchdog", watchdog);
-  checkObject("observe", observe);
+  assertObject("watchdog", watchdog);
+  assertObject("observe", observe);
   const { port } = watchdog;
   if (port !== undefined && typeof port?.postMessage !== "function") {
     throw new InvalidArgumentError(`watchdog.port must be a message port, but is ${describe(port)}`);
@@ -212,11 +212,6 @@ export function watchSettingsOf(options: WatchOptions): WatchSettings {
     measures: flag("observe.measures", observe.measures),
     lag: flag("observe.lag", observe.lag),
   };
-}
-
-function checkObject(name: string, value: unknown): void {
-  if (typeof value === "object" && value !== null) return;
-  throw new InvalidArgumentError(`${name} must be an object, but is ${describe(value)}`);
 }
 
 function flag(name: string, value: boolean | undefined): boolean {

@@ -1,6 +1,7 @@
-import { DisposedError, FiberStateError } from "../errors.js";
-import { Line, type LineKeeper, type Place } from "./line.js";
-import { checkDelay, checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { FiberStateError } from "../errors.js";
+import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { checkMilliseconds } from "./milliseconds.js";
+import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
 
 /**
  * Mutual exclusion between fibers and async functions, over more than one `yield` or `await`.
@@ -40,8 +41,8 @@ export class Mutex implements LineKeeper {
    * disposed before it is got
    */
   lock(milliseconds?: number): Waiting<boolean> {
-    if (milliseconds !== undefined) checkDelay("lock", milliseconds);
-    return this.#line.offer(undefined, milliseconds) as Waiting<unknown> as Waiting<boolean>;
+    if (milliseconds !== undefined) checkMilliseconds("lock", milliseconds);
+    return this.#line.offer(undefined, milliseconds);
   }
 
   /** Locks the mutex, if it is free. Returns whether it was. */
@@ -79,12 +80,12 @@ export class Mutex implements LineKeeper {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#line.reject(disposed);
+    this.#line.reject(() => disposedError("mutex"));
   }
 
   $attempt(place: Place): boolean {
     if (this.#disposed) {
-      place.$reject(disposed());
+      place.$reject(disposedError("mutex"));
       return true;
     }
     if (this.#locked) return false;
@@ -104,8 +105,4 @@ export class Mutex implements LineKeeper {
       this.#line.push(place);
     }
   }
-}
-
-function disposed(): DisposedError {
-  return new DisposedError("the mutex has been disposed");
 }

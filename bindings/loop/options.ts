@@ -1,9 +1,10 @@
 import { FramePool } from "../allocators/framePool.js";
 import { assertFunction, assertObject, checkInteger, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
-import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
+import { type Host, platformHost } from "./host.js";
 import type { FailedEvent } from "./kind.js";
 import { type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
+import { ABOVE_ZERO, checkMilliseconds } from "./milliseconds.js";
 
 /**
  * What a post does when the ring is full: `"reject"` refuses it, `"spill"` puts it into the bounded overflow, `"drop-oldest"` drops
@@ -113,10 +114,10 @@ export function settingsOf(options: LoopOptions): LoopSettings {
     overflow: checkInteger("queue.overflow", queue.overflow ?? 65_536, 0, LARGEST_COUNT),
     policy: policyOf("queue.policy", queue.policy ?? "reject"),
     turnEvents: checkInteger("turn.events", turn.events ?? 4096, 1, LARGEST_COUNT),
-    turnMilliseconds: milliseconds("turn.milliseconds", turn.milliseconds ?? 4, Number.MIN_VALUE),
+    turnMilliseconds: checkMilliseconds("turn.milliseconds", turn.milliseconds ?? 4, ABOVE_ZERO),
     inFlight: checkInteger("inFlight", options.inFlight ?? 1024, 1, LARGEST_COUNT),
     onDrain: queue.onDrain,
-    abandonAfter: abandonAfter === undefined ? undefined : milliseconds("abandonAfter", abandonAfter, Number.MIN_VALUE),
+    abandonAfter: abandonAfter === undefined ? undefined : checkMilliseconds("abandonAfter", abandonAfter, ABOVE_ZERO),
     frames,
     host: checkHost(options.host),
     onError,
@@ -131,20 +132,13 @@ export function closingOf(options: CloseOptions): { mode: "drain" | "discard"; d
   if (mode !== "drain" && mode !== "discard") {
     throw new InvalidArgumentError(`mode must be "drain" or "discard", but is ${describe(mode)}`);
   }
-  return { mode, deadline: deadline === undefined ? undefined : milliseconds("deadline", deadline, 0) };
+  return { mode, deadline: deadline === undefined ? undefined : checkMilliseconds("deadline", deadline) };
 }
 
 /** @throws {InvalidArgumentError} if it is no policy */
 export function policyOf(name: string, policy: QueuePolicy): QueuePolicy {
   if (policy === "reject" || policy === "spill" || policy === "drop-oldest") return policy;
   throw new InvalidArgumentError(`${name} must be "reject", "spill" or "drop-oldest", but is ${describe(policy)}`);
-}
-
-/** @throws {InvalidArgumentError} if it is no number of milliseconds from `least` to what a host's timer holds */
-export function milliseconds(name: string, value: number, least: number): number {
-  if (typeof value === "number" && value >= least && value <= LONGEST_DELAY) return value;
-  const range = least === 0 ? "from 0" : "above 0";
-  throw new InvalidArgumentError(`${name} must be ${range} and at most ${LONGEST_DELAY} ms, but is ${describe(value)}`);
 }
 
 /** The host that was given, or the platform's. @throws {InvalidArgumentError} if it is not a host */

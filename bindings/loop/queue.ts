@@ -17,7 +17,7 @@ import { Overflow } from "./overflow.js";
  */
 export type PostResult = "queued" | "spilled" | "displaced" | "coalesced" | "rejected";
 
-/** Numbers of events stay near this: a ring's worth above it at the most, and small integers. */
+/** Event numbers are rebased beyond this, so that they stay small integers. */
 const REBASE = 2 ** 29;
 
 /**

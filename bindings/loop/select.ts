@@ -3,7 +3,8 @@ import { InvalidArgumentError } from "../errors.js";
 import { Baton } from "./baton.js";
 import { Condition } from "./condition.js";
 import { type Chooser, Place } from "./line.js";
-import { checkDelay, platformTimers, type Registration, type Waiter, Waiting, type WaitTimers } from "./waiting.js";
+import { checkMilliseconds } from "./milliseconds.js";
+import { platformTimers, type Registration, type Waiter, Waiting, type WaitTimers } from "./waiting.js";
 
 /** What a select gives: which of the operations was done, counted from 0, and its value. */
 export interface Selected<Value = unknown> {
@@ -44,7 +45,7 @@ export function select(operations: readonly Waiting<unknown>[], milliseconds?: n
   if (new Set(operations).size < operations.length) {
     throw new InvalidArgumentError("select takes each operation once");
   }
-  if (milliseconds !== undefined) checkDelay("select", milliseconds);
+  if (milliseconds !== undefined) checkMilliseconds("select", milliseconds);
   return new Selection(operations as readonly Place[], milliseconds);
 }
 

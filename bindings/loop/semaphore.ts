@@ -1,7 +1,8 @@
 import { checkInteger, describe } from "../arguments.js";
-import { DisposedError, InvalidArgumentError, LimitExceededError } from "../errors.js";
-import { Line, type LineKeeper, type Place } from "./line.js";
-import { checkDelay, checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { InvalidArgumentError, LimitExceededError } from "../errors.js";
+import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { checkMilliseconds } from "./milliseconds.js";
+import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
 
 /** The most permits there are, so that counts stay small integers in every engine. */
 const PERMITS_LIMIT = 2 ** 30 - 1;
@@ -56,8 +57,8 @@ export class Semaphore implements LineKeeper {
    */
   acquire(count = 1, milliseconds?: number): Waiting<boolean> {
     this.#check(count);
-    if (milliseconds !== undefined) checkDelay("acquire", milliseconds);
-    return this.#line.offer(count, milliseconds) as Waiting<unknown> as Waiting<boolean>;
+    if (milliseconds !== undefined) checkMilliseconds("acquire", milliseconds);
+    return this.#line.offer(count, milliseconds);
   }
 
   /** Takes `count` permits, if they are there and nobody waits. Returns whether it has. @throws {InvalidArgumentError} */
@@ -99,12 +100,12 @@ export class Semaphore implements LineKeeper {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#line.reject(disposed);
+    this.#line.reject(() => disposedError("semaphore"));
   }
 
   $attempt(place: Place, line: Line): boolean {
     if (this.#disposed) {
-      place.$reject(disposed());
+      place.$reject(disposedError("semaphore"));
       return true;
     }
     const count = place.argument as number;
@@ -141,8 +142,4 @@ export class Semaphore implements LineKeeper {
       `a count of permits must be a whole number from 1 to ${this.#limit}, but is ${describe(count)}`,
     );
   }
-}
-
-function disposed(): DisposedError {
-  return new DisposedError("the semaphore has been disposed");
 }

@@ -129,6 +129,6 @@ export function serveSentinel(print: (line: string) => void, ready: () => void):
 }
 
 /** Milliseconds between two looks: four in `slowAfter`, so that what takes that long has been seen by its end. */
-export function lookEvery(slowAfter: number): number {
+function lookEvery(slowAfter: number): number {
   return Math.max(1, Math.min(100, Math.floor(slowAfter / 4)));
 }

@@ -1,5 +1,6 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
+import { checkMilliseconds } from "./milliseconds.js";
 import { TICK_LIMIT } from "./timingWheel.js";
 
 /** What a timer does when it fires: it calls a function with its payload, or posts it: to a kind of event, to a baton. */
@@ -79,7 +80,7 @@ export class Timer {
    * @throws {OutOfMemoryError}, {SealedError} or {LimitExceededError} if it was not armed and there is no memory
    */
   restart(milliseconds: number = this.$delay): void {
-    assertDelay(milliseconds, this.$leastDelay);
+    assertDelay(milliseconds);
     this.$owner.$readClock("restart");
     this.$owner.$armAfter(this, milliseconds);
     this.$delay = milliseconds;
@@ -112,10 +113,6 @@ export class Timer {
     return this.$keepsAlive;
   }
 
-  protected get $leastDelay(): number {
-    return 0;
-  }
-
   /** Called when it has come due, and is no longer armed. */
   $fire(): void {
     this.$owner.$deliver(this.$target, this.$payload);
@@ -137,7 +134,7 @@ export class PeriodicTimer extends Timer {
   }
 
   override restart(milliseconds: number = this.$delay): void {
-    assertDelay(milliseconds, this.$leastDelay);
+    assertPeriod(milliseconds);
     const owner = this.$owner;
     owner.$readClockNow("restart");
     owner.$armAfter(this, milliseconds);
@@ -147,10 +144,6 @@ export class PeriodicTimer extends Timer {
   }
 
   /** A shorter period than a tick would be due several times at once. */
-  protected override get $leastDelay(): number {
-    return 1;
-  }
-
   /** It is armed for the next time first, with the node that it has just given back, and so that the callback can cancel it. */
   override $fire(): void {
     const owner = this.$owner;
@@ -177,18 +170,14 @@ export class PeriodicTimer extends Timer {
   }
 }
 
-/** @throws {InvalidArgumentError} if it is no number from `least` to the longest delay */
-export function assertDelay(milliseconds: number, least = 0): void {
-  if (typeof milliseconds !== "number" || !(milliseconds >= least && milliseconds <= TICK_LIMIT)) {
-    throw delayError(milliseconds, least);
-  }
+/** @throws {InvalidArgumentError} if it is no time from now on that a timer can be armed for */
+export function assertDelay(milliseconds: number): void {
+  checkMilliseconds("a delay", milliseconds, 0, TICK_LIMIT);
 }
 
-/** Apart, so that engines compile the check in place. */
-function delayError(milliseconds: unknown, least: number): InvalidArgumentError {
-  return new InvalidArgumentError(
-    `a ${least === 0 ? "delay" : "period"} must be a number of milliseconds from ${least} to ${TICK_LIMIT}, but is ${describe(milliseconds)}`,
-  );
+/** @throws {InvalidArgumentError} if it is no time that a periodic timer can keep to */
+export function assertPeriod(milliseconds: number): void {
+  checkMilliseconds("a period", milliseconds, 1, TICK_LIMIT);
 }
 
 /** @throws {InvalidArgumentError} if it is neither a function nor something with a `post` */

@@ -10,6 +10,7 @@ import type { Host } from "./host.js";
 import {
   assertDelay,
   assertDrift,
+  assertPeriod,
   assertTarget,
   PeriodicTimer,
   Timer,
@@ -162,7 +163,7 @@ export class Timers implements TimerOwner {
    * @throws as {@link after}
    */
   every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options: PeriodicOptions<Payload> = {}): Timer {
-    assertDelay(milliseconds, 1);
+    assertPeriod(milliseconds);
     assertTarget(target);
     assertObject("options", options);
     const { drift = "skip", payload } = options;
@@ -432,7 +433,7 @@ export class Timers implements TimerOwner {
     this.#borrowed[index + 1] = generation;
   }
 
-  /** Has nobody borrow the last reading any more, and puts those off who have, if it was long ago. */
+  /** Ends the borrowing of the last clock reading; timers that borrowed it are put off if it was long ago. */
   #endReading(): void {
     if (this.#borrowers > 0) this.#pass(this.#host.now());
     this.#repay();

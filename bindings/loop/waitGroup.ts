@@ -1,7 +1,8 @@
 import { checkInteger } from "../arguments.js";
-import { DisposedError, FiberStateError } from "../errors.js";
-import { Line, type LineKeeper, type Place } from "./line.js";
-import { checkDelay, checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { FiberStateError } from "../errors.js";
+import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { checkMilliseconds } from "./milliseconds.js";
+import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
 
 /** The most that are under way at once, so that the count stays a small integer in every engine. */
 const COUNT_LIMIT = 2 ** 30 - 1;
@@ -59,8 +60,8 @@ export class WaitGroup implements LineKeeper {
    * disposed before
    */
   wait(milliseconds?: number): Waiting<boolean> {
-    if (milliseconds !== undefined) checkDelay("wait", milliseconds);
-    return this.#line.offer(undefined, milliseconds) as Waiting<unknown> as Waiting<boolean>;
+    if (milliseconds !== undefined) checkMilliseconds("wait", milliseconds);
+    return this.#line.offer(undefined, milliseconds);
   }
 
   /** How many are under way. */
@@ -77,19 +78,15 @@ export class WaitGroup implements LineKeeper {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#line.reject(disposed);
+    this.#line.reject(() => disposedError("wait group"));
   }
 
   $attempt(place: Place): boolean {
-    if (this.#disposed) place.$reject(disposed());
+    if (this.#disposed) place.$reject(disposedError("wait group"));
     else if (this.#count === 0) place.$grant(true);
     else return false;
     return true;
   }
 
   $departed(): void {}
-}
-
-function disposed(): DisposedError {
-  return new DisposedError("the wait group has been disposed");
 }

@@ -1,6 +1,6 @@
 import { assertObject, describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
-import { type Host, LONGEST_DELAY, platformHost } from "./host.js";
+import { type Host, platformHost } from "./host.js";
 
 /**
  * What can be waited for: `yield` it in a fiber; what also has `then` can be awaited.
@@ -76,14 +76,6 @@ export function platformTimers(): WaitTimers {
 export interface WaitOptions {
   /** The clock for async functions that wait with a limit; the platform's if not given. Fibers bring their own. */
   readonly timers?: WaitTimers;
-}
-
-/** @throws {InvalidArgumentError} if it is no number of milliseconds that a timer can hold */
-export function checkDelay(what: string, milliseconds: number): number {
-  if (typeof milliseconds === "number" && milliseconds >= 0 && milliseconds <= LONGEST_DELAY) return milliseconds;
-  throw new InvalidArgumentError(
-    `${what} must be milliseconds from 0 to ${LONGEST_DELAY}, but is ${describe(milliseconds)}`,
-  );
 }
 
 /** @throws {InvalidArgumentError} if these are no timers */

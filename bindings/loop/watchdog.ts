@@ -22,10 +22,10 @@
 //    0.1 to 1 ns, and the worker notes which event it saw for half of `slowAfter` or more. Then also the first of the fast
 //    handlers that is slow once is named exactly.
 
-import { assertFunction, describe } from "../arguments.js";
-import { InvalidArgumentError } from "../errors.js";
+import { assertFunction } from "../arguments.js";
 import { callBack } from "./callback.js";
 import type { Heartbeat } from "./heartbeat.js";
+import { ABOVE_ZERO, checkMilliseconds } from "./milliseconds.js";
 
 /** What has held the loop: an event's handler, a fiber that has gone on after a wait or begun, or a timer's function. */
 export type SlowSubject = "event" | "fiber" | "timer";
@@ -215,14 +215,8 @@ export class Watchdog {
  * @throws {InvalidArgumentError} naming the first that is out of range
  */
 export function slowSettingsOf({ slowAfter = 25, slowReportsEvery = 1000, onSlow }: SlowOptions): SlowSettings {
-  checkMilliseconds("slowAfter", slowAfter, Number.MIN_VALUE);
-  checkMilliseconds("slowReportsEvery", slowReportsEvery, 0);
+  checkMilliseconds("slowAfter", slowAfter, ABOVE_ZERO, Number.POSITIVE_INFINITY);
+  checkMilliseconds("slowReportsEvery", slowReportsEvery, 0, Number.POSITIVE_INFINITY);
   if (onSlow !== undefined) assertFunction("onSlow", onSlow);
   return { slowAfter, slowReportsEvery, onSlow };
-}
-
-function checkMilliseconds(name: string, value: number, least: number): void {
-  if (typeof value === "number" && value >= least) return;
-  const range = least === 0 ? "0 ms or more" : "above 0 ms";
-  throw new InvalidArgumentError(`${name} must be ${range}, but is ${describe(value)}`);
 }

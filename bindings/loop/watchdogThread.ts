@@ -18,7 +18,6 @@ export class WatchdogThread {
   /** What the loop writes, event by event; undefined if there is nobody to read it. */
   readonly heartbeat: Heartbeat | undefined;
   #state: WatchdogState = "starting";
-  #reason: string | undefined;
   #worker: PlatformWorker | undefined;
   readonly #warn: (message: string) => void;
 
@@ -57,11 +56,6 @@ export class WatchdogThread {
     return this.#state;
   }
 
-  /** Why it is unavailable. */
-  get reason(): string | undefined {
-    return this.#reason;
-  }
-
   /** Tells the worker what the kind of this number is called, from 0. */
   declare(index: number, name: string): void {
     this.#worker?.post({ index, name });
@@ -77,7 +71,6 @@ export class WatchdogThread {
   #fail(reason: string): void {
     if (this.#state === "unavailable" || this.#state === "closed") return;
     this.#state = "unavailable";
-    this.#reason = reason;
     this.#worker?.end();
     this.#worker = undefined;
     this.#warn(

@@ -211,7 +211,7 @@ test("options that are out of range are refused with what they are", () => {
   for (const slowAfter of [0, -1, Number.NaN, "25"] as number[]) {
     expect(() => slowSettingsOf({ slowAfter })).toThrow(InvalidArgumentError);
   }
-  expect(() => slowSettingsOf({ slowReportsEvery: -1 })).toThrow("slowReportsEvery must be 0 ms or more, but is -1");
+  expect(() => slowSettingsOf({ slowReportsEvery: -1 })).toThrow("slowReportsEvery must be at least 0 ms, but is -1");
   expect(() => slowSettingsOf({ onSlow: 5 as never })).toThrow("onSlow must be a function, but is 5");
   expect(slowSettingsOf({})).toEqual({ slowAfter: 25, slowReportsEvery: 1000, onSlow: undefined });
 });

@@ -27,14 +27,14 @@ export interface SourceOptions {
    * from 0 to 2^40; 16 MiB if not given. One more chunk ends the source with a {@link SourceError}.
    */
   readonly backlogBytes?: number;
-  /** Makes bytes or a text of what the stream gives; nothing becomes of what it returns `undefined` for. */
+  /** Makes bytes or a text of what the stream gives; chunks for which it returns `undefined` are skipped. */
   readonly map?: (chunk: never) => Uint8Array | ArrayBuffer | string | undefined;
   /** Of an `EventTarget`, the type of the events; `"message"` if not given. Its `map` is `(event) => event.data` if not given. */
   readonly event?: string;
   /**
    * What the source does with its stream when it ends first, since it is stopped, its loop closes, or a message is too long:
    * it closes, cancels or destroys it (`"close"`, the default), or only lets go of it (`"leave"`): a Node stream is paused, a web
-   * stream unlocked, a WebSocket left as it is.
+   * stream unlocked, a WebSocket left as it is. Of an async iterable the chunk that has been asked for already is lost.
    */
   readonly onStop?: Closing;
 }

@@ -301,12 +301,12 @@ export class Source implements Basin {
     }
   }
 
-  /** Lets go of the stream, as `onStop` says. What it throws at that is nobody's: neither the loop's, which may be closing. */
+  /** Lets go of the stream, as `onStop` says. Errors of closing are ignored: nobody is left to be told. */
   #letGo(code: number): void {
     try {
       this.#tap.close(this.#settings.onStop, code);
     } catch {
-      // nobody is left whom an error of its closing could tell anything
+      // see above
     }
   }
 
