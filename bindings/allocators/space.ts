@@ -132,6 +132,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   private bumpHooked(type: AnyStruct): Address {
     this.$records ??= hookedRecordsOf(this.$memory);
     const header = this.bump(HOOK_HEADER + type.$rounded);
+    this.$memory.recover(); // the host may have grown memory, which the fast path does not notice
     this.$records.note(header, type, this.$header, this.$newest, this.$guard, this.$generation);
     this.$newest = header;
     this.$start = 0;

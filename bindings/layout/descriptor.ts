@@ -47,6 +47,7 @@ function describeGraph(memory: LinearMemory, descriptors: Descriptors, type: Any
   }
   const start = memory.exports.arenaAllocate(descriptors.arena, words * 4, 8) >>> 0;
   if (start === 0) throw memory.failure(`describing struct ${type.name}`);
+  memory.recover(); // one of the functions may have had the host grow memory
   let address = start;
   for (const [struct, slots] of found) {
     descriptors.addresses.set(struct, address);

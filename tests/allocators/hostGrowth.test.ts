@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { array, f64, struct, u8, u32 } from "tidemark";
+import { array, f64, ref, struct, u8, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { modules, withRuntime } from "../support/runtimes.js";
 
@@ -16,6 +16,39 @@ describe.each(modules)("in the $name module, after the host has grown memory", (
       expect(runtime.$memory.rootWord("ROOT_GUEST_HEAP")).toBe(0);
       expect(malloc(100)).toBe(0);
       runtime.validate();
+    }));
+
+  test("an arena runs the hooks of the records that it makes from then on, each its own, and none twice", () =>
+    withRuntime({ debug }, (runtime) => {
+      const ended: string[] = [];
+      const Session = struct("Session", { id: u32 }, { destroy: ({ id }) => ended.push(`session ${id}`) });
+      const File = struct("File", { id: u32 }, { destroy: ({ id }) => ended.push(`file ${id}`) });
+      const arena = runtime.arena();
+      arena.new(Session).id = 0;
+      arena.new(File).id = 1;
+      runtime.memory.grow(1);
+      arena.new(File).id = 2;
+      arena.new(File).id = 3;
+      arena.reset();
+      expect(ended.splice(0)).toEqual(["file 3", "file 2", "file 1", "session 0"]);
+      arena.new(File).id = 4;
+      runtime.memory.grow(1);
+      arena.new(Session).id = 5;
+      runtime.dispose();
+      expect(ended).toEqual(["session 5", "file 4"]);
+    }));
+
+  test("a record is copied, though the function given to ref() has had the host grow memory", () =>
+    withRuntime({ debug }, (runtime) => {
+      const target = () => {
+        runtime.memory.grow(1);
+        return Point;
+      };
+      const Link = struct("Link", { id: u32, point: ref(target) });
+      const arena = runtime.arena();
+      const link = arena.new(Link);
+      link.id = 7;
+      expect(link.copyTo(runtime.arena()).id).toBe(7);
     }));
 
   test("a pool that is destroyed gives each hook its record", () =>
