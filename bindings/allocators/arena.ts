@@ -77,7 +77,7 @@ export class Arena extends Space {
    * @throws {DestroyHookError} if a destroy hook has thrown; the reset is done
    */
   reset(): number {
-    const small = this.$resetSmall();
+    const small = this.$memory.disposed ? -1 : this.$resetSmall();
     if (small < 0) return this.#resetSlow();
     this.#smallResets++;
     if (small > this.#smallHighWater) this.#smallHighWater = small;

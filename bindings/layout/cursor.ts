@@ -99,13 +99,13 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * for (walker.moveTo(head); ; ) { sum += walker.value; if (!walker.follow("next")) break; }
    */
   follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name> = this as never): boolean {
-    assertLive(this);
     const target = this.$struct.$refTarget(name);
     const cursor = into as unknown as Cursor;
     if (cursor?.$moves !== target) {
       throw new InvalidArgumentError(`follow: ${name} refers to a ${target.name}, not to ${describeRecord(into)}`);
     }
     assertSameMemory(this.$memory, cursor, "follow");
+    assertLive(this); // now, as the function that gives the struct may have ended the record
     const word = (this.$address + (this.$struct.offsets[name] as number)) >>> 2;
     const { u32, i32 } = this.$memory;
     const address = u32[word]!;
@@ -135,7 +135,9 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** The record's fields as a plain object; refs as {@link Ref} or `null`. O(size). @throws {StaleReferenceError} */
   toObject(): ObjectOf<F> {
     assertLive(this);
-    return this.$struct.$read(this.$memory, this.$address, this);
+    const values = this.$struct.$read(this.$memory, this.$address, this);
+    assertLive(this); // a function given to ref() may have ended the record
+    return values;
   }
 
   /** As {@link toObject}, for `JSON.stringify`, in which a ref is a text with its address. */

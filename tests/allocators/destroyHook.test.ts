@@ -192,6 +192,25 @@ describe.each(modules)("a destroy hook, $name module", ({ debug }) => {
     expect(taken()).toEqual([]);
   });
 
+  test("that dispose has called cannot reset an arena, though there is nothing in it that has a hook", () =>
+    withRuntime({ debug }, (runtime) => {
+      const cell = runtime.arena().new(Cell);
+      const small = runtime.arena();
+      const kept = small.new(Cell);
+      cell.value = kept.value = 5;
+      const seen: unknown[] = [];
+      behave = () => {
+        try {
+          small.reset();
+        } catch (error) {
+          seen.push((error as TidemarkError).code, kept.value);
+        }
+      };
+      ticket(runtime.arena(), 1);
+      runtime.dispose();
+      expect(seen).toEqual(["ERR_TIDEMARK_DISPOSED", 5]);
+    }));
+
   test("is called by dispose for the records of an arena object that the program has dropped", async () => {
     const runtime = await createRuntime({ debug });
     (() => ticket(runtime.arena(), 1))();

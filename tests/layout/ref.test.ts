@@ -142,6 +142,44 @@ describe("a ref field", () => {
     expectRefusal(() => lazy.copyTo(arena), "ERR_TIDEMARK_INVALID_STRUCT");
   });
 
+  test("whose function ends the record, or what is to have its copy, is refused there and then", async () => {
+    using own = await createRuntime();
+    let end: () => void;
+    const makeNode = () =>
+      struct("Node", {
+        value: f64,
+        level: ref(() => {
+          end();
+          return Level;
+        }),
+      });
+    const [source, target] = [own.arena(), own.arena()];
+    const copied = source.new(makeNode()).assign({ value: 5 });
+    let later = target;
+    end = () => {
+      target.destroy();
+      later = own.arena();
+    };
+    const used = own.arena().stats().used;
+    expectRefusal(() => copied.copyTo(target), "ERR_TIDEMARK_DISPOSED");
+    expect(later.stats().used).toBe(used);
+
+    end = () => {
+      source.reset();
+      source.array(u8, 64).set(12, 255); // what lies there now would be taken for a ref
+    };
+    expectRefusal(() => source.new(makeNode()).copyTo(later), "ERR_TIDEMARK_STALE_REFERENCE");
+    const level = own.cursor(Level);
+    expectRefusal(() => source.new(makeNode()).follow("level", level), "ERR_TIDEMARK_STALE_REFERENCE");
+    expect(level.$address).toBe(0);
+    expectRefusal(() => {
+      const node = source.new(makeNode());
+      node.level = source.new(Level);
+      node.toObject();
+    }, "ERR_TIDEMARK_STALE_REFERENCE");
+    expect(later.stats().used).toBe(used);
+  });
+
   test("whose function throws takes no memory, however often a copy is refused for it", async () => {
     using own = await createRuntime({ maximumBytes: 16 << 20 });
     let isReady = false;
