@@ -222,9 +222,9 @@ export class ByteHeap {
   }
 
   #freeBytes(bytes: Bytes): void {
-    assertSameMemory(this.$memory, bytes, "free");
     if (!(bytes instanceof Bytes))
       throw new InvalidArgumentError(`free takes an address or bytes, not ${describe(bytes)}`);
+    assertSameMemory(this.$memory, bytes, "free");
     assertLive(bytes);
     const { $address: address, $guard: guard } = bytes;
     if (this.$memory.exports.byteHeapFreeChecked(this.#open("free"), address, guard << 2) === 0) {

@@ -1,7 +1,7 @@
 import { assertObject, checkInteger, describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError } from "../errors.js";
 import { assertBytes, Bytes } from "../layout/bytes.js";
-import { assertLive, assertSameMemory } from "../layout/location.js";
+import { assertLive, assertMovable, assertSameMemory } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Cells, poolBytes } from "./cells.js";
@@ -68,13 +68,14 @@ export class FramePool {
    * Takes a frame, cleared.
    *
    * @param into from `runtime.bytes()`, to reuse: no garbage
-   * @throws {InvalidArgumentError} for another size
+   * @throws {InvalidArgumentError} for another size, or what cannot be reused
    * @throws {OutOfMemoryError} or {SealedError}; nothing has changed
    */
   acquire(size: FrameSize, into = new Bytes(this.$memory)): Bytes {
     this.#assertAlive("acquire");
     assertFrameSize(size);
     assertBytes(this.$memory, into, "acquire");
+    assertMovable(into);
     const pool = this.#pools[size] ?? this.#open(size);
     pool.allocate(into, this.#acquiring[size]);
     into.$length = this.#bytes[size];
@@ -97,6 +98,7 @@ export class FramePool {
    */
   release(frame: Bytes): void {
     this.#assertAlive("release");
+    if (!(frame instanceof Bytes)) throw new InvalidArgumentError(`release takes a frame, not ${describe(frame)}`);
     assertSameMemory(this.$memory, frame, "release");
     assertLive(frame);
     for (const size of SIZES) {

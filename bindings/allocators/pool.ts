@@ -167,10 +167,10 @@ export class Pool<F extends Fields> {
       this.#cells.allocate(ref, this.#making);
       return ref;
     }
-    assertSameMemory(memory, into, "new");
-    if (into.$moves !== (type as AnyStruct)) {
+    if (into?.$moves !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
+    assertSameMemory(memory, into, "new");
     this.#warm?.yield(); // a cell is held, but the views had been detached
     assertMovable(into);
     this.#cells.allocate(into, this.#making);

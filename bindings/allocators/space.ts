@@ -12,7 +12,7 @@ import { type CopyTarget, type Cursor, describeRecord } from "../layout/cursor.j
 import { descriptorOf } from "../layout/descriptor.js";
 import { newSequence } from "../layout/fields.js";
 import type { FieldType } from "../layout/fieldType.js";
-import { assertSameMemory, isLive, Location, place } from "../layout/location.js";
+import { assertLive, assertMovable, assertSameMemory, isLive, Location, place } from "../layout/location.js";
 import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
 import { type Address, ALIGNMENT_LIMIT, SIZE_LIMIT } from "../memory/module.js";
@@ -103,14 +103,14 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    */
   new<F extends Fields>(type: StructType<F>, into?: CursorOf<F>): CursorOf<F> {
     // What passes this is a struct and a cursor of it over this memory; all else is for the slow path.
-    if (into == null || into.$moves !== (type as AnyStruct) || into.$memory !== this.$memory) {
+    if (into == null || into.$moves !== (type as AnyStruct) || type === undefined || into.$memory !== this.$memory) {
       return this.newSlow(type, into);
     }
     const address = this.$cursor;
     const end = address + type.$fast;
     if (end > this.$limit || this.$memory.disposed === true) return this.newSlow(type, into);
+    into.$address = address; // first, as it throws if a program has frozen the cursor
     this.$cursor = end;
-    into.$address = address;
     into.$guard = this.$guard;
     into.$generation = this.$generation;
     return into;
@@ -119,10 +119,11 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   private newSlow<F extends Fields>(type: StructType<F>, given: CursorOf<F> | undefined): CursorOf<F> {
     assertStruct(type);
     const into = given === undefined ? type.$newCursor(this.$memory) : given;
-    assertSameMemory(this.$memory, into, "new");
-    if (into.$moves !== (type as AnyStruct)) {
+    if (into?.$moves !== (type as AnyStruct)) {
       throw new InvalidArgumentError(`new: a cursor of ${type.name} was expected, but ${describeRecord(into)} given`);
     }
+    assertSameMemory(this.$memory, into, "new");
+    assertMovable(into);
     const address = type.$destroy === undefined ? this.bump(type.$rounded) : this.bumpHooked(type as AnyStruct);
     place(into, address, this.$guard, this.$generation);
     return into;
@@ -214,11 +215,13 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
       throw new InvalidArgumentError(`array takes a struct or a field type, not ${describe(type)}`);
     }
     if (into === undefined) return newSequence(this.$memory, type);
-    assertSameMemory(this.$memory, into, "array");
     if (!(into instanceof StructArray || into instanceof ValueArray)) {
-      throw new InvalidArgumentError(`array: an array of ${type.name} to reuse was expected`);
+      throw new InvalidArgumentError(
+        `array: an array of ${type.name} to reuse was expected, but ${describe(into)} was given`,
+      );
     }
     into.$assertReusable(this.$memory, type);
+    assertMovable(into);
     return into as SequenceOf<T>;
   }
 
@@ -260,6 +263,8 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   bytes(size: number, into = new Bytes(this.$memory)): Bytes {
     assertBytes(this.$memory, into, "bytes");
     checkInteger("the size of bytes", size, 1, SIZE_LIMIT);
+    const { $address } = into;
+    into.$address = $address; // throws if a program has frozen it, which is known too late afterwards; costs nothing
     place(into, this.bump(size), this.$guard, this.$generation);
     into.$length = size;
     return into;
@@ -274,6 +279,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
    */
   text(text: string, into = new Bytes(this.$memory)): Bytes {
     assertBytes(this.$memory, into, "text");
+    assertMovable(into);
     const length = utf8Length(text);
     place(into, this.bump(Math.max(length, 1)), this.$guard, this.$generation);
     into.$length = length;
@@ -401,10 +407,12 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
 
   $copyIn(source: Cursor, into: Cursor): void {
     const memory = this.$memory;
-    const arena = this.$open("copyTo");
     assertSameMemory(memory, source, "copyTo");
     assertSameMemory(memory, into, "copyTo");
+    assertMovable(into);
     const descriptor = descriptorOf(memory, source.$struct);
+    assertLive(source); // a function given to ref() may have ended the record, or this arena
+    const arena = this.$open("copyTo");
     const address = memory.exports.copyGraph(arena, source.$address, descriptor) >>> 0;
     if (address === 0) throw memory.failure(`copying a ${source.$struct.name} graph`);
     this.$readGuard();

@@ -144,7 +144,9 @@ export function decodeText(bytes: Uint8Array): string {
 
 /** Throws unless `into` are bytes that can be moved elsewhere in `memory`. */
 export function assertBytes(memory: LinearMemory, into: Bytes, operation: string): void {
+  if (!(into instanceof Bytes)) {
+    throw new InvalidArgumentError(`${operation}: bytes to reuse were expected, but ${describe(into)} was given`);
+  }
   assertSameMemory(memory, into, operation);
-  if (!(into instanceof Bytes)) throw new InvalidArgumentError(`${operation}: bytes to reuse were expected`);
   into.$assertMovable(operation);
 }

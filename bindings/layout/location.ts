@@ -1,4 +1,3 @@
-import { describe } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, StaleReferenceError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -115,10 +114,5 @@ export function stale(location: Location): void {
 
 /** Throws unless `other` belongs to the same runtime as `memory`. */
 export function assertSameMemory(memory: LinearMemory, other: Location, operation: string): void {
-  if (other?.$memory === memory) return;
-  throw new InvalidArgumentError(
-    other instanceof Location
-      ? `${operation}: it belongs to another runtime`
-      : `${operation}: a cursor, array or bytes were expected, but ${describe(other)} was given`,
-  );
+  if (other.$memory !== memory) throw new InvalidArgumentError(`${operation}: it belongs to another runtime`);
 }

@@ -1,4 +1,4 @@
-import { type CursorOf, createRuntime, f64, type Runtime, ref, struct } from "tidemark";
+import { type Bytes, type CursorOf, createRuntime, f64, type Runtime, ref, type SequenceOf, struct } from "tidemark";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const Point = struct("Point", { x: f64, y: f64 });
@@ -36,6 +36,55 @@ describe("what takes a cursor to move refuses", () => {
     const kept = pool.new();
     expect(() => first.follow("next", kept as never)).toThrow(refused);
     expect(pool.contains(kept)).toBe(true);
+  });
+
+  test("what a program has frozen, and takes nothing for it", () => {
+    const ended: number[] = [];
+    const Ticket = struct("Ticket", { id: f64 }, { destroy: ({ id }) => ended.push(id) });
+    const arena = runtime.arena();
+    const frames = runtime.framePool();
+    const heap = runtime.byteHeap();
+    arena.new(Point);
+    const before = arena.stats();
+    const frozenArray = () => Object.freeze(runtime.array(f64)) as SequenceOf<typeof f64>;
+    const bytes = () => Object.freeze(runtime.bytes()) as Bytes;
+    arena.new(Point); // so that the next one takes the short way, in which it is the engine that refuses
+    expect(() => arena.new(Point, Object.freeze(runtime.cursor(Point)))).toThrow(TypeError);
+    expect(() => arena.new(Ticket, Object.freeze(runtime.cursor(Ticket)))).toThrow(refused);
+    expect(() => arena.bytes(8, bytes())).toThrow(TypeError);
+    expect(() => arena.text("text", bytes())).toThrow(refused);
+    expect(() => arena.array(f64, 4, frozenArray())).toThrow(refused);
+    expect(() => arena.array(f64, frozenArray())).toThrow(refused);
+    const target = runtime.arena();
+    const empty = target.stats();
+    expect(() => arena.new(Point).copyTo(target, Object.freeze(runtime.cursor(Point)))).toThrow(refused);
+    expect(() => frames.acquire("small", bytes())).toThrow(refused);
+    expect(() => heap.bytes(8, bytes())).toThrow(refused);
+    expect(target.stats()).toEqual(empty);
+    expect(arena.stats().used).toBe(before.used + 2 * Point.size);
+    expect(frames.stats().inUse.small).toBe(0);
+    expect(heap.stats().blocks).toBe(0);
+    runtime.dispose();
+    expect(ended).toEqual([]);
+  });
+
+  test("what is none, and says what it takes", () => {
+    const given = { x: 1 } as unknown as PointCursor;
+    const pool = runtime.pool(Point);
+    const arena = runtime.arena();
+    const says = "a cursor of Point was expected, but an object given";
+    expect(() => pool.new(given)).toThrow(says);
+    expect(() => arena.new(Point, given)).toThrow(says);
+    expect(() => arena.new(Point, null as never)).toThrow("a cursor of Point was expected, but null given");
+    expect(() => arena.array(Point, 5, {} as never)).toThrow("array: an array of Point to reuse was expected");
+    expect(() => arena.bytes(5, {} as never)).toThrow("bytes: bytes to reuse were expected, but an object was given");
+  });
+
+  test("bytes or a ref, where no struct is given either", () => {
+    const arena = runtime.arena();
+    const nothing = undefined as never;
+    expect(() => arena.new(nothing, runtime.bytes() as never)).toThrow("new takes a struct, not undefined");
+    expect(() => arena.new(nothing, arena.new(Point).ref() as never)).toThrow(refused);
   });
 
   test("the key that an entry of a sorted map shows, which the next entry overwrites", () => {
