@@ -19,7 +19,7 @@ import type { Leases } from "./leases.js";
  *   console.log(sequence, region.text(await response.text()).length);
  * }, { deadline: 1000 });
  */
-export interface EventContext<Payload = unknown> {
+export interface EventContext<Payload = never> {
   /**
    * The event's region: scratch memory that is reset in one step when the event ends. Leased when first read.
    *
@@ -79,7 +79,7 @@ const smallEvent = SMALL_EVENT;
  * beside all of these): `endShared` in place of `end`, and `rest` at the end of the turn. What is private here is
  * so to the compiler only, as what the language hides takes more code, of which engines compile only so much in place.
  */
-export class Context implements EventContext {
+export class Context implements EventContext<unknown> {
   private readonly leases: Leases;
   /** The region object of this context's events, kept from one to the next; leased in the states LEASED and READY only. */
   private ownRegion: Region | undefined = undefined;
@@ -123,7 +123,7 @@ export class Context implements EventContext {
     return this.controller.signal;
   }
 
-  get kind(): Kind {
+  get kind(): Kind<unknown> {
     return this.eventKind!;
   }
 

@@ -39,7 +39,7 @@ export interface DispatchTools {
 const NO_TURN = -1;
 
 /** Calls a handler. */
-function invoke(handler: Handler<unknown>, payload: unknown, context: EventContext): unknown {
+function invoke(handler: Handler<unknown>, payload: unknown, context: EventContext<unknown>): unknown {
   return handler(payload, context);
 }
 

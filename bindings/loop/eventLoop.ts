@@ -43,7 +43,7 @@ import {
 } from "./statistics.js";
 import type { Timer, TimerTarget } from "./timer.js";
 import type { Timers } from "./timers.js";
-import type { PeriodicOptions } from "./timersOptions.js";
+import type { PayloadOptions, PeriodicOptions } from "./timersOptions.js";
 import { Turn } from "./turn.js";
 import type { Waiting } from "./waiting.js";
 
@@ -392,12 +392,16 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     return this.#companions.timers;
   }
 
-  after<Payload>(delay: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
+  after<Payload>(delay: number, target: TimerTarget<Payload>, payload: Payload): Timer;
+  after(delay: number, target: TimerTarget<undefined>): Timer;
+  after(delay: number, target: TimerTarget<unknown>, payload?: unknown): Timer {
     this.#assertAlive("takes no timer");
     return this.#companions.timers.after(delay, target, payload);
   }
 
-  every<Payload>(period: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer {
+  every<Payload>(period: number, target: TimerTarget<Payload>, options: PayloadOptions<Payload>): Timer;
+  every(period: number, target: TimerTarget<undefined>, options?: PeriodicOptions<undefined>): Timer;
+  every(period: number, target: TimerTarget<undefined>, options?: PeriodicOptions<undefined>): Timer {
     this.#assertAlive("takes no timer");
     return this.#companions.timers.every(period, target, options);
   }

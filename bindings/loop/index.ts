@@ -35,7 +35,7 @@ export * from "./sources/index.js";
 export type { LoopStatistics } from "./statistics.js";
 export { type Drift, Timer, type TimerTarget } from "./timer.js";
 export { createTimers, type TimerId, Timers } from "./timers.js";
-export type { PeriodicOptions, TimersOptions, TimersStatistics } from "./timersOptions.js";
+export type { PayloadOptions, PeriodicOptions, TimersOptions, TimersStatistics } from "./timersOptions.js";
 export { WaitGroup } from "./waitGroup.js";
 export {
   type Registration,

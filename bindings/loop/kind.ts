@@ -77,8 +77,11 @@ export interface FailedEvent {
 /** For what has failed after no event. */
 export const NO_EVENT: FailedEvent = { kind: "", sequence: -1, payload: undefined };
 
-/** One kind of event: what `loop.on()` returns. Posting through it is the loop's fast path. */
-export interface Kind<Payload = unknown> {
+/**
+ * One kind of event: what `loop.on()` returns. Posting through it is the loop's fast path. `Kind` alone is one of whatever payload,
+ * to which nothing can be posted.
+ */
+export interface Kind<Payload = never> {
   /** Unique in its loop. */
   readonly name: string;
   /** What a post does when the ring is full: the kind's own policy, or the loop's. */
@@ -104,7 +107,7 @@ export interface Kind<Payload = unknown> {
    * @example
    * while (depth.post(message) === "rejected") await loop.ready(depth);
    */
-  post(payload: Payload): PostResult;
+  readonly post: (payload: Payload) => PostResult;
 }
 
 /** What a kind posts to. */
@@ -128,7 +131,7 @@ export interface KindSettings {
 }
 
 /** A kind as the loop sees it: the handler, and what is learnt about its events. */
-export class EventKind implements Kind {
+export class EventKind implements Kind<unknown> {
   /** Bytes that the next region for this kind is made ready for. */
   sizeHint = 0;
   /** Its number in the loop, from 0. */

@@ -12,7 +12,7 @@ import type { Source } from "./sources/source.js";
 import type { LoopStatistics } from "./statistics.js";
 import type { Timer, TimerTarget } from "./timer.js";
 import type { Timers } from "./timers.js";
-import type { PeriodicOptions } from "./timersOptions.js";
+import type { PayloadOptions, PeriodicOptions } from "./timersOptions.js";
 import type { Waiting } from "./waiting.js";
 
 /** What a loop has done, once it has closed. Each event that it accepted is in exactly one of the three counts. */
@@ -106,7 +106,8 @@ export interface Loop {
    * const timeout = loop.after(30_000, () => socket.destroy());
    * socket.on("close", () => timeout.cancel());
    */
-  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer;
+  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload: Payload): Timer;
+  after(milliseconds: number, target: TimerTarget<undefined>): Timer;
 
   /**
    * As {@link after}, again and again. As {@link Timers.every}.
@@ -114,7 +115,8 @@ export interface Loop {
    * @example
    * loop.every(1000, beat, { payload: "ping", drift: "fixed-delay" }); // posts to the kind `beat`
    */
-  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options?: PeriodicOptions<Payload>): Timer;
+  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options: PayloadOptions<Payload>): Timer;
+  every(milliseconds: number, target: TimerTarget<undefined>, options?: PeriodicOptions<undefined>): Timer;
 
   /**
    * What to `yield` in a fiber, or `await`, to let `milliseconds` go by on the loop's clock, from then on. Whoever is asleep when

@@ -4,7 +4,9 @@ import { checkMilliseconds } from "./milliseconds.js";
 import { TICK_LIMIT } from "./timingWheel.js";
 
 /** What a timer does when it fires: it calls a function with its payload, or posts it: to a kind of event, to a baton. */
-export type TimerTarget<Payload = unknown> = ((payload: Payload) => unknown) | { post(payload: Payload): unknown };
+export type TimerTarget<Payload = unknown> =
+  | ((payload: Payload) => unknown)
+  | { readonly post: (payload: Payload) => unknown };
 
 /**
  * What a periodic timer does when it is late.

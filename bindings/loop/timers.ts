@@ -20,6 +20,7 @@ import {
 import { TimerEntries, type TimerEntry } from "./timerEntries.js";
 import {
   checkTimersOptions,
+  type PayloadOptions,
   type PeriodicOptions,
   type TimersOptions,
   type TimersStatistics,
@@ -140,14 +141,16 @@ export class Timers implements TimerOwner {
    *
    * @param milliseconds from now, 0 to 2^47 − 1
    * @param target a function, or a kind, a baton, or anything else with a `post`
-   * @param payload what it is called with, or what is posted
+   * @param payload what it is called with, or what is posted; may be left out where the target takes `undefined`
    * @throws {InvalidArgumentError} if the delay is not a number of milliseconds, or the target not a target; as with all that
    *   follow, nothing has changed
    * @throws {OutOfMemoryError} or {SealedError} if there is no memory for it
    * @throws {LimitExceededError} if 8 million are armed
    * @throws {DisposedError} if the timers, or their runtime, have been disposed
    */
-  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): Timer {
+  after<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload: Payload): Timer;
+  after(milliseconds: number, target: TimerTarget<undefined>): Timer;
+  after(milliseconds: number, target: TimerTarget<never>, payload?: unknown): Timer {
     assertDelay(milliseconds);
     assertTarget(target);
     this.$readClock("after");
@@ -160,9 +163,12 @@ export class Timers implements TimerOwner {
    * Arms a new timer that fires after each period, until it is cancelled. For an example see {@link Timers}.
    *
    * @param milliseconds the period, fractions included, 1 to 2^47 − 1
+   * @param options its `payload` may be left out where the target takes `undefined`
    * @throws as {@link after}
    */
-  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options: PeriodicOptions<Payload> = {}): Timer {
+  every<Payload>(milliseconds: number, target: TimerTarget<Payload>, options: PayloadOptions<Payload>): Timer;
+  every(milliseconds: number, target: TimerTarget<undefined>, options?: PeriodicOptions<undefined>): Timer;
+  every(milliseconds: number, target: TimerTarget<never>, options: PeriodicOptions<unknown> = {}): Timer {
     assertPeriod(milliseconds);
     assertTarget(target);
     assertObject("options", options);
@@ -184,7 +190,9 @@ export class Timers implements TimerOwner {
    * const id = timers.arm(50, depth, message);
    * timers.cancel(id); // true; false once it has fired
    */
-  arm<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload?: Payload): TimerId {
+  arm<Payload>(milliseconds: number, target: TimerTarget<Payload>, payload: Payload): TimerId;
+  arm(milliseconds: number, target: TimerTarget<undefined>): TimerId;
+  arm(milliseconds: number, target: TimerTarget<never>, payload?: unknown): TimerId {
     assertDelay(milliseconds);
     assertTarget(target);
     this.$readClock("arm");

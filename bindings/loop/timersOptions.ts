@@ -28,6 +28,9 @@ export interface PeriodicOptions<Payload> {
   readonly payload?: Payload;
 }
 
+/** Those of a target that has to be given something. */
+export type PayloadOptions<Payload> = PeriodicOptions<Payload> & { readonly payload: Payload };
+
 /** The figures of timers. */
 export interface TimersStatistics {
   /** Armed now, and the most that ever were at once. */
@@ -45,11 +48,18 @@ export interface TimersStatistics {
   readonly bytes: number;
 }
 
+/** The options, checked and complete. */
+interface TimersSettings {
+  readonly host: Host;
+  readonly onError: TimersOptions["onError"];
+  readonly onDue: TimersOptions["onDue"];
+}
+
 /** @throws {InvalidArgumentError} naming what cannot be */
-export function checkTimersOptions(options: TimersOptions): TimersOptions & { readonly host: Host } {
+export function checkTimersOptions(options: TimersOptions): TimersSettings {
   assertObject("options", options);
   const { host, onError, onDue } = options;
   if (onError !== undefined) assertFunction("onError", onError);
   if (onDue !== undefined) assertFunction("onDue", onDue);
-  return { ...options, host: checkHost(host) };
+  return { host: checkHost(host), onError, onDue };
 }

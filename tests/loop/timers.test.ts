@@ -407,6 +407,27 @@ describe("what a timer does", () => {
       });
     }
   });
+
+  test("is told to an onError that options have of their class or prototype, too", async () => {
+    using runtime = await createRuntime();
+    const told: unknown[] = [];
+    class Options {
+      readonly host = new TimerHost();
+      onError(error: unknown) {
+        told.push(error);
+      }
+    }
+    const options = new Options();
+    for (const given of [options, Object.create(options) as Options]) {
+      using timers = createTimers(runtime, given);
+      timers.after(1, () => {
+        throw given;
+      });
+      options.host.time++;
+      timers.run();
+    }
+    expect(told).toEqual([options, expect.any(Options)]);
+  });
 });
 
 describe("bad input is an error that changes nothing", () => {

@@ -7,6 +7,7 @@ import {
   type EventContext,
   type Fiber,
   f64,
+  type Handler,
   type Kind,
   type Loop,
   type Region,
@@ -16,6 +17,7 @@ import {
   struct,
   type Timer,
   type Timers,
+  type TimerTarget,
 } from "tidemark";
 import { describe, expectTypeOf, test } from "vitest";
 import { WebSocket as NodeWebSocket } from "ws";
@@ -24,6 +26,7 @@ const Level = struct("Level", { price: f64 });
 
 declare const runtime: Runtime;
 declare const loop: Loop;
+declare const timers: Timers;
 
 /** The code inside is compiled, not run. */
 const compiled = (_code: () => void) => {};
@@ -65,6 +68,20 @@ describe("a kind", () => {
       union.post(5);
       // @ts-expect-error: neither of them
       union.post("ajar");
+    });
+  });
+
+  test("is none of a wider payload, which its handler does not take", () => {
+    compiled(() => {
+      const narrow = loop.on("narrow", (_: number) => {});
+      const wide = loop.on("wide", (_: number | string) => {});
+      expectTypeOf<typeof wide>().toExtend<typeof narrow>();
+      expectTypeOf<typeof narrow>().toExtend<Kind>(); // of whatever payload
+      // @ts-expect-error: its handler takes no string
+      const widened: typeof wide = narrow;
+      // @ts-expect-error: the handler's own kind takes no string either
+      const handler: Handler<number> = (_, { kind }: EventContext<number | string>) => kind.post("text");
+      return [widened, handler];
     });
   });
 
@@ -144,6 +161,52 @@ describe("a loop", () => {
       loop.run({ signal: AbortSignal.timeout(5) });
       // @ts-expect-error: a signal is wanted
       loop.run({ signal: new AbortController() });
+    });
+  });
+});
+
+describe("a timer", () => {
+  test("is given what its target takes, which only a target that can do without may leave out", () => {
+    compiled(() => {
+      const kind = loop.on("kind", (_: { symbol: string }) => {});
+      const bare = loop.on<void>("bare", () => {});
+      const relaxed = (_?: string) => {};
+      for (const target of [loop, timers]) {
+        target.after(5, kind, { symbol: "a" }).restart();
+        target.after(5, bare).restart();
+        target.after(5, new Baton()).restart();
+        target.after(5, relaxed).restart();
+        target.after(5, (text) => expectTypeOf(text).toEqualTypeOf<string>(), "text");
+        target.every(5, (text) => expectTypeOf(text).toEqualTypeOf<string>(), { payload: "text" });
+        target.every(5, () => {}, { drift: "skip" });
+        target.every(5, bare);
+        // @ts-expect-error: the handler takes an object
+        target.after(5, kind);
+        // @ts-expect-error: the function takes a text
+        target.after(5, (text: string) => text.length);
+        // @ts-expect-error: the function takes a text
+        target.after(5, (text: string) => text.length, 5);
+        // @ts-expect-error: the handler takes an object
+        target.every(5, kind);
+        // @ts-expect-error: the handler takes an object
+        target.every(5, kind, { drift: "skip" });
+        // @ts-expect-error: the handler takes an object
+        target.every(5, kind, { payload: { symbol: 5 } });
+      }
+      timers.arm(5, kind, { symbol: "a" });
+      timers.arm(5, relaxed);
+      // @ts-expect-error: the handler takes an object
+      timers.arm(5, kind);
+      // @ts-expect-error: the function takes a text
+      timers.arm(5, (text: string) => text.length);
+    });
+  });
+
+  test("of any target is armed with its payload by code that knows neither", () => {
+    compiled(() => {
+      const later = <Payload>(target: TimerTarget<Payload>, payload: Payload) => timers.arm(5, target, payload);
+      later(new Baton(), undefined);
+      later((_: number) => {}, 5);
     });
   });
 });

@@ -26,7 +26,7 @@ function endMessage(payload: unknown): void {
 }
 
 /** Makes the fiber, whose end the loop tells of. */
-function beginFiber(handler: Handler<unknown>, message: RingMessage, context: EventContext): unknown {
+function beginFiber(handler: Handler<unknown>, message: RingMessage, context: EventContext<unknown>): unknown {
   message.$hasBegun = true;
   try {
     return handler(message, context);
@@ -36,7 +36,7 @@ function beginFiber(handler: Handler<unknown>, message: RingMessage, context: Ev
   }
 }
 
-function handleAndEnd(handler: Handler<unknown>, message: RingMessage, context: EventContext): unknown {
+function handleAndEnd(handler: Handler<unknown>, message: RingMessage, context: EventContext<unknown>): unknown {
   message.$hasBegun = true;
   let isAsync = false;
   try {
