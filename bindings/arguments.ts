@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "./errors.js";
+import { InvalidArgumentError, type TidemarkError } from "./errors.js";
 
 /**
  * Checks a whole number that a caller has given.
@@ -21,11 +21,42 @@ export function checkPowerOfTwo(what: string, value: number, maximum: number): n
   throw new InvalidArgumentError(`${what} must be a power of two, but is ${value}`);
 }
 
-/** @throws {InvalidArgumentError} if it is no object */
+/** @throws {InvalidArgumentError} if it is no object, or an array */
 export function assertObject(what: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) {
+  if (typeof value !== "object" || value === null || isArray(value)) {
     throw new InvalidArgumentError(`${what} must be an object, but is ${describe(value)}`);
   }
+}
+
+/** All names of some options: the compiler sees to it that none is missing, and none is there that is no option. */
+export type NamesOf<Options> = { readonly [Name in keyof Options]-?: true };
+
+/**
+ * Checks that options are an object, and that it has no name of its own which is no option's: a misspelt one would do nothing, and
+ * nobody would know. What the object inherits, and symbols, are its own affair.
+ *
+ * @param what whose options they are, for the message
+ * @throws {InvalidArgumentError}, or another error, naming the first that is unknown and all that are known
+ */
+export function assertOptions(
+  what: string,
+  options: object,
+  names: Readonly<Record<string, true>>,
+  Refusal: new (message: string) => TidemarkError = InvalidArgumentError,
+): void {
+  if (typeof options !== "object" || options === null || isArray(options)) {
+    throw new Refusal(`${what} must be an object, but is ${describe(options)}`);
+  }
+  for (const name in options) {
+    if (names[name] === true || !Object.hasOwn(options, name)) continue;
+    throw new Refusal(`${what} has the unknown option ${describe(name)}: known are ${Object.keys(names).join(", ")}`);
+  }
+}
+
+/** @throws {InvalidArgumentError} if it is neither true nor false */
+export function checkFlag(what: string, value: boolean): boolean {
+  if (typeof value === "boolean") return value;
+  throw new InvalidArgumentError(`${what} must be true or false, but is ${describe(value)}`);
 }
 
 /** @throws {InvalidArgumentError} if it is no function */

@@ -1,4 +1,4 @@
-import { assertFunction, assertObject, checkInteger, describe } from "./arguments.js";
+import { assertFunction, assertOptions, checkFlag, checkInteger, describe, type NamesOf } from "./arguments.js";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.js";
 import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/allocationSites.js";
 import { compile, instantiateOver, type WasmSource } from "./memory/instantiate.js";
@@ -7,7 +7,7 @@ import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_OWNERS, PAGE_SIZE, ROOT, ve
 import type { Platform } from "./platform.js";
 import { Runtime } from "./runtime.js";
 
-/** Options of {@link createRuntime}; all have defaults. */
+/** Options of {@link createRuntime}; all have defaults. Others are refused, so that a misspelt one is found. */
 export interface RuntimeOptions {
   /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB, or `maximumBytes` if that is less. */
   initialBytes?: number;
@@ -57,29 +57,29 @@ export function runtimeFactory(
 ): (options?: RuntimeOptions) => Promise<Runtime> {
   const load = loadOnce(find);
   return async (options = {}) => {
-    const { initialPages, maximumPages } = checkOptions(options);
-    if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
-    const stack = options.debug ? callerStack() : ""; // now, since after an await it is another
-    const raw = options.memory ?? newMemory(initialPages, maximumPages);
+    const { initialPages, maximumPages, debug, onLeak, wasm, memory: given } = settingsOf(options);
+    if (given !== undefined) checkMemory(given, maximumPages);
+    const stack = debug ? callerStack() : ""; // now, since after an await it is another
+    const raw = given ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
-    const { module } = await compile(options.wasm ?? load(options.debug ?? false));
+    const { module } = await compile(wasm === undefined ? load(debug) : wasm);
     // Once more, since another runtime may have taken the memory meanwhile; from here on nothing waits.
-    if (options.memory !== undefined) checkMemory(options.memory, maximumPages);
+    if (given !== undefined) checkMemory(given, maximumPages);
     const exports = instantiateOver(memory, module, {}) as ModuleExports;
     verifyModule(exports);
     memory.attach(exports);
-    if (options.memory !== undefined) prepareMemory(memory, initialPages, maximumPages);
+    if (given !== undefined) prepareMemory(memory, initialPages, maximumPages);
     if (exports.initialize(maximumPages) === 0) {
       throw new InvalidArgumentError(
         `a memory of ${raw.buffer.byteLength} bytes cannot be run with maximumBytes ${maximumPages * PAGE_SIZE}`,
       );
     }
     // A memory that others have had may hold anything, so no page of it passes as untouched.
-    if (options.memory !== undefined) {
+    if (given !== undefined) {
       memory.setRootWord("ROOT_FIRST_UNTOUCHED", memory.rootWord("ROOT_COMMITTED_PAGES"));
     }
     const runtime = new Runtime(memory, platform);
-    if (runtime.debug) memory.sites = new AllocationSites(memory, options.onLeak ?? warnOfLeak, stack);
+    if (runtime.debug) memory.sites = new AllocationSites(memory, onLeak, stack);
     return runtime;
   };
 }
@@ -98,10 +98,29 @@ function loadOnce(find: ModuleLoader): ModuleLoader {
   };
 }
 
-function checkOptions(options: RuntimeOptions): { initialPages: number; maximumPages: number } {
-  assertObject("the options argument of createRuntime", options);
-  const limit = PAGE_LIMIT * PAGE_SIZE;
-  const maximum = checkInteger("maximumBytes", options.maximumBytes ?? DEFAULT_MAXIMUM_BYTES, 1, limit);
+const OPTIONS: NamesOf<RuntimeOptions> = {
+  initialBytes: true,
+  maximumBytes: true,
+  debug: true,
+  onLeak: true,
+  wasm: true,
+  memory: true,
+};
+
+/** The options, checked and complete. */
+interface RuntimeSettings {
+  readonly initialPages: number;
+  readonly maximumPages: number;
+  readonly debug: boolean;
+  readonly onLeak: (leak: Leak) => void;
+  readonly wasm: WasmSource | undefined;
+  readonly memory: WebAssembly.Memory | undefined;
+}
+
+function settingsOf(options: RuntimeOptions): RuntimeSettings {
+  assertOptions("the options argument of createRuntime", options, OPTIONS);
+  const { maximumBytes = DEFAULT_MAXIMUM_BYTES, debug = false, onLeak = warnOfLeak, wasm, memory } = options;
+  const maximum = checkInteger("maximumBytes", maximumBytes, 1, PAGE_LIMIT * PAGE_SIZE);
   const maximumPages = Math.floor(maximum / PAGE_SIZE);
   const metadataPages = Math.ceil((PAGE_OWNERS + maximumPages) / PAGE_SIZE);
   if (maximumPages < metadataPages + 1) {
@@ -109,21 +128,15 @@ function checkOptions(options: RuntimeOptions): { initialPages: number; maximumP
       `maximumBytes must be at least ${(metadataPages + 1) * PAGE_SIZE}, tables included, but is ${maximum}`,
     );
   }
-  const initial = checkInteger(
-    "initialBytes",
-    options.initialBytes ?? Math.min(DEFAULT_INITIAL_BYTES, maximum),
-    1,
-    maximum,
-  );
+  const { initialBytes = Math.min(DEFAULT_INITIAL_BYTES, maximum) } = options;
+  const initial = checkInteger("initialBytes", initialBytes, 1, maximum);
   const initialPages = Math.min(Math.max(Math.ceil(initial / PAGE_SIZE), metadataPages), maximumPages);
-  if (options.debug !== undefined && typeof options.debug !== "boolean") {
-    throw new InvalidArgumentError(`debug must be true or false, but is ${describe(options.debug)}`);
+  checkFlag("debug", debug);
+  assertFunction("onLeak", onLeak);
+  if (memory !== undefined && !(memory instanceof WebAssembly.Memory)) {
+    throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(memory)}`);
   }
-  if (options.onLeak !== undefined) assertFunction("onLeak", options.onLeak);
-  if (options.memory !== undefined && !(options.memory instanceof WebAssembly.Memory)) {
-    throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(options.memory)}`);
-  }
-  return { initialPages, maximumPages };
+  return { initialPages, maximumPages, debug, onLeak, wasm, memory };
 }
 
 function newMemory(initial: number, maximum: number): WebAssembly.Memory {

@@ -2,7 +2,7 @@ export { Arena } from "./allocators/arena.js";
 export { type AllocationOptions, ByteHeap, type ByteHeapStats, type MallocFunctions } from "./allocators/byteHeap.js";
 export { FramePool, type FramePoolOptions, type FramePoolStats, type FrameSize } from "./allocators/framePool.js";
 export { Pool, type PoolOptions, type PoolStats } from "./allocators/pool.js";
-export { Region, RegionPool } from "./allocators/region.js";
+export { Region, RegionPool, type RegionPoolOptions } from "./allocators/region.js";
 export type { ArenaMark, ArenaOptions, ArenaStats } from "./allocators/space.js";
 export { type Entry, SortedMap, type SortedMapOptions, type SortedMapStats } from "./collections/sortedMap.js";
 export type { Collection, CollectionListener, HeapStats, Strategy } from "./collectors/figures.js";

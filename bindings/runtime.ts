@@ -2,7 +2,7 @@ import { Arena } from "./allocators/arena.js";
 import { ByteHeap } from "./allocators/byteHeap.js";
 import { FramePool, type FramePoolOptions } from "./allocators/framePool.js";
 import { Pool, type PoolOptions } from "./allocators/pool.js";
-import { RegionPool } from "./allocators/region.js";
+import { RegionPool, type RegionPoolOptions } from "./allocators/region.js";
 import type { ArenaOptions } from "./allocators/space.js";
 import { checkInteger, describe } from "./arguments.js";
 import { type Entry, SortedMap, type SortedMapOptions } from "./collections/sortedMap.js";
@@ -213,10 +213,9 @@ export class Runtime {
   /**
    * Makes a pool of arenas for regions; the loop has one of its own.
    *
-   * @param options `maximumBytes`: the most that one region may hand out, 1 to about 4 GiB; by default as much as memory has
-   * @throws {InvalidArgumentError} for another number, or options that are not an object
+   * @throws {InvalidArgumentError} for options out of range, or that are not an object
    */
-  regionPool(options?: { maximumBytes?: number }): RegionPool {
+  regionPool(options?: RegionPoolOptions): RegionPool {
     this.$memory.assertUsable("regionPool");
     return new RegionPool(this.$memory, options);
   }

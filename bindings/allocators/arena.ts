@@ -1,4 +1,4 @@
-import { assertObject, checkInteger } from "../arguments.js";
+import { assertOptions, checkInteger, type NamesOf } from "../arguments.js";
 import { DisposedError, type TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
@@ -127,12 +127,19 @@ export class Arena extends Space {
   }
 }
 
+const OPTIONS: NamesOf<ArenaOptions> = { maximumBytes: true, sizeHint: true };
+
 /** Checks the options and gives them as wasm takes them. */
-export function checkArenaOptions(options: ArenaOptions): { maximumBytes: number; sizeHint: number } {
-  assertObject("the options argument of an arena", options);
+function checkArenaOptions(options: ArenaOptions): { maximumBytes: number; sizeHint: number } {
+  assertOptions("the options argument of an arena", options, OPTIONS);
   const { maximumBytes, sizeHint } = options;
   return {
-    maximumBytes: maximumBytes === undefined ? NO_LIMIT : checkInteger("maximumBytes", maximumBytes, 1, SIZE_LIMIT),
+    maximumBytes: checkLimit(maximumBytes),
     sizeHint: sizeHint === undefined ? 0 : checkInteger("sizeHint", sizeHint, 1, SIZE_LIMIT),
   };
+}
+
+/** The most bytes that an arena or a region may hand out, as wasm takes it. */
+export function checkLimit(maximumBytes: number | undefined): number {
+  return maximumBytes === undefined ? NO_LIMIT : checkInteger("maximumBytes", maximumBytes, 1, SIZE_LIMIT);
 }

@@ -1,4 +1,4 @@
-import { assertObject, checkInteger, describe } from "../arguments.js";
+import { assertOptions, checkInteger, describe, type NamesOf } from "../arguments.js";
 import { DisposedError, InvalidArgumentError } from "../errors.js";
 import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertMovable, assertSameMemory } from "../layout/location.js";
@@ -174,8 +174,10 @@ function reservedBytes(memory: LinearMemory, pools: readonly Address[]): number 
   return pools.reduce((sum, pool) => sum + poolBytes(pool)(memory), 0);
 }
 
+const OPTIONS: NamesOf<FramePoolOptions> = { small: true, medium: true, large: true };
+
 function checkOptions(options: FramePoolOptions): Record<FrameSize, number> {
-  assertObject("the options argument of a frame pool", options);
+  assertOptions("the options argument of a frame pool", options, OPTIONS);
   const bytes = { ...DEFAULT_BYTES };
   for (const size of SIZES) {
     const given = options[size];

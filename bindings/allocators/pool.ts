@@ -1,4 +1,4 @@
-import { assertFunction, assertObject, checkInteger, describe } from "../arguments.js";
+import { assertFunction, assertOptions, checkFlag, checkInteger, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Cursor, describeRecord, Ref } from "../layout/cursor.js";
 import { assertLive, assertMovable, assertSameMemory, isLive } from "../layout/location.js";
@@ -310,13 +310,13 @@ function closeWith<F extends Fields>(memory: LinearMemory, warm: WarmCells<F>): 
   return memory.onClose(() => weak.deref()?.close());
 }
 
+const OPTIONS: NamesOf<PoolOptions<Fields>> = { capacity: true, grow: true, destroy: true };
+
 function checkOptions<F extends Fields>(type: StructType<F>, options: PoolOptions<F>) {
-  assertObject("the options argument of a pool", options);
+  assertOptions("the options argument of a pool", options, OPTIONS);
   const { capacity, grow, destroy = type.$destroy } = options;
   if (capacity !== undefined) checkInteger("the capacity of a pool", capacity, 1, CAPACITY_LIMIT);
-  if (grow !== undefined && typeof grow !== "boolean") {
-    throw new InvalidArgumentError(`grow must be true or false, but is ${describe(grow)}`);
-  }
+  if (grow !== undefined) checkFlag("grow", grow);
   if (grow === false && capacity === undefined) {
     throw new InvalidArgumentError("a pool that does not grow needs a capacity");
   }

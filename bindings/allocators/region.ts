@@ -1,9 +1,9 @@
-import { checkInteger } from "../arguments.js";
+import { assertOptions, checkInteger, type NamesOf } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, RegionEndedError, type TidemarkError } from "../errors.js";
 import type { AllocationSites } from "../memory/allocationSites.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
-import { Arena, checkArenaOptions } from "./arena.js";
+import { Arena, checkLimit } from "./arena.js";
 import { FAILED, SMALL_RESET } from "./claim.js";
 import { destroyRecords } from "./destroyRecords.js";
 import { type ArenaOptions, Space } from "./space.js";
@@ -83,6 +83,14 @@ export class Region extends Space {
   }
 }
 
+/** Options of {@link RegionPool}s. */
+export interface RegionPoolOptions {
+  /** The most bytes that one region may hand out, 1 to about 4 GiB. By default as much as memory has. */
+  maximumBytes?: number;
+}
+
+const OPTIONS: NamesOf<RegionPoolOptions> = { maximumBytes: true };
+
 /**
  * The arenas that regions are leased from and go back to. It holds as many as recent events needed at once (a peak that
  * decays by 1/32 every 64 events), and each keeps the blocks that its recent events needed.
@@ -107,9 +115,10 @@ export class RegionPool {
   readonly #arenas: Set<Address> | undefined;
 
   /** Use `runtime.regionPool()`. */
-  constructor(memory: LinearMemory, options: { maximumBytes?: number } = {}) {
+  constructor(memory: LinearMemory, options: RegionPoolOptions = {}) {
+    assertOptions("the options argument of a region pool", options, OPTIONS);
     this.#memory = memory;
-    this.#maximumBytes = checkArenaOptions(options).maximumBytes;
+    this.#maximumBytes = checkLimit(options.maximumBytes);
     this.#arenas = memory.sites && watch(this, memory.sites);
   }
 

@@ -1,4 +1,4 @@
-import { assertObject, describe } from "../arguments.js";
+import { assertOptions, describe, type NamesOf } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError } from "../errors.js";
 import type { Cursor } from "../layout/cursor.js";
 import { FieldKind, type FieldType } from "../layout/fieldType.js";
@@ -19,6 +19,8 @@ export interface SortedMapOptions {
   /** The order of iteration, and what `first` and `last` mean. Default `"ascending"`. */
   order?: "ascending" | "descending";
 }
+
+const OPTIONS: NamesOf<SortedMapOptions> = { order: true };
 
 /** The figures of a sorted map. */
 export interface SortedMapStats {
@@ -90,7 +92,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     verifyConstants(memory.exports, "SORTED_MAP", Layout);
     const format = new KeyFormat(keyType);
     assertValueType(valueType);
-    assertObject("the options argument of a sorted map", options);
+    assertOptions("the options argument of a sorted map", options, OPTIONS);
     const { order = "ascending" } = options;
     if (order !== "ascending" && order !== "descending") {
       throw new InvalidArgumentError(`order must be "ascending" or "descending", but is ${describe(order)}`);

@@ -1,4 +1,4 @@
-import { assertObject, checkInteger, describe } from "../arguments.js";
+import { assertOptions, checkInteger, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { CollectedObjects } from "./collectedObjects.js";
@@ -19,6 +19,8 @@ const DEFAULT_MINIMUM_BYTES = {
 const UNIT_LIMIT = 0x7fff_ffff;
 const BYTES_LIMIT = 0xffff_ffff;
 
+const OPTIONS: NamesOf<HeapOptions> = { types: true, stepUnits: true, minimumBytes: true };
+
 /**
  * Makes the heap of a strategy.
  *
@@ -30,7 +32,7 @@ export function createHeap(memory: LinearMemory, strategy: Strategy, options: He
   if (!STRATEGIES.includes(strategy)) {
     throw new InvalidArgumentError(`heap takes one of ${STRATEGIES.join(", ")}, not ${describe(strategy)}`);
   }
-  assertObject("the options argument of a heap", options);
+  assertOptions("the options argument of a heap", options, OPTIONS);
   const { types, stepUnits = DEFAULT_STEP_UNITS, minimumBytes = DEFAULT_MINIMUM_BYTES[strategy] } = options;
   checkInteger("stepUnits", stepUnits, 1, UNIT_LIMIT);
   checkInteger("minimumBytes", minimumBytes, 1, BYTES_LIMIT);

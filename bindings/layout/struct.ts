@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { assertOptions, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -331,10 +331,10 @@ export function struct<const F extends Fields>(name: string, fields: F, options?
   return new StructType(name, fields, options);
 }
 
+const OPTIONS: NamesOf<StructOptions<Fields>> = { destroy: true };
+
 function checkHook<F extends Fields>(name: string, options: StructOptions<F>): StructOptions<F>["destroy"] {
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidStructError(`struct ${name} takes an object of options, but was given ${describe(options)}`);
-  }
+  assertOptions(`the options argument of struct ${name}`, options, OPTIONS, InvalidStructError);
   const { destroy } = options;
   if (destroy === undefined || typeof destroy === "function") return destroy;
   throw new InvalidStructError(`struct ${name}: destroy must be a function, but is ${describe(destroy)}`);

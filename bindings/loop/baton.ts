@@ -1,9 +1,9 @@
 import { BatonBusyError } from "../errors.js";
 import { checkMilliseconds } from "./milliseconds.js";
 import {
-  checkTimers,
   platformTimers,
   type Registration,
+  timersAmong,
   type Waitable,
   type Waiter,
   Waiting,
@@ -49,8 +49,8 @@ export class Baton implements Waitable<undefined>, Registration {
   #timed: TimedBatonWait | undefined;
 
   /** @throws {InvalidArgumentError} if `timers` has no `after` or no `cancel` */
-  constructor(options: WaitOptions = {}) {
-    this.$timers = checkTimers(options);
+  constructor(options?: WaitOptions) {
+    this.$timers = timersAmong("the options argument of a baton", options);
     this.#untimed = new BatonWait(this);
   }
 

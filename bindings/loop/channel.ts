@@ -1,7 +1,7 @@
 import { checkInteger } from "../arguments.js";
 import { ChannelClosedError, InvalidArgumentError } from "../errors.js";
 import { Line, type LineKeeper, type Place } from "./line.js";
-import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
 
 /** As for queues of events: an array of 2^24 references is 128 MiB. */
 const CAPACITY_LIMIT = 2 ** 24;
@@ -42,8 +42,8 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
    * @param capacity how many values wait for a receiver, from 0 to 2^24
    * @throws {InvalidArgumentError} if the capacity is out of range, or `timers` has no `after` or no `cancel`
    */
-  constructor(capacity: number, options: WaitOptions = {}) {
-    const timers = checkTimers(options);
+  constructor(capacity: number, options?: WaitOptions) {
+    const timers = timersAmong("the options argument of a channel", options);
     this.capacity = checkInteger("capacity", capacity, 0, CAPACITY_LIMIT);
     this.#senders = new Line(this, timers);
     this.#receivers = new Line(this, timers);

@@ -3,7 +3,7 @@ import { FiberStateError, InvalidArgumentError } from "../errors.js";
 import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
 import { Mutex } from "./mutex.js";
-import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
 
 /**
  * A condition variable: wait for something to become true that a mutex guards.
@@ -31,12 +31,12 @@ export class Condition implements LineKeeper {
   #disposed = false;
 
   /** @throws {InvalidArgumentError} if `mutex` is not a mutex, or `timers` has no `after` or no `cancel` */
-  constructor(mutex: Mutex, options: WaitOptions = {}) {
+  constructor(mutex: Mutex, options?: WaitOptions) {
     if (!(mutex instanceof Mutex)) {
       throw new InvalidArgumentError(`a condition takes a mutex, but was given ${describe(mutex)}`);
     }
     this.#mutex = mutex;
-    this.#line = new Line(this, checkTimers(options));
+    this.#line = new Line(this, timersAmong("the options argument of a condition", options));
   }
 
   /**

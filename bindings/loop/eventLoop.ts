@@ -1,4 +1,4 @@
-import { assertObject, describe } from "../arguments.js";
+import { assertOptions, describe, type NamesOf } from "../arguments.js";
 import { DisposedError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
@@ -51,6 +51,8 @@ import type { Waiting } from "./waiting.js";
 export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool" | "$onDispose"> &
   Partial<Pick<Runtime, "$platform">> &
   CompanionRuntime & { readonly $memory: CollectedMemory };
+
+const RUN_OPTIONS: NamesOf<RunOptions> = { signal: true };
 
 /** Whoever runs the loop, and until when. */
 interface Runner {
@@ -505,7 +507,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   #start(until: Runner["until"], options: RunOptions): Promise<void> {
     try {
-      assertObject("options", options);
+      assertOptions("the options argument of run", options, RUN_OPTIONS);
       const { signal } = options;
       if (signal !== undefined && !(signal instanceof AbortSignal)) {
         throw new InvalidArgumentError(`signal must be an AbortSignal, but is ${describe(signal)}`);

@@ -1,5 +1,5 @@
 import { assertFrameSize, type FramePool, type FrameSize } from "../allocators/framePool.js";
-import { assertObject, checkInteger, describe } from "../arguments.js";
+import { assertObject, checkFlag, checkInteger, describe } from "../arguments.js";
 import { FiberStateError, InvalidArgumentError, LoopClosedError } from "../errors.js";
 import { callBack, ignore, stray } from "./callback.js";
 import { causedBy } from "./cause.js";
@@ -117,10 +117,10 @@ export class Fibers implements FiberScheduler {
     if (this.#closed) throw new LoopClosedError("the fibers' scheduler is closed, and takes no fiber");
     if (!isGeneratorFunction(body)) refuseBody(body);
     if (options === undefined) return this.#spawn(body, undefined, false);
-    assertObject("options", options);
-    const { frame, detached } = options;
+    assertObject("the options argument of spawn", options);
+    const { frame, detached = false } = options;
     if (frame !== undefined) this.#checkFrame(frame);
-    return this.#spawn(body, frame, detached === true);
+    return this.#spawn(body, frame, checkFlag("detached", detached));
   }
 
   #spawn(body: FiberBody, frame: FrameSize | undefined, detached: boolean): Fiber | undefined {

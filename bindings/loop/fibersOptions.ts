@@ -1,5 +1,5 @@
 import { FramePool, type FrameSize } from "../allocators/framePool.js";
-import { assertFunction, assertObject, describe } from "../arguments.js";
+import { assertFunction, assertOptions, checkFlag, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Fiber } from "./fiber.js";
 import type { Host } from "./host.js";
@@ -28,7 +28,7 @@ export interface FibersOptions {
   readonly debug?: boolean;
 }
 
-/** The options of `fibers.spawn()`. */
+/** The options of `fibers.spawn()`. Unknown ones are not looked for: that would take a third of what spawning does. */
 export interface SpawnOptions {
   /** The size of the frame. None if not given. */
   readonly frame?: FrameSize;
@@ -59,15 +59,31 @@ interface FibersSettings {
   readonly debug: boolean;
 }
 
+const OPTIONS: NamesOf<FibersOptions> = {
+  frames: true,
+  host: true,
+  timers: true,
+  onError: true,
+  wake: true,
+  debug: true,
+};
+
 /** @throws {InvalidArgumentError} naming what cannot be */
 export function fibersSettingsOf(options: FibersOptions): FibersSettings {
-  assertObject("options", options);
-  const { frames, host: given, onError, wake, debug = false } = options;
+  assertOptions("the options argument of createFibers", options, OPTIONS);
+  const { frames, host: given, timers, onError, wake, debug = false } = options;
   if (frames !== undefined && !(frames instanceof FramePool)) {
     throw new InvalidArgumentError(`frames must be a frame pool, but is ${describe(frames)}`);
   }
   if (onError !== undefined) assertFunction("onError", onError);
   if (wake !== undefined) assertFunction("wake", wake);
   const host = checkHost(given);
-  return { frames, host, timers: checkTimers(options) ?? timersOf(host), onError, wake, debug };
+  return {
+    frames,
+    host,
+    timers: checkTimers(timers) ?? timersOf(host),
+    onError,
+    wake,
+    debug: checkFlag("debug", debug),
+  };
 }

@@ -1,4 +1,4 @@
-import { assertFunction, assertObject, describe } from "../arguments.js";
+import { assertFunction, assertOptions, describe, type NamesOf } from "../arguments.js";
 import { DuplicateKindError, InvalidArgumentError } from "../errors.js";
 import {
   assertHandler,
@@ -20,6 +20,8 @@ interface Declaration extends Omit<KindSettings, "index" | "now"> {
   readonly key: ((payload: unknown) => unknown) | undefined;
 }
 
+const OPTIONS: NamesOf<KindOptions> = { policy: true, priority: true, deadline: true };
+
 /** The kinds of one loop, by their names. */
 export class Kinds {
   readonly #byName = new Map<string, EventKind>();
@@ -38,7 +40,7 @@ export class Kinds {
   check<Payload>(name: string, handler: Handler<Payload>, options: KindOptions<Payload>): Declaration {
     assertKindName(name);
     assertHandler(name, handler);
-    assertObject("options", options);
+    assertOptions(`the options argument of kind ${describe(name)}`, options, OPTIONS);
     const { policy = this.#policy, priority = "normal", deadline } = options;
     const key = typeof policy === "object" && policy !== null ? policy.key : undefined;
     if (key !== undefined) assertFunction("the key of policy", key);

@@ -1,4 +1,4 @@
-import { assertObject, describe } from "../arguments.js";
+import { assertOptions, checkFlag, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import type { Platform } from "../platform.js";
 import type { Heartbeat } from "./heartbeat.js";
@@ -192,29 +192,36 @@ export class LoopWatch {
   }
 }
 
+/** The names of these options, for whoever checks all of a loop's. */
+export const WATCH_OPTIONS: NamesOf<WatchOptions> = {
+  slowAfter: true,
+  onSlow: true,
+  slowReportsEvery: true,
+  watchdog: true,
+  observe: true,
+};
+const WATCHDOG_OPTIONS: NamesOf<NonNullable<WatchOptions["watchdog"]>> = { worker: true, port: true };
+const OBSERVE_OPTIONS: NamesOf<NonNullable<WatchOptions["observe"]>> = { measures: true, lag: true };
+
 /**
- * Checks the options.
+ * Checks the options, but for whether there are others.
  *
  * @throws {InvalidArgumentError} naming the first that is out of range
  */
 export function watchSettingsOf(options: WatchOptions): WatchSettings {
   const { watchdog = {}, observe = {} } = options;
-  assertObject("watchdog", watchdog);
-  assertObject("observe", observe);
-  const { port } = watchdog;
+  assertOptions("watchdog", watchdog, WATCHDOG_OPTIONS);
+  assertOptions("observe", observe, OBSERVE_OPTIONS);
+  const { worker = false, port } = watchdog;
+  const { measures = false, lag = false } = observe;
   if (port !== undefined && typeof port?.postMessage !== "function") {
     throw new InvalidArgumentError(`watchdog.port must be a message port, but is ${describe(port)}`);
   }
   return {
     ...slowSettingsOf(options),
-    worker: flag("watchdog.worker", watchdog.worker),
+    worker: checkFlag("watchdog.worker", worker),
     port,
-    measures: flag("observe.measures", observe.measures),
-    lag: flag("observe.lag", observe.lag),
+    measures: checkFlag("observe.measures", measures),
+    lag: checkFlag("observe.lag", lag),
   };
-}
-
-function flag(name: string, value: boolean | undefined): boolean {
-  if (value === undefined || typeof value === "boolean") return value ?? false;
-  throw new InvalidArgumentError(`${name} must be true or false, but is ${describe(value)}`);
 }

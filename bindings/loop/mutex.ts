@@ -1,7 +1,7 @@
 import { FiberStateError } from "../errors.js";
 import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
-import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
 
 /**
  * Mutual exclusion between fibers and async functions, over more than one `yield` or `await`.
@@ -28,8 +28,8 @@ export class Mutex implements LineKeeper {
   #disposed = false;
 
   /** @throws {InvalidArgumentError} if `timers` has no `after` or no `cancel` */
-  constructor(options: WaitOptions = {}) {
-    this.#line = new Line(this, checkTimers(options));
+  constructor(options?: WaitOptions) {
+    this.#line = new Line(this, timersAmong("the options argument of a mutex", options));
   }
 
   /**

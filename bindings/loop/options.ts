@@ -1,9 +1,9 @@
 import { FramePool } from "../allocators/framePool.js";
-import { assertFunction, assertObject, checkInteger, describe } from "../arguments.js";
+import { assertFunction, assertObject, assertOptions, checkInteger, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Host, platformHost } from "./host.js";
 import type { FailedEvent } from "./kind.js";
-import { type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
+import { WATCH_OPTIONS, type WatchOptions, type WatchSettings, watchSettingsOf } from "./loopWatch.js";
 import { ABOVE_ZERO, checkMilliseconds } from "./milliseconds.js";
 
 /**
@@ -15,7 +15,10 @@ export type QueuePolicy = "reject" | "spill" | "drop-oldest";
 /** Which of the kinds whose events wait comes first; see {@link KindOptions.priority}. */
 export type Priority = "high" | "normal" | "low";
 
-/** The options of {@link createLoop}; all of them may be left out. */
+/**
+ * The options of {@link createLoop}; all of them may be left out. Others are refused, so that a misspelt one is found: of a larger
+ * configuration, pass those that are the loop's.
+ */
 export interface LoopOptions extends WatchOptions {
   readonly queue?: {
     /**
@@ -97,26 +100,46 @@ export interface LoopSettings {
 /** Bound of every count: two arrays of 2^24 references are 256 MiB, and slot numbers stay small integers everywhere. */
 const LARGEST_COUNT = 2 ** 24;
 
-/** @throws {InvalidArgumentError} naming the first option that is out of range */
+const OPTIONS: NamesOf<LoopOptions> = {
+  queue: true,
+  turn: true,
+  inFlight: true,
+  abandonAfter: true,
+  frames: true,
+  host: true,
+  onError: true,
+  ...WATCH_OPTIONS,
+};
+const QUEUE_OPTIONS: NamesOf<NonNullable<LoopOptions["queue"]>> = {
+  capacity: true,
+  overflow: true,
+  policy: true,
+  onDrain: true,
+};
+const TURN_OPTIONS: NamesOf<NonNullable<LoopOptions["turn"]>> = { events: true, milliseconds: true };
+const CLOSE_OPTIONS: NamesOf<CloseOptions> = { mode: true, deadline: true };
+
+/** @throws {InvalidArgumentError} naming the first option that is out of range, or unknown */
 export function settingsOf(options: LoopOptions): LoopSettings {
-  assertObject("options", options);
-  const { queue = {}, turn = {}, onError } = options;
-  assertObject("queue", queue);
-  assertObject("turn", turn);
+  assertOptions("the options argument of createLoop", options, OPTIONS);
+  const { queue = {}, turn = {}, inFlight = 1024, abandonAfter, frames, onError } = options;
+  assertOptions("queue", queue, QUEUE_OPTIONS);
+  assertOptions("turn", turn, TURN_OPTIONS);
+  const { capacity = 4096, overflow = 65_536, policy = "reject", onDrain } = queue;
+  const { events = 4096, milliseconds: slice = 4 } = turn;
   if (onError !== undefined) assertFunction("onError", onError);
-  if (queue.onDrain !== undefined) assertFunction("queue.onDrain", queue.onDrain);
-  const { abandonAfter, frames } = options;
+  if (onDrain !== undefined) assertFunction("queue.onDrain", onDrain);
   if (frames !== undefined && !(frames instanceof FramePool)) {
     throw new InvalidArgumentError(`frames must be a frame pool, but is ${describe(frames)}`);
   }
   return {
-    capacity: checkInteger("queue.capacity", queue.capacity ?? 4096, 1, LARGEST_COUNT),
-    overflow: checkInteger("queue.overflow", queue.overflow ?? 65_536, 0, LARGEST_COUNT),
-    policy: policyOf("queue.policy", queue.policy ?? "reject"),
-    turnEvents: checkInteger("turn.events", turn.events ?? 4096, 1, LARGEST_COUNT),
-    turnMilliseconds: checkMilliseconds("turn.milliseconds", turn.milliseconds ?? 4, ABOVE_ZERO),
-    inFlight: checkInteger("inFlight", options.inFlight ?? 1024, 1, LARGEST_COUNT),
-    onDrain: queue.onDrain,
+    capacity: checkInteger("queue.capacity", capacity, 1, LARGEST_COUNT),
+    overflow: checkInteger("queue.overflow", overflow, 0, LARGEST_COUNT),
+    policy: policyOf("queue.policy", policy),
+    turnEvents: checkInteger("turn.events", events, 1, LARGEST_COUNT),
+    turnMilliseconds: checkMilliseconds("turn.milliseconds", slice, ABOVE_ZERO),
+    inFlight: checkInteger("inFlight", inFlight, 1, LARGEST_COUNT),
+    onDrain,
     abandonAfter: abandonAfter === undefined ? undefined : checkMilliseconds("abandonAfter", abandonAfter, ABOVE_ZERO),
     frames,
     host: checkHost(options.host),
@@ -127,7 +150,7 @@ export function settingsOf(options: LoopOptions): LoopSettings {
 
 /** @throws {InvalidArgumentError} if the mode is unknown or the deadline out of range */
 export function closingOf(options: CloseOptions): { mode: "drain" | "discard"; deadline: number | undefined } {
-  assertObject("options", options);
+  assertOptions("the options argument of close", options, CLOSE_OPTIONS);
   const { mode = "drain", deadline } = options;
   if (mode !== "drain" && mode !== "discard") {
     throw new InvalidArgumentError(`mode must be "drain" or "discard", but is ${describe(mode)}`);

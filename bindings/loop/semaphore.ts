@@ -1,4 +1,4 @@
-import { checkInteger, describe } from "../arguments.js";
+import { assertOptions, checkInteger, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError, LimitExceededError } from "../errors.js";
 import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
@@ -12,6 +12,8 @@ export interface SemaphoreOptions extends WaitOptions {
   /** The most permits there may ever be; 2^30 − 1 if not given. */
   readonly limit?: number;
 }
+
+const OPTIONS: NamesOf<SemaphoreOptions> = { limit: true, timers: true };
 
 /**
  * A number of permits: at most that many at once.
@@ -40,10 +42,11 @@ export class Semaphore implements LineKeeper {
    * @throws {InvalidArgumentError} if permits, limit or timers are out of range
    */
   constructor(permits: number, options: SemaphoreOptions = {}) {
-    const timers = checkTimers(options);
-    this.#limit = checkInteger("limit", options.limit ?? PERMITS_LIMIT, 1, PERMITS_LIMIT);
+    assertOptions("the options argument of a semaphore", options, OPTIONS);
+    const { limit = PERMITS_LIMIT, timers } = options;
+    this.#limit = checkInteger("limit", limit, 1, PERMITS_LIMIT);
     this.#available = checkInteger("permits", permits, 0, this.#limit);
-    this.#line = new Line(this, timers);
+    this.#line = new Line(this, checkTimers(timers));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { assertObject, checkInteger, describe } from "../arguments.js";
+import { checkInteger, describe } from "../arguments.js";
 import { CorruptionError, DisposedError, InvalidArgumentError, LimitExceededError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, PAGE_SIZE, verifyConstants } from "../memory/module.js";
@@ -19,6 +19,7 @@ import {
 } from "./timer.js";
 import { TimerEntries, type TimerEntry } from "./timerEntries.js";
 import {
+  assertPeriodicOptions,
   checkTimersOptions,
   type PayloadOptions,
   type PeriodicOptions,
@@ -171,7 +172,7 @@ export class Timers implements TimerOwner {
   every(milliseconds: number, target: TimerTarget<never>, options: PeriodicOptions<unknown> = {}): Timer {
     assertPeriod(milliseconds);
     assertTarget(target);
-    assertObject("options", options);
+    assertPeriodicOptions(options);
     const { drift = "skip", payload } = options;
     assertDrift(drift);
     this.#open("every");

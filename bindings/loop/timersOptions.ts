@@ -1,4 +1,4 @@
-import { assertFunction, assertObject } from "../arguments.js";
+import { assertFunction, assertOptions, type NamesOf } from "../arguments.js";
 import type { Host } from "./host.js";
 import { checkHost } from "./options.js";
 import type { Drift } from "./timer.js";
@@ -55,11 +55,19 @@ interface TimersSettings {
   readonly onDue: TimersOptions["onDue"];
 }
 
+const OPTIONS: NamesOf<TimersOptions> = { host: true, onError: true, onDue: true };
+const PERIODIC_OPTIONS: NamesOf<PeriodicOptions<unknown>> = { drift: true, payload: true };
+
 /** @throws {InvalidArgumentError} naming what cannot be */
 export function checkTimersOptions(options: TimersOptions): TimersSettings {
-  assertObject("options", options);
+  assertOptions("the options argument of createTimers", options, OPTIONS);
   const { host, onError, onDue } = options;
   if (onError !== undefined) assertFunction("onError", onError);
   if (onDue !== undefined) assertFunction("onDue", onDue);
   return { host: checkHost(host), onError, onDue };
+}
+
+/** @throws {InvalidArgumentError} if they are no object, or there is an unknown one */
+export function assertPeriodicOptions(options: PeriodicOptions<unknown>): void {
+  assertOptions("the options argument of every", options, PERIODIC_OPTIONS);
 }

@@ -2,7 +2,7 @@ import { checkInteger } from "../arguments.js";
 import { FiberStateError } from "../errors.js";
 import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
-import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
 
 /** The most that are under way at once, so that the count stays a small integer in every engine. */
 const COUNT_LIMIT = 2 ** 30 - 1;
@@ -29,8 +29,8 @@ export class WaitGroup implements LineKeeper {
   #disposed = false;
 
   /** @throws {InvalidArgumentError} if `timers` has no `after` or no `cancel` */
-  constructor(options: WaitOptions = {}) {
-    this.#line = new Line(this, checkTimers(options));
+  constructor(options?: WaitOptions) {
+    this.#line = new Line(this, timersAmong("the options argument of a wait group", options));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { assertObject, describe } from "../arguments.js";
+import { assertOptions, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Host, platformHost } from "./host.js";
 
@@ -78,10 +78,17 @@ export interface WaitOptions {
   readonly timers?: WaitTimers;
 }
 
+const OPTIONS: NamesOf<WaitOptions> = { timers: true };
+
+/** The timers among options, if there are any. @throws {InvalidArgumentError} if they are none, or there is another option */
+export function timersAmong(what: string, options: WaitOptions | undefined): WaitTimers | undefined {
+  if (options === undefined) return undefined;
+  assertOptions(what, options, OPTIONS);
+  return checkTimers(options.timers);
+}
+
 /** @throws {InvalidArgumentError} if these are no timers */
-export function checkTimers(options: WaitOptions): WaitTimers | undefined {
-  assertObject("options", options);
-  const { timers } = options;
+export function checkTimers(timers: WaitTimers | undefined): WaitTimers | undefined {
   if (timers === undefined || (typeof timers?.after === "function" && typeof timers.cancel === "function")) {
     return timers;
   }

@@ -1,4 +1,4 @@
-import { assertFunction, assertObject, checkInteger, describe } from "../../arguments.js";
+import { assertFunction, assertOptions, checkInteger, describe, type NamesOf } from "../../arguments.js";
 import { InvalidArgumentError } from "../../errors.js";
 import type { Framing } from "../messageRing.js";
 import { FRAMING_BYTES, RING_BYTES_LIMIT } from "../messageRingLayout.js";
@@ -55,25 +55,37 @@ const DEFAULT_RING_BYTES = 1 << 20;
 const LEAST_RING_BYTES = 1 << 10;
 const DEFAULT_BACKLOG_BYTES = 16 << 20;
 
+const OPTIONS: NamesOf<SourceOptions> = {
+  framing: true,
+  ringBytes: true,
+  maximumMessageBytes: true,
+  tooLong: true,
+  backlogBytes: true,
+  map: true,
+  event: true,
+  onStop: true,
+};
+
 /** @throws {InvalidArgumentError} naming the first option that is out of range */
 export function sourceSettings(options: SourceOptions): SourceSettings {
-  assertObject("options", options);
-  const { map, event = "message", ringBytes = DEFAULT_RING_BYTES } = options;
+  assertOptions("the options argument of source", options, OPTIONS);
+  const { framing = "message", tooLong = "end", map, event = "message", onStop = "close" } = options;
+  const { ringBytes = DEFAULT_RING_BYTES, backlogBytes = DEFAULT_BACKLOG_BYTES } = options;
   checkInteger("ringBytes", ringBytes, LEAST_RING_BYTES, RING_BYTES_LIMIT);
-  const maximumMessageBytes = options.maximumMessageBytes ?? ringBytes >>> 2;
+  const { maximumMessageBytes = ringBytes >>> 2 } = options;
   if (map !== undefined) assertFunction("map", map);
   if (typeof event !== "string" || event === "") {
     throw new InvalidArgumentError(`event must be the name of an event, but is ${describe(event)}`);
   }
   return {
-    framing: oneOf("framing", options.framing ?? "message", ["message", "line", "length", "length-le"]),
+    framing: oneOf("framing", framing, ["message", "line", "length", "length-le"]),
     ringBytes,
     maximumMessageBytes: checkInteger("maximumMessageBytes", maximumMessageBytes, 1, ringBytes - FRAMING_BYTES),
-    skipsTooLong: oneOf("tooLong", options.tooLong ?? "end", ["end", "skip"]) === "skip",
-    backlogBytes: checkInteger("backlogBytes", options.backlogBytes ?? DEFAULT_BACKLOG_BYTES, 0, 2 ** 40),
+    skipsTooLong: oneOf("tooLong", tooLong, ["end", "skip"]) === "skip",
+    backlogBytes: checkInteger("backlogBytes", backlogBytes, 0, 2 ** 40),
     map,
     event,
-    onStop: oneOf("onStop", options.onStop ?? "close", ["close", "leave"]),
+    onStop: oneOf("onStop", onStop, ["close", "leave"]),
   };
 }
 
