@@ -2,7 +2,7 @@ import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { Cursor, Ref } from "../layout/cursor.js";
 import { assertLive, type Location, place, unset } from "../layout/location.js";
-import type { AnyFields, CursorOf, Fields, RefName, RefView, StructType } from "../layout/struct.js";
+import type { AnyFields, CursorOf, Fields, RefName, RefView, SelfRefName, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import type { HeapStruct } from "./heapStruct.js";
@@ -72,7 +72,9 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
     return this;
   }
 
-  override follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name> = this as never): boolean {
+  override follow<Name extends SelfRefName<F>>(name: Name): boolean;
+  override follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name>): boolean;
+  override follow(name: string, into: object = this): boolean {
     assertLive(this);
     const found = (this.$struct as unknown as HeapStruct).$slots.get(name);
     if (found === undefined) {

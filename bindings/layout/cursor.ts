@@ -3,7 +3,17 @@ import { InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { assertLive, assertSameMemory, isLive, Location, place, unset } from "./location.js";
-import type { AnyFields, CursorOf, Fields, ObjectOf, RefName, RefView, StructType, ValuesOf } from "./struct.js";
+import type {
+  AnyFields,
+  CursorOf,
+  Fields,
+  ObjectOf,
+  RefName,
+  RefView,
+  SelfRefName,
+  StructType,
+  ValuesOf,
+} from "./struct.js";
 
 /** What makes a cursor one on a copy: no ref to it can be had, and nobody but its owner moves it. */
 const FLEETING = { $fleeting: { value: true }, $moves: { value: undefined } };
@@ -90,7 +100,7 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * Moves `into` to the record that the ref field `name` refers to. O(1), no garbage, where reading the field would make
    * a cursor.
    *
-   * @param into by default this cursor itself, for walking lists
+   * @param into by default this cursor itself, for walking lists: only where the field refers to its own struct
    * @returns false, and `into` unmoved, if the field refers to nothing, as a weak one does once its record has ended
    * @throws {InvalidArgumentError} if there is no such ref field, or it refers to another struct than `into` shows
    * @throws {StaleReferenceError} if the record that a strong one refers to has ended
@@ -98,7 +108,9 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    * @example
    * for (walker.moveTo(head); ; ) { sum += walker.value; if (!walker.follow("next")) break; }
    */
-  follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name> = this as never): boolean {
+  follow<Name extends SelfRefName<F>>(name: Name): boolean;
+  follow<Name extends RefName<F>>(name: Name, into: RefView<F, Name>): boolean;
+  follow(name: string, into: object = this): boolean {
     const target = this.$struct.$refTarget(name);
     const cursor = into as unknown as Cursor;
     if (cursor?.$moves !== target) {

@@ -98,6 +98,10 @@ export type RefName<F extends Fields> = string &
       : never;
   }[keyof F];
 
+/** The names of the ref fields that refer to records of the same struct. */
+export type SelfRefName<F extends Fields> = string &
+  { [Name in keyof F]: F[Name] extends SelfRefType<string> ? Name : never }[keyof F];
+
 /** The fields of the struct that the ref field `Name` refers to. */
 export type RefTarget<F extends Fields, Name extends keyof F> =
   F[Name] extends SelfRefType<string> ? F : F[Name] extends RefType<infer Target> ? Target : never;

@@ -139,6 +139,8 @@ describe("a field", () => {
     compiled(() => {
       expectTypeOf(node.follow("next")).toEqualTypeOf<boolean>();
       node.follow("parent", node);
+      // @ts-expect-error: a cursor of the other struct is wanted
+      node.follow("at");
       node.follow("at", point);
       node.follow("samples", heap.array(f64, 0, scope));
       node.follow("name", heap.bytes(0, scope));

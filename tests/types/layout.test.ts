@@ -146,6 +146,8 @@ describe("a cursor", () => {
       node.follow("next");
       node.follow("next", node);
       node.follow("level", level);
+      // @ts-expect-error: a cursor of the other struct is wanted
+      node.follow("level");
       // @ts-expect-error: no ref field
       node.follow("value");
       // @ts-expect-error: no such field
