@@ -58,7 +58,8 @@ export interface RunOptions {
  */
 export interface Loop {
   /**
-   * Declares a kind of event.
+   * Declares a kind of event. It lasts as long as the loop: where connections come and go, declare one kind for all of them, and put
+   * into the payload whose event it is ({@link RingMessage.source} tells it of a source's messages).
    *
    * @param name unique in this loop, not empty; what `onError` and statistics call the kind
    * @param handler a synchronous, async or generator function; its payload type is that of the kind

@@ -4,6 +4,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, PAGE_SIZE, verifyConstants } from "../memory/module.js";
 import { Ring, VIOLATIONS } from "./messageRingLayout.js";
 import { type MessageOwner, RingMessage } from "./ringMessage.js";
+import type { Source } from "./sources/source.js";
 
 /**
  * How the bytes of a stream become messages: each chunk is one; each line, without its end; or each is preceded by its length
@@ -38,8 +39,8 @@ export interface MessageRingStats {
  */
 export class MessageRing implements MessageOwner {
   readonly $memory: LinearMemory;
+  readonly source: Source;
   readonly #framing: Framing;
-  readonly #onRelease: () => void;
   /** 0 once disposed. */
   #ring: Address;
   /** By slot, without gaps. In the debug runtime each message has an object of its own. */
@@ -49,15 +50,15 @@ export class MessageRing implements MessageOwner {
   /**
    * @param bytes how much data it holds at least, up to 2^30
    * @param maximum the longest message in bytes, at most `bytes` − 8
-   * @param onRelease called after each message's end
+   * @param source whose messages they are; it is told after the end of each
    * @throws {OutOfMemoryError}, {SealedError} or {DisposedError}
    */
-  constructor(memory: LinearMemory, framing: Framing, bytes: number, maximum: number, onRelease: () => void) {
+  constructor(memory: LinearMemory, framing: Framing, bytes: number, maximum: number, source: Source) {
     memory.assertUsable("a message ring");
     verifyConstants(memory.exports, "RING", Ring);
     this.$memory = memory;
     this.#framing = framing;
-    this.#onRelease = onRelease;
+    this.source = source;
     const ring = memory.exports.createMessageRing(bytes, maximum) >>> 0;
     if (ring === 0) throw memory.failure(`making a message ring of ${bytes} bytes`);
     this.#ring = ring;
@@ -217,7 +218,7 @@ export class MessageRing implements MessageOwner {
     this.#held--;
     // A ring whose runtime has been disposed of has nothing to give back.
     if (!this.isDisposed) this.$memory.exports.releaseMessage(this.#ring, message.$slot);
-    this.#onRelease();
+    this.source.$released();
   }
 
   /** The messages whose events have not begun. O(slots) */

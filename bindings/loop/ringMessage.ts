@@ -3,9 +3,11 @@ import { Bytes } from "../layout/bytes.js";
 import { end, place } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
+import type { Source } from "./sources/source.js";
 
-/** Where messages lie, and whom they tell of their end. */
+/** Where messages lie, whom they tell of their end, and whose they are. */
 export interface MessageOwner {
+  readonly source: Source;
   $release(message: RingMessage): void;
 }
 
@@ -34,6 +36,18 @@ export class RingMessage extends Bytes {
     super(memory);
     this.#owner = owner;
     this.$slot = slot;
+  }
+
+  /**
+   * The source that it has come through, as `loop.source()` has returned it: tells a handler of many which one it was. Also when its
+   * event has ended, as for `onError`.
+   *
+   * @example
+   * const request = loop.on("request", (message: RingMessage) => sessions.get(message.source)!.handle(message));
+   * server.on("connection", (socket) => sessions.set(loop.source(request, socket, { framing: "line" }), new Session(socket)));
+   */
+  get source(): Source {
+    return this.#owner.source;
   }
 
   /** Shows the `length` bytes at `address`, as long as the guard shows this generation. */

@@ -4,6 +4,7 @@ import {
   OutOfMemoryError,
   type RingMessage,
   SealedError,
+  type Source,
   StaleReferenceError,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
@@ -16,11 +17,13 @@ import { bytesOf, framed } from "./sourceSupport.js";
 
 const MAXIMUM = 3000;
 const RING_BYTES = 8192;
+/** One that wants to know nothing. */
+const SOURCE = { $released() {} } as Source;
 
 describe.each(modules)("a message ring of the $name module", ({ debug }) => {
   const withRing = (framing: Framing, body: (ring: MessageRing) => void, bytes = RING_BYTES, maximum = MAXIMUM) =>
     withRuntime({ debug }, (runtime) => {
-      const ring = new MessageRing(runtime.$memory, framing, bytes, maximum, () => {});
+      const ring = new MessageRing(runtime.$memory, framing, bytes, maximum, SOURCE);
       body(ring);
       ring.dispose();
       expect(runtime.stats().bytesByOwner.messageRings).toBe(0);
@@ -225,7 +228,7 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
 
 test("a ring for which there is no memory is refused, and takes none", async () => {
   using runtime = await createRuntime({ maximumBytes: 4 << 20 });
-  const make = (bytes: number) => new MessageRing(runtime.$memory, "line", bytes, 100, () => {});
+  const make = (bytes: number) => new MessageRing(runtime.$memory, "line", bytes, 100, SOURCE);
   expect(() => make(1 << 24)).toThrow(OutOfMemoryError);
   runtime.seal();
   expect(() => make(2 << 20)).toThrow(SealedError);
@@ -234,7 +237,7 @@ test("a ring for which there is no memory is refused, and takes none", async () 
 
 test("looking for the end of a line costs a step for 16 bytes, and none for bytes that were looked at before", () =>
   withRuntime({ debug: true }, (runtime) => {
-    const ring = new MessageRing(runtime.$memory, "line", 1 << 20, 1 << 19, () => {});
+    const ring = new MessageRing(runtime.$memory, "line", 1 << 20, 1 << 19, SOURCE);
     runtime.$memory.setRootWord("ROOT_STEPS", 0);
     const chunk = new Uint8Array(1600).fill(97);
     for (let count = 0; count < 300; count++) {

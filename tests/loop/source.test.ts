@@ -5,6 +5,7 @@ import {
   type Kind,
   LoopClosedError,
   type RingMessage,
+  type Source,
   SourceError,
   type SourceStream,
   StaleReferenceError,
@@ -54,6 +55,37 @@ describe("messages", () => {
     const euro = bytesOf("€\n");
     expect(await read(euro.subarray(0, 1), euro.subarray(1, 2), euro.subarray(2))).toEqual(["€"]);
     expect(await read("\u{1f600}".repeat(1000), "\n", "\ud800")).toEqual(["\u{1f600}".repeat(1000), "\ufffd"]);
+  });
+
+  test("name the source that they have come through, to handlers of several, and to onError when they have ended", async () => {
+    const seen: [string, Source][] = [];
+    const failed: Source[] = [];
+    await withLoop(
+      async ({ loop, kind }) => {
+        const faucets = [new Faucet(), new Faucet()];
+        const sources = faucets.map((faucet) => loop.source(kind, faucet));
+        faucets[0]!.send("a");
+        faucets[1]!.send("b");
+        faucets[1]!.send("fails");
+        faucets[0]!.send("c");
+        await loop.runUntilIdle();
+        expect(seen.map(([text, source]) => [text, sources.indexOf(source)])).toEqual([
+          ["a", 0],
+          ["b", 1],
+          ["fails", 1],
+          ["c", 0],
+        ]);
+        expect(failed.map((source) => sources.indexOf(source))).toEqual([1]);
+        for (const source of sources) await source.stop();
+      },
+      {
+        handle: (message) => {
+          seen.push([message.toString(), message.source]);
+          if (message.toString() === "fails") throw new Error("planned");
+        },
+        onError: (_, { payload }) => failed.push((payload as RingMessage).source),
+      },
+    );
   });
 
   test("end with their event: a synchronous one when its handler returns or throws, another when it settles", async () => {

@@ -111,13 +111,7 @@ export class Source implements Basin {
     this.#onEnded = onEnded;
     const settings = sourceSettings(options);
     this.#settings = settings;
-    this.#ring = new MessageRing(
-      memory,
-      settings.framing,
-      settings.ringBytes,
-      settings.maximumMessageBytes,
-      this.#onRelease,
-    );
+    this.#ring = new MessageRing(memory, settings.framing, settings.ringBytes, settings.maximumMessageBytes, this);
     let detected: Detected;
     try {
       detected = detect(stream, settings);
@@ -245,11 +239,11 @@ export class Source implements Basin {
   }
 
   /** An event has ended, and its bytes are free. */
-  readonly #onRelease = (): void => {
+  $released(): void {
     if (this.#phase === "ended") this.#disposeRing();
     else if (this.#intake.want === "ring") this.#wake(RESOLVED);
     else if (this.#phase === "ending") this.#advance();
-  };
+  }
 
   #wake(when: Promise<void>): void {
     if (this.#isWaiting) return;
