@@ -4,7 +4,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
 import { FAILED } from "./claim.js";
 import { destroyRecords } from "./destroyRecords.js";
-import { type ArenaOptions, type ArenaStats, Space } from "./space.js";
+import { type ArenaOptions, type ArenaStats, type ChildSpace, Space } from "./space.js";
 
 /** What wasm takes for "no limit". */
 const NO_LIMIT = 0xffff_ffff;
@@ -27,8 +27,11 @@ const NO_LIMIT = 0xffff_ffff;
  * arena.array(Level, 1000);
  * arena.rewind(mark); // the array is gone, `level` lives
  */
-export class Arena extends Space {
+export class Arena extends Space implements ChildSpace {
   readonly #parent: Space | undefined;
+  readonly $birth: number = 0;
+  $older: ChildSpace | undefined = undefined;
+  $newer: ChildSpace | undefined = undefined;
   /** Resets that wasm does not know of, and the most bytes that were in use at one. */
   #smallResets = 0;
   #smallHighWater = 0;
@@ -51,8 +54,7 @@ export class Arena extends Space {
       memory.sites?.register(this, "arena", ({ exports }) => exports.arenaReserved(address) >>> 0);
     } else {
       this.$birth = memory.f64[(address + memory.exports.ARENA_BIRTH!.value) >>> 3]!;
-      parent.$children ??= new Set();
-      parent.$children.add(this);
+      parent.$adopt(this);
     }
   }
 
@@ -107,7 +109,7 @@ export class Arena extends Space {
     this.$memory.exports.destroyArena(this.$header * 4);
     this.$drop();
     this.$endChildren(-1);
-    this.#parent?.$children?.delete(this);
+    this.#parent?.$orphan(this);
     sweep?.finish("destroy");
   }
 

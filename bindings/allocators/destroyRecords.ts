@@ -32,7 +32,8 @@ export function destroyRecords(
   if (memory.hookOwners.size === 0 && memory.hooksRunning === 0) return undefined;
   if (space.$sweeping) throw reentrant(operation);
   memory.recover();
-  if (space.$children !== undefined && space.$children.size > 0) return sweepTree(space, operation, since, mark);
+  const newest = space.$newestChild;
+  if (newest !== undefined && newest.$birth > since) return sweepTree(space, operation, since, mark);
   if (space.$newest === 0 || !space.$records!.isSince(space.$newest, since)) return undefined;
   return sweepAlone(space, operation, since, mark);
 }
@@ -102,10 +103,8 @@ function close(space: Space): void {
 /** The space and all that is nested in those children of it that were made after `since`. Not recursive. */
 function endingWith(space: Space, since: number): Space[] {
   const ending = [space];
-  for (const child of space.$children!) if (child.$birth > since) ending.push(child);
-  for (let index = 1; index < ending.length; index++) {
-    for (const grandchild of ending[index]!.$children ?? []) ending.push(grandchild);
-  }
+  space.$childrenSince(since, ending);
+  for (let index = 1; index < ending.length; index++) ending[index]!.$childrenSince(-1, ending);
   return ending;
 }
 

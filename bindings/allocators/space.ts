@@ -55,6 +55,15 @@ export interface ArenaOptions {
   sizeHint?: number;
 }
 
+/** A space that ends with another one, among all that do: the links are those that wasm has. */
+export interface ChildSpace extends Space {
+  /** The serial that wasm gave it among its parent's marks and children. */
+  readonly $birth: number;
+  /** Those that were made before and after it, and live. */
+  $older: ChildSpace | undefined;
+  $newer: ChildSpace | undefined;
+}
+
 /**
  * What arenas and regions have in common: allocation that moves a cursor through linear memory.
  *
@@ -65,10 +74,8 @@ export interface ArenaOptions {
  * region for each asynchronous event. Marking was more than half of what making one took, measured by hand.
  */
 export abstract class Space extends Claimant implements CopyTarget, SegmentSource {
-  /** Arenas made by {@link arena}, for their end with this one. */
-  $children: Set<Space> | undefined = undefined;
-  /** The serial that wasm gave this arena among its parent's marks and children. */
-  $birth = 0;
+  /** The arena that {@link arena} has made last, if one lives, for their end with this one: it leads to those before it. */
+  $newestChild: ChildSpace | undefined = undefined;
   /** The header of the newest record with a destroy hook, or 0. While there is one, `$start` is 0: no small resets. */
   $newest: Address = 0;
   /** The memory's records with hooks, once this space has had one. */
@@ -419,20 +426,40 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     place(into, address, this.$guard, this.$generation);
   }
 
+  /** Notes an arena that has just been made to end with this one. */
+  $adopt(child: ChildSpace): void {
+    child.$older = this.$newestChild;
+    if (child.$older !== undefined) child.$older.$newer = child;
+    this.$newestChild = child;
+  }
+
+  /** Forgets one that ends alone. */
+  $orphan(child: ChildSpace): void {
+    const { $older: older, $newer: newer } = child;
+    if (older !== undefined) older.$newer = newer;
+    if (newer !== undefined) newer.$older = older;
+    else this.$newestChild = older;
+    child.$older = undefined;
+    child.$newer = undefined;
+  }
+
+  /** Adds the children made after `serial` to `list`. O(these) */
+  $childrenSince(serial: number, list: Space[]): void {
+    for (let child = this.$newestChild; child !== undefined && child.$birth > serial; child = child.$older) {
+      list.push(child);
+    }
+  }
+
   /** Ends the children made after `serial`, whose arenas wasm has destroyed already. Not recursive: arenas nest deeply. */
   $endChildren(serial: number): void {
-    if (this.$children === undefined) return;
-    const ended: Space[] = [];
-    for (const child of this.$children) {
-      if (child.$birth <= serial) continue;
-      this.$children.delete(child);
-      ended.push(child);
-    }
-    for (let child = ended.pop(); child !== undefined; child = ended.pop()) {
-      child.$drop();
-      if (child.$children === undefined) continue;
-      for (const grandchild of child.$children) ended.push(grandchild);
-      child.$children.clear();
+    let parent: Space | undefined = this;
+    for (const ended: Space[] = []; parent !== undefined; parent = ended.pop()) {
+      const since = parent === this ? serial : -1;
+      for (let child = parent.$newestChild; child !== undefined && child.$birth > since; child = parent.$newestChild) {
+        parent.$orphan(child);
+        child.$drop();
+        if (child.$newestChild !== undefined) ended.push(child);
+      }
     }
   }
 }

@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { createRuntime } from "tidemark";
+import { createRuntime, f64, struct } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { World } from "../support/arenaModel.js";
-import { MEBIBYTE, modules, PAGE } from "../support/runtimes.js";
+import { MEBIBYTE, modules, PAGE, withRuntime } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
 
 // Sizes around every edge there is: records, small blocks, page blocks, doubling, oversize runs.
@@ -140,6 +140,36 @@ async function run(
 const maximumBytes = fc.constantFrom(5 * PAGE, MEBIBYTE, 24 * MEBIBYTE, 256 * MEBIBYTE);
 
 describe.each(modules)("arenas of the $name module", ({ debug }) => {
+  test("are rewound without a look at the children that were there before the mark", () =>
+    withRuntime({ debug }, (runtime) => {
+      const Ticket = struct("Ticket", { id: f64 }, { destroy() {} });
+      const arena = runtime.arena();
+      let looks = 0;
+      const older = Array.from({ length: 100 }, () => {
+        const child = arena.arena();
+        const { $birth } = child;
+        return Object.defineProperty(child, "$birth", {
+          get() {
+            looks++;
+            return $birth;
+          },
+        });
+      });
+      const mark = arena.mark();
+      const newer = [arena.arena(), arena.arena(), arena.arena()];
+      newer[1]!.destroy();
+      older[7]!.destroy();
+      newer[2]!.arena().new(Ticket);
+      arena.new(Ticket);
+      for (let count = 0; count < 10; count++) arena.rewind(mark);
+      expect(looks).toBeLessThan(50);
+      expect(newer.map(({ destroyed }) => destroyed)).toEqual([true, true, true]);
+      expect(older.filter(({ destroyed }) => destroyed)).toEqual([older[7]]);
+      arena.reset();
+      expect(older.every(({ destroyed }) => destroyed)).toBe(true);
+      expect(arena.stats().children).toBe(0);
+    }));
+
   test("do what the model says, with all contents, refs, figures and invariants looked at after each step", async () => {
     await fc.assert(
       fc.asyncProperty(maximumBytes, fc.array(operation, { maxLength: 80, size: "max" }), (maximum, operations) =>
