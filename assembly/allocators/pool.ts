@@ -11,7 +11,7 @@
 
 import { Address, alignUp, GRAIN, PAGE_MASK, PAGE_SIZE, pagesFor } from "../memory/alignment";
 import { clear, isPoisoned, poison } from "../memory/clear";
-import { guardPagesFor, RETIRED_CELL } from "../memory/guardRun";
+import { guardPagesFor, RETIRED_CELL, wearGuardRun } from "../memory/guardRun";
 import { availablePages, Owner, ownerByte, ownerOf } from "../memory/pageHeap";
 import { joinRing, leaveRing } from "../memory/ring";
 import { fail, IS_DEBUG, root } from "../memory/root";
@@ -186,8 +186,10 @@ function allocateCold(pool: Pool): Address {
 /** Takes back a cell whose generation is even again, when there is no room for it, or none is left to come. */
 function giveCold(pool: Pool, cell: Address, guard: Address): void {
   if (load<u32>(guard) == RETIRED_CELL) {
+    const slab = slabOf(cell);
     pool.retired++;
-    leaveSlab(pool, slabOf(cell));
+    wearGuardRun(slab.guards);
+    leaveSlab(pool, slab);
     return;
   }
   returnWarm(pool, BATCH);

@@ -16,7 +16,7 @@
 
 import { Address, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE } from "../memory/alignment";
 import { poison } from "../memory/clear";
-import { allocateGuardRun, freeGuardRun, RETIRED_CELL } from "../memory/guardRun";
+import { allocateGuardRun, freeGuardRun, RETIRED_CELL, wearGuardRun } from "../memory/guardRun";
 import { allocatePages, freePages, Owner, ownerByte, runStartOf } from "../memory/pageHeap";
 import { RingMember } from "../memory/ring";
 import { IS_DEBUG, root } from "../memory/root";
@@ -131,6 +131,7 @@ export function endCells(slab: Slab, stride: u32): u32 {
     store<u32>(guard, generation + 1);
     if (generation + 1 == RETIRED_CELL) retired++;
   }
+  if (retired) wearGuardRun(slab.guards);
   if (IS_DEBUG) poison(slab.cellAt(0, stride), slab.cellAt(slab.threaded, stride));
   slab.free = 0;
   slab.threaded = 0;

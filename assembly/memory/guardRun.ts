@@ -3,7 +3,8 @@
 // The generation of a cell is odd while the cell is in use. Taking it and giving it back both add one, so that every ref
 // made before fails its check, and the lowest bit tells an iteration what lives. Like all guards they are never used for
 // anything else, also when the slab's own memory has gone to someone else: a run that is given back waits, with its
-// generations, for a slab of as many cells.
+// generations, for a slab of as many cells. One in which a guard has been retired waits for nobody: a slab that took it would have
+// fewer cells than it was made for.
 //
 //   run   ┌───────────┬──────────┬────────────┬────────────┬ ─ ─
 //         │ next free │ capacity │ generation │ generation │
@@ -16,11 +17,13 @@ import { GUARD_RUN_KINDS, ROOT, Root, root } from "./root";
 
 @unmanaged
 class GuardRun {
+  /** Of a run in use, {@link WORN} once one of its guards has been retired, else 0. */
   nextFree: Address;
   /** The generations that it has room for. */
   capacity: u32;
 }
 const HEADER: u32 = offsetof<GuardRun>();
+const WORN: Address = 1;
 
 /** A cell whose generation has come to this is not used again: the next one would be the last before the count wraps. */
 export const RETIRED_CELL: u32 = u32.MAX_VALUE - 1;
@@ -55,6 +58,7 @@ export function allocateGuardRun(count: u32): Address {
   const free = load<Address>(head);
   if (free) {
     store<Address>(head, changetype<GuardRun>(free).nextFree);
+    changetype<GuardRun>(free).nextFree = 0;
     return free + HEADER;
   }
   const bytes = HEADER + capacityOf(kind) * 4;
@@ -67,6 +71,7 @@ export function allocateGuardRun(count: u32): Address {
   }
   const run = state.guardRunCursor;
   state.guardRunCursor += bytes;
+  changetype<GuardRun>(run).nextFree = 0;
   changetype<GuardRun>(run).capacity = capacityOf(kind);
   memory.fill(run + HEADER, 0, bytes - HEADER);
   return run + HEADER;
@@ -83,9 +88,15 @@ export function guardPagesFor(count: u32, runs: u32): u32 {
   return (runs + inPage - 1) / inPage;
 }
 
-/** Takes a run back; every generation in it must be even. O(1) */
+/** Notes that one of the run's guards has been retired. */
+export function wearGuardRun(first: Address): void {
+  changetype<GuardRun>(first - HEADER).nextFree = WORN;
+}
+
+/** Takes a run back; every generation in it must be even. It is left alone for good if one of them is retired. O(1) */
 export function freeGuardRun(first: Address): void {
   const run = first - HEADER;
+  if (changetype<GuardRun>(run).nextFree == WORN) return;
   const head = headOf(kindOf(changetype<GuardRun>(run).capacity));
   changetype<GuardRun>(run).nextFree = load<Address>(head);
   store<Address>(head, run);

@@ -1,4 +1,14 @@
-import { f64, LimitExceededError, type Pool, type Ref, type Runtime, StaleReferenceError, struct } from "tidemark";
+import {
+  array,
+  f64,
+  LimitExceededError,
+  type Pool,
+  type Ref,
+  type Runtime,
+  StaleReferenceError,
+  struct,
+  u8,
+} from "tidemark";
 import { describe, expect, test } from "vitest";
 import { modules, withoutStacks, withRuntime } from "../support/runtimes.js";
 
@@ -65,16 +75,15 @@ describe.each(modules)("a cell whose generations run out, $name module", ({ debu
     }),
   );
 
-  test.each(["clear", "destroy"] as const)("is retired by a %s too, and stays so whoever takes its guard", (end) =>
+  test("is retired by a clear too", () =>
     withRuntime({ debug }, (runtime) => {
       const pool = runtime.pool(Cell, { capacity: 10 });
       const made = Array.from({ length: 10 }, () => pool.new());
       const last = [2, 7].map((index) => age(runtime, pool, made[index]!, LAST));
-      pool[end]();
-      if (end === "clear") expect(pool.stats()).toMatchObject({ count: 0, capacity: 10, retired: 2 });
-      const heir = end === "clear" ? pool : runtime.pool(Cell, { capacity: 10 });
+      pool.clear();
+      expect(pool.stats()).toMatchObject({ count: 0, capacity: 10, retired: 2 });
       const again: Ref<Fields>[] = [];
-      for (let index = 0; index < 8; index++) again.push(heir.new(heir.cursor()).ref());
+      for (let index = 0; index < 8; index++) again.push(pool.new(pool.cursor()).ref());
       expect(again.some(({ $guard }) => last.some((each) => each.$guard === $guard))).toBe(false);
       expect(again.map(({ $guard }) => $guard).sort()).toEqual(
         made
@@ -82,14 +91,56 @@ describe.each(modules)("a cell whose generations run out, $name module", ({ debu
           .map(({ $guard }) => $guard)
           .sort(),
       );
-      expect(() => heir.new()).toThrow("all 10 cells of the pool are in use, or retired");
+      expect(() => pool.new()).toThrow("all 10 cells of the pool are in use, or retired");
       expect(last.map((each) => each.isLive())).toEqual([false, false]);
-      heir.validate();
-      heir.clear();
-      expect(heir.count).toBe(0);
-      heir.validate();
+      pool.validate();
+      pool.clear();
+      expect(pool.count).toBe(0);
+      pool.validate();
+    }));
+
+  test.each(["free", "clear", "destroy"] as const)("leaves a later pool all of its cells, retired by a %s", (end) =>
+    withRuntime({ debug }, (runtime) => {
+      for (const capacity of [1, 10]) {
+        const pool = runtime.pool(Cell, { capacity });
+        const made = Array.from({ length: capacity }, () => pool.new());
+        const last = age(runtime, pool, made[0]!, LAST);
+        if (end === "free") pool.free(last);
+        if (end === "clear") pool.clear();
+        pool.destroy();
+        const heir = runtime.pool(Cell, { capacity });
+        const again = Array.from({ length: capacity }, () => heir.new());
+        expect(heir.stats()).toMatchObject({ count: capacity, retired: 0 });
+        expect(again.some(({ $guard }) => made.some((each) => each.$guard === $guard))).toBe(false);
+        expect(last.isLive()).toBe(false);
+        heir.validate();
+        runtime.validate();
+      }
     }),
   );
+
+  test("has no slab of a pool that grows taken for it, where a slab has one cell", () =>
+    withRuntime({ debug }, (runtime) => {
+      const Large = struct("Large", { bytes: array(u8, 65_000), more: array(u8, 36_000) });
+      const pool = runtime.pool(Large);
+      const cursor = pool.cursor();
+      const inTurn = () => {
+        pool.new(cursor);
+        const second = pool.new(pool.cursor());
+        runtime.$memory.u32[second.$guard] = LAST;
+        second.$generation = LAST | 0;
+        pool.free(second);
+        pool.free(cursor);
+      };
+      for (let count = 0; count < 5; count++) inTurn();
+      expect(pool.stats()).toMatchObject({ count: 0, retired: 5 });
+      expect(pool.stats().slabs).toBeLessThan(3);
+      pool.new(cursor);
+      pool.new();
+      expect(pool.stats()).toMatchObject({ count: 2, slabs: 2 });
+      pool.validate();
+      runtime.validate();
+    }));
 
   test("leaves a pool that grows with as much room as it needs, also where all of a slab is retired", () =>
     withRuntime({ debug }, (runtime) => {
