@@ -121,7 +121,7 @@ function flatten(type: FieldType<unknown>, path: string, offset = 0): KeyField[]
 function assertComplete(type: AnyStruct, checked: unknown, path: string): void {
   if (checked instanceof Location || checked instanceof Image) return;
   for (const [name, field] of Object.entries(type.fields as Fields)) {
-    const value = (checked as Record<string, unknown>)[name];
+    const value = Object.hasOwn(checked as object, name) ? (checked as Record<string, unknown>)[name] : undefined;
     if (value === undefined) throw new InvalidArgumentError(`${path} lacks the field ${name} of ${type.name}`);
     assertWhole(field, value, `${path}.${name}`);
   }

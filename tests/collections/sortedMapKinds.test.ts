@@ -265,6 +265,10 @@ describe("keys of structs and texts", () => {
   test("that lack a field, or have one that does not fit, are refused", () => {
     const Nested = struct("Nested", { point: Point, id: u8 });
     using map = runtime.sortedMap(Nested, f64);
+    const Named = struct("Named", { id: u8, toString: u8 });
+    using named = runtime.sortedMap(Named, f64);
+    named.set({ id: 1, toString: 7 }, 1);
+    expect(() => named.set({ id: 2 } as never, 1)).toThrow("the key lacks the field toString of Named");
     const bad = [{}, { id: 1 }, { point: { x: 1 }, id: 1 }, { point: { x: 1, y: 1 }, id: 256 }, 5, null, "x"];
     for (const key of bad as never[]) {
       expect(() => map.set(key, 1)).toThrow(InvalidArgumentError);
