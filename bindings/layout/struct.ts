@@ -148,6 +148,8 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   /** The fields' types. */
   readonly fields: F;
   readonly $codec: Codec;
+  /** How many fields there are. */
+  readonly $count: number;
   /** `size` rounded up to 8: what a record takes in an arena. */
   readonly $rounded: number;
   /**
@@ -182,6 +184,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     this.alignment = alignment;
     this.fields = Object.freeze(fields) as F;
     this.offsets = Object.freeze(offsets) as this["offsets"];
+    this.$count = Object.keys(fields).length;
     this.$rounded = Math.ceil(this.size / 8) * 8;
     this.$fast = destroy === undefined ? this.$rounded : FITS_NOWHERE;
     this.$destroy = destroy;
@@ -237,7 +240,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
 
   /**
    * Throws unless `values` is a record of this struct, or an object all of whose own properties are fields with values
-   * that fit; returns what {@link $write} takes.
+   * that fit, and that has no field otherwise; returns what {@link $write} takes.
    */
   $check(memory: LinearMemory, values: unknown, path: string): object {
     if (values instanceof Location) {
@@ -248,6 +251,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
       throw new InvalidArgumentError(`${path} takes an object, but was given ${describe(values)}`);
     }
     const checked: Record<string, unknown> = {};
+    let count = 0;
     let member: Member;
     try {
       for (const name in values) {
@@ -258,7 +262,10 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
         }
         member = name;
         checked[name] = held(field.$codec.check(memory, (values as Record<string, unknown>)[name], path, name));
+        count++;
       }
+      member = undefined;
+      if (count < this.$count) assertNoneMissed(this as AnyStruct, values, checked, path);
     } catch (cause) {
       throw unreadable(cause, path, member);
     }
@@ -383,6 +390,25 @@ function checkFields(name: string, declared: Fields): [string, FieldType<unknown
     }
   }
   return entries;
+}
+
+/**
+ * Throws if `values`, of which `checked` has been taken, is of a class that has fields as its accessors, or no field at all: what
+ * a program means to be taken would silently be left out.
+ */
+function assertNoneMissed(type: AnyStruct, values: object, checked: object, path: string): void {
+  const prototype = Object.getPrototypeOf(values);
+  // That of plain objects has none itself, in whichever realm they were made.
+  if (prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null) return;
+  for (const name in type.fields) {
+    if (Object.hasOwn(checked, name) || !(name in values) || name in Object.prototype) continue;
+    throw new InvalidArgumentError(
+      `${path}: ${name} is no enumerable own property of the object given, as an accessor of its class is none, and only ` +
+        "those are taken",
+    );
+  }
+  if (Object.keys(checked).length > 0) return;
+  throw new InvalidArgumentError(`${path} takes an object with fields of ${type.name}, but the one given has none`);
 }
 
 /** True for a struct that has a destroy hook, which only records of their own can have. */

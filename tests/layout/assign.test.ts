@@ -1,4 +1,5 @@
-import { struct } from "tidemark";
+import { runInNewContext } from "node:vm";
+import { struct, u8 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { arena, Book, Level, level, other, runtime, Side } from "./arenas.js";
 import { expectRefusal, HOSTILE_OBJECTS } from "./hostile.js";
@@ -70,15 +71,13 @@ describe("assign", () => {
     }
   });
 
-  test("looks at own properties only, as Object.assign does", () => {
+  test("looks at own properties only, whatever else the object's class has", () => {
     const record = level(1, 2);
-    record.assign(Object.create({ price: 9, prise: 9 }, { quantity: { value: 4, enumerable: true } }));
+    record.assign(Object.create({ prise: 9 }, { quantity: { value: 4, enumerable: true } }));
     expect(record.toObject()).toEqual({ price: 1, quantity: 4 });
     class Quote {
       quantity = 5;
-      get price(): number {
-        return 9;
-      }
+      prise(): void {}
     }
     record.assign(new Quote());
     expect(record.toObject()).toEqual({ price: 1, quantity: 5 });
@@ -88,6 +87,50 @@ describe("assign", () => {
       },
     });
     expect(record.price).toBe(6);
+    record.assign(Object.assign(Object.create(null), { price: 7 }));
+    record.assign(runInNewContext("({})"));
+    record.assign(runInNewContext("({ quantity: 8 })"));
+    expect(record.toObject()).toEqual({ price: 7, quantity: 8 });
+    const Method = struct("Method", { toString: u8, length: u8 });
+    class Named {
+      length = 3;
+    }
+    expect(arena.new(Method).assign(new Named() as object).length).toBe(3);
+  });
+
+  test("refuses an object that has fields, but not as its own, since they would silently not be taken", () => {
+    const record = level(1, 2);
+    const book = arena.new(Book);
+    const levels = arena.array(Level);
+    class Quote {
+      quantity = 5;
+      get price(): number {
+        return 9;
+      }
+    }
+    class Hidden {
+      price = 3;
+      constructor() {
+        Object.defineProperty(this, "quantity", { get: () => 4 });
+      }
+    }
+    const says = /price.*own/;
+    for (const quote of [new Quote(), Object.create({ price: 9 }), new Proxy(new Quote(), {})]) {
+      expectRefusal(() => record.assign(quote), "ERR_TIDEMARK_INVALID_ARGUMENT", says);
+      expectRefusal(() => levels.push(quote), "ERR_TIDEMARK_INVALID_ARGUMENT", says);
+      expectRefusal(() => book.bids.levels.at(0).assign(quote), "ERR_TIDEMARK_INVALID_ARGUMENT", says);
+    }
+    expectRefusal(() => record.assign(new Hidden()), "ERR_TIDEMARK_INVALID_ARGUMENT", /quantity.*own/);
+    expect(record.toObject()).toEqual(kept);
+    expect(levels.length).toBe(0);
+  });
+
+  test("refuses an object of a class that has none of the fields", () => {
+    const record = level(1, 2);
+    for (const values of [[], new Map([["price", 9]]), new Set(), new Date(0), Object.create([]), new (class {})()]) {
+      expectRefusal(() => record.assign(values as object), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
+    }
+    expect(record.toObject()).toEqual(kept);
   });
 
   test("reads each value once, so that it cannot change between the check and the write", () => {
