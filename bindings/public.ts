@@ -3,8 +3,10 @@ export { type AllocationOptions, ByteHeap, type ByteHeapStats, type MallocFuncti
 export { FramePool, type FramePoolOptions, type FramePoolStats, type FrameSize } from "./allocators/framePool.js";
 export { Pool, type PoolOptions, type PoolStats } from "./allocators/pool.js";
 export { Region, RegionPool, type RegionPoolOptions } from "./allocators/region.js";
-export type { ArenaMark, ArenaOptions, ArenaStats } from "./allocators/space.js";
+export type { ArenaMark, ArenaOptions, ArenaStats, Space } from "./allocators/space.js";
+export type { NewFunction } from "./allocators/warmCells.js";
 export { type Entry, SortedMap, type SortedMapOptions, type SortedMapStats } from "./collections/sortedMap.js";
+export type { GivenKey, GivenValue, Shown, ValueCursor } from "./collections/sortedMapTypes.js";
 export type { Collection, CollectionListener, HeapStats, Strategy } from "./collectors/figures.js";
 export { Heap, type HeapOptions } from "./collectors/heap.js";
 export type { DeclaredType } from "./collectors/heapTypes.js";
@@ -32,13 +34,18 @@ export {
   u32,
   u64,
 } from "./layout/fieldType.js";
+export type { Location } from "./layout/location.js";
 export { type ArrayRefType, type RefType, ref, type SelfRefType, weak } from "./layout/refs.js";
-export { StructArray, ValueArray } from "./layout/sequence.js";
+export { type Sequence, StructArray, ValueArray } from "./layout/sequence.js";
 export {
   type ArrayObjectOf,
   type CursorOf,
   type Fields,
   type ObjectOf,
+  type RefName,
+  type RefTarget,
+  type RefView,
+  type SelfRefName,
   type SequenceOf,
   type StructOptions,
   StructType,

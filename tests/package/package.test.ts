@@ -269,7 +269,9 @@ export async function main(inline: boolean): Promise<number | undefined> {
 
 /** Exports what it makes of Tidemark's types without naming them, as libraries do. */
 const TYPED_LIBRARY = `
-import { array, createLoop, createRuntime, f64, ref, struct, text, u64 } from "tidemark";
+import {
+  type Arena, array, Channel, createLoop, createRuntime, f64, Mutex, type Region, ref, select, struct, text, u64,
+} from "tidemark";
 export const Level = struct("Level", { price: f64, quantity: u64, note: text(4) });
 export const Node = struct("Node", { next: ref("Node"), levels: array(Level, 2), many: array(ref("Node"), 2) });
 export const runtime = await createRuntime();
@@ -285,4 +287,15 @@ export const kind = loop.on("kind", (payload: number, context) => [payload, cont
 export const stats = () => [runtime.stats(), loop.stats(), map.stats(), runtime.arena().stats()] as const;
 export const arena = runtime.arena();
 export const mark = () => arena.mark();
+export const contains = arena.contains;
+export const pool = runtime.pool(Node);
+export const { new: make, free } = pool;
+export const { follow, moveTo, ref: refOf } = cursor;
+export const { get, set, entries } = map;
+export const heap = runtime.heap("refcount", { types: [Node, Level, array(f64)] });
+export const { new: makeObject, free: freeObject, array: makeArray } = heap;
+export const place = (space: Arena | Region) => [space, space.array, space.new, space.bytes] as const;
+export const { after, every } = loop;
+export const operations = [new Channel<number>(1).receive(), new Mutex().lock()] as const;
+export const selected = () => select(operations);
 `;
