@@ -1,7 +1,7 @@
 import { checkInteger } from "../arguments.js";
 import { ChannelClosedError, InvalidArgumentError } from "../errors.js";
-import { Line, type LineKeeper, type Place } from "./line.js";
-import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
+import { Line, type LineKeeper, type Operation, type Place } from "./line.js";
+import { timersAmong, type WaitOptions } from "./waiting.js";
 
 /** As for queues of events: an array of 2^24 references is 128 MiB. */
 const CAPACITY_LIMIT = 2 ** 24;
@@ -55,13 +55,13 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
    * @throws {InvalidArgumentError} for `undefined`. The wait throws {@link ChannelClosedError}, if the channel is closed
    * before the value is in it
    */
-  send(value: Value): Waiting<void> {
+  send(value: Value): Operation<void> {
     assertValue(value);
     return this.#senders.offer(value, undefined);
   }
 
   /** Yield or await it to receive a value; `undefined` once the channel is closed, and all has been received. */
-  receive(): Waiting<Value | undefined> {
+  receive(): Operation<Value | undefined> {
     return this.#receivers.offer(undefined, undefined);
   }
 

@@ -16,6 +16,7 @@ export {
   type KindOptions,
 } from "./kind.js";
 export type { LagSummary } from "./lagHistogram.js";
+export type { Operation } from "./line.js";
 export { type CloseReport, createLoop, type Loop, type RunOptions } from "./loop.js";
 export type { WatchOptions } from "./loopWatch.js";
 export { Mutex } from "./mutex.js";

@@ -45,7 +45,7 @@ export class Line {
   }
 
   /** A place for an operation that begins when it is yielded or awaited. */
-  offer<Value>(argument: unknown, milliseconds: number | undefined): Waiting<Value> {
+  offer<Value>(argument: unknown, milliseconds: number | undefined): Operation<Value> {
     let place = this.#spare;
     if (place === undefined) {
       place = new Place(this);
@@ -55,7 +55,7 @@ export class Line {
       place.next = undefined;
     }
     place.offer(argument, milliseconds);
-    return place as Waiting<unknown> as Waiting<Value>; // what its keeper grants
+    return place as Operation<unknown> as Operation<Value>; // what its keeper grants
   }
 
   /** A place whose operation is over, or has been given up before it began. */
@@ -108,6 +108,12 @@ export class Line {
       }
     }
   }
+}
+
+/** What may have to wait, and can be one of those that {@link select} chooses from: `channel.receive()`, `mutex.lock()`. */
+export interface Operation<Value> extends Waiting<Value> {
+  /** Only these have one. */
+  readonly $home: object;
 }
 
 /** Somebody who chooses between places: the first that is granted or rejected is taken. */

@@ -1,7 +1,7 @@
 import { FiberStateError } from "../errors.js";
-import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { disposedError, Line, type LineKeeper, type Operation, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
-import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
+import { timersAmong, type WaitOptions } from "./waiting.js";
 
 /**
  * Mutual exclusion between fibers and async functions, over more than one `yield` or `await`.
@@ -40,7 +40,7 @@ export class Mutex implements LineKeeper {
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The wait throws {@link DisposedError}, if the mutex is
    * disposed before it is got
    */
-  lock(milliseconds?: number): Waiting<boolean> {
+  lock(milliseconds?: number): Operation<boolean> {
     if (milliseconds !== undefined) checkMilliseconds("lock", milliseconds);
     return this.#line.offer(undefined, milliseconds);
   }

@@ -2,13 +2,13 @@ import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { Baton } from "./baton.js";
 import { Condition } from "./condition.js";
-import { type Chooser, Place } from "./line.js";
+import { type Chooser, type Operation, Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
 import { platformTimers, type Registration, type Waiter, Waiting, type WaitTimers } from "./waiting.js";
 
 /** What a select gives: which of the operations was done, counted from 0, and its value. */
-export interface Selected<Value = unknown> {
-  readonly index: number;
+export interface Selected<Value = unknown, Index extends number = number> {
+  readonly index: Index;
   readonly value: Value;
 }
 
@@ -30,14 +30,17 @@ export interface Selected<Value = unknown> {
  * const chosen = yield select([orders.receive(), cancels.receive()], 1000);
  * if (chosen?.index === 1) drop(chosen.value);
  */
-export function select<const Operations extends readonly Waiting<unknown>[]>(
+export function select<const Operations extends readonly Operation<unknown>[]>(
   operations: Operations,
 ): Waiting<SelectedOf<Operations>>;
-export function select<const Operations extends readonly Waiting<unknown>[]>(
+export function select<const Operations extends readonly Operation<unknown>[]>(
   operations: Operations,
   milliseconds: number,
 ): Waiting<SelectedOf<Operations> | undefined>;
-export function select(operations: readonly Waiting<unknown>[], milliseconds?: number): Waiting<Selected | undefined> {
+export function select(
+  operations: readonly Operation<unknown>[],
+  milliseconds?: number,
+): Waiting<Selected | undefined> {
   if (!Array.isArray(operations) || operations.length === 0) {
     throw new InvalidArgumentError(`select takes operations to choose from, but was given ${describe(operations)}`);
   }
@@ -46,12 +49,15 @@ export function select(operations: readonly Waiting<unknown>[], milliseconds?: n
     throw new InvalidArgumentError("select takes each operation once");
   }
   if (milliseconds !== undefined) checkMilliseconds("select", milliseconds);
-  return new Selection(operations as readonly Place[], milliseconds);
+  return new Selection(operations as readonly unknown[] as readonly Place[], milliseconds);
 }
 
-/** For each operation of a list, what a select gives if it is chosen. */
-export type SelectedOf<Operations extends readonly Waiting<unknown>[]> = {
-  [Index in keyof Operations]: Selected<Operations[Index] extends Waiting<infer Value> ? Value : never>;
+/** For each operation of a list, what a select gives if it is chosen: its `index` tells the type of `value`. */
+export type SelectedOf<Operations extends readonly Operation<unknown>[]> = {
+  [Index in keyof Operations]: Selected<
+    Operations[Index] extends Operation<infer Value> ? Value : never,
+    Index extends `${infer Position extends number}` ? Position : number
+  >;
 }[number];
 
 function assertChoice(operation: unknown): void {

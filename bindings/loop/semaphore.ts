@@ -1,8 +1,8 @@
 import { assertOptions, checkInteger, describe, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError, LimitExceededError } from "../errors.js";
-import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { disposedError, Line, type LineKeeper, type Operation, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
-import { checkTimers, type Waiting, type WaitOptions } from "./waiting.js";
+import { checkTimers, type WaitOptions } from "./waiting.js";
 
 /** The most permits there are, so that counts stay small integers in every engine. */
 const PERMITS_LIMIT = 2 ** 30 - 1;
@@ -58,7 +58,7 @@ export class Semaphore implements LineKeeper {
    * @throws {InvalidArgumentError} if either is out of range. The wait throws {@link DisposedError}, if the semaphore is
    * disposed before the permits are got
    */
-  acquire(count = 1, milliseconds?: number): Waiting<boolean> {
+  acquire(count = 1, milliseconds?: number): Operation<boolean> {
     this.#check(count);
     if (milliseconds !== undefined) checkMilliseconds("acquire", milliseconds);
     return this.#line.offer(count, milliseconds);

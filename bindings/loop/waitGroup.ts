@@ -1,8 +1,8 @@
 import { checkInteger } from "../arguments.js";
 import { FiberStateError } from "../errors.js";
-import { disposedError, Line, type LineKeeper, type Place } from "./line.js";
+import { disposedError, Line, type LineKeeper, type Operation, type Place } from "./line.js";
 import { checkMilliseconds } from "./milliseconds.js";
-import { timersAmong, type Waiting, type WaitOptions } from "./waiting.js";
+import { timersAmong, type WaitOptions } from "./waiting.js";
 
 /** The most that are under way at once, so that the count stays a small integer in every engine. */
 const COUNT_LIMIT = 2 ** 30 - 1;
@@ -59,7 +59,7 @@ export class WaitGroup implements LineKeeper {
    * @throws {InvalidArgumentError} if `milliseconds` is out of range. The wait throws {@link DisposedError}, if the group is
    * disposed before
    */
-  wait(milliseconds?: number): Waiting<boolean> {
+  wait(milliseconds?: number): Operation<boolean> {
     if (milliseconds !== undefined) checkMilliseconds("wait", milliseconds);
     return this.#line.offer(undefined, milliseconds);
   }

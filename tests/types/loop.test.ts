@@ -2,6 +2,8 @@ import { Socket } from "node:net";
 import {
   Baton,
   type Bytes,
+  Channel,
+  Condition,
   coalesce,
   createLoop,
   type EventContext,
@@ -10,14 +12,18 @@ import {
   type Handler,
   type Kind,
   type Loop,
+  Mutex,
   type Region,
   type RingMessage,
   type Runtime,
+  Semaphore,
   type SourceReport,
+  select,
   struct,
   type Timer,
   type Timers,
   type TimerTarget,
+  WaitGroup,
 } from "tidemark";
 import { describe, expectTypeOf, test } from "vitest";
 import { WebSocket as NodeWebSocket } from "ws";
@@ -207,6 +213,37 @@ describe("a timer", () => {
       const later = <Payload>(target: TimerTarget<Payload>, payload: Payload) => timers.arm(5, target, payload);
       later(new Baton(), undefined);
       later((_: number) => {}, 5);
+    });
+  });
+});
+
+describe("a select", () => {
+  test("gives a value whose type its index tells", () => {
+    compiled(async () => {
+      const numbers = new Channel<number>(1);
+      const texts = new Channel<string>(1);
+      const chosen = await select([numbers.receive(), texts.receive(), new Mutex().lock()], 5);
+      if (chosen?.index === 0) expectTypeOf(chosen.value).toEqualTypeOf<number | undefined>();
+      if (chosen?.index === 1) expectTypeOf(chosen.value).toEqualTypeOf<string | undefined>();
+      if (chosen?.index === 2) expectTypeOf(chosen.value).toEqualTypeOf<boolean>();
+      // @ts-expect-error: there are three
+      if (chosen?.index === 3) return;
+      const many = [numbers.receive(), numbers.receive()];
+      expectTypeOf((await select(many)).index).toEqualTypeOf<number>();
+      expectTypeOf((await select(many)).value).toEqualTypeOf<number | undefined>();
+    });
+  });
+
+  test("takes what it can choose from, and no other waits", () => {
+    compiled(() => {
+      const receive = () => new Channel<number>(1).receive();
+      select([receive(), new Semaphore(1).acquire(), new WaitGroup().wait()]);
+      // @ts-expect-error: a baton has one waiter
+      select([receive(), new Baton().wait()]);
+      // @ts-expect-error: a condition's mutex has to be got
+      select([receive(), new Condition(new Mutex()).wait()]);
+      // @ts-expect-error: time is what its second argument limits
+      select([receive(), loop.sleep(5)]);
     });
   });
 });
