@@ -10,17 +10,17 @@ import { Runtime } from "./runtime.js";
 /** Options of {@link createRuntime}; all have defaults. Others are refused, so that a misspelt one is found. */
 export interface RuntimeOptions {
   /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB, or `maximumBytes` if that is less. */
-  initialBytes?: number;
+  initialBytes?: number | undefined;
   /**
    * The most memory it may ever take, in bytes, rounded down to pages: at least 128 KiB, for the tables and a page, and at most
    * 65,535 pages. Default 1 GiB.
    */
-  maximumBytes?: number;
+  maximumBytes?: number | undefined;
   /**
    * Take the debug module: what ends is filled with poison, canaries lie behind blocks and cells, every event has a context of
    * its own, so that one that was kept is found out, and leaks are told of. It is slower. Default false.
    */
-  debug?: boolean;
+  debug?: boolean | undefined;
   /**
    * Told, in the debug runtime, of whatever owns memory (an arena, a pool of records, frames or regions, a byte heap, a
    * collection, a heap, a scope, a kept handle, timers, a source's messages, the runtime itself) and is garbage-collected without
@@ -28,15 +28,15 @@ export interface RuntimeOptions {
    * synchronously, and perhaps not at all before the process ends. A runtime that is dropped with all that is in it is one leak.
    * A function that refers to an owner keeps it from being collected.
    */
-  onLeak?: (leak: Leak) => void;
+  onLeak?: ((this: void, leak: Leak) => void) | undefined;
   /** The module to instantiate, where the package's own way of finding it does not fit (some bundlers, some hosts). */
-  wasm?: WasmSource;
+  wasm?: WasmSource | undefined;
   /**
    * The memory to live in, with nothing in it yet; by default a new one. `initialBytes` makes it grow if it is smaller. It needs
    * a maximum of its own, of 65,535 pages at the most, and must be neither larger than `maximumBytes` nor in use by another
    * runtime.
    */
-  memory?: WebAssembly.Memory;
+  memory?: WebAssembly.Memory | undefined;
 }
 
 const DEFAULT_INITIAL_BYTES = 1 << 20;

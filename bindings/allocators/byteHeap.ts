@@ -18,7 +18,7 @@ const COUNT_LIMIT = 0x1000_0000;
 /** What a single allocation can be told. Unknown options are not looked for: that would take a tenth of what allocating does. */
 export interface AllocationOptions {
   /** A power of two up to 4,096; every block is aligned to 16 at least. */
-  alignment?: number;
+  alignment?: number | undefined;
 }
 
 /** The figures of a byte heap. */

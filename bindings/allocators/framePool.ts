@@ -16,7 +16,7 @@ const DEFAULT_BYTES: Readonly<Record<FrameSize, number>> = { small: 1024, medium
 const BYTES_LIMIT = 1 << 20;
 
 /** Options of {@link FramePool}s: the bytes of each size, 8 to 1 MiB. Default 1, 4 and 16 KiB. */
-export type FramePoolOptions = Partial<Record<FrameSize, number>>;
+export type FramePoolOptions = { readonly [Size in FrameSize]?: number | undefined };
 
 /** The figures of a frame pool. */
 export interface FramePoolStats {

@@ -19,11 +19,11 @@ export interface PoolOptions<F extends Fields> {
   /**
    * The cells to reserve at once, and for good: 1 to 2^29. Without {@link grow} there will never be more: nothing is taken later.
    */
-  capacity?: number;
+  capacity?: number | undefined;
   /** Whether it takes more memory when it is full. Default: true without a capacity, false with one. */
-  grow?: boolean;
+  grow?: boolean | undefined;
   /** Called once for each record, before its cell is reclaimed, instead of the struct's own hook. See {@link Pool.free}. */
-  destroy?(record: CursorOf<F>): void;
+  destroy?: ((this: void, record: CursorOf<F>) => void) | undefined;
 }
 
 /** The figures of a pool. */

@@ -86,7 +86,7 @@ export class Region extends Space {
 /** Options of {@link RegionPool}s. */
 export interface RegionPoolOptions {
   /** The most bytes that one region may hand out, 1 to about 4 GiB. By default as much as memory has. */
-  maximumBytes?: number;
+  maximumBytes?: number | undefined;
 }
 
 const OPTIONS: NamesOf<RegionPoolOptions> = { maximumBytes: true };

@@ -50,9 +50,9 @@ export interface ArenaStats {
 /** Options of {@link Arena}s. */
 export interface ArenaOptions {
   /** The most bytes it may hand out, padding and marks included: 1 to about 4 GiB. By default as much as memory has. */
-  maximumBytes?: number;
+  maximumBytes?: number | undefined;
   /** The bytes that it will probably hold; its first block is chosen to fit, up to 1 MiB. */
-  sizeHint?: number;
+  sizeHint?: number | undefined;
 }
 
 /** A space that ends with another one, among all that do: the links are those that wasm has. */

@@ -17,7 +17,7 @@ export { Entry };
 /** Options of a sorted map. */
 export interface SortedMapOptions {
   /** The order of iteration, and what `first` and `last` mean. Default `"ascending"`. */
-  order?: "ascending" | "descending";
+  order?: "ascending" | "descending" | undefined;
 }
 
 const OPTIONS: NamesOf<SortedMapOptions> = { order: true };

@@ -22,14 +22,14 @@ export interface HeapOptions {
    */
   types: readonly DeclaredType[];
   /** The units of work of one step, where no other number is given: 1 or more. Default 2,000. */
-  stepUnits?: number;
+  stepUnits?: number | undefined;
   /**
    * The bytes that are allocated after a cycle before the next begins, at the least: 1 to 2^32 − 1. More where more is live,
    * namely a third of that, or as much under `"mark-sweep-stop"`. Default 1 MiB. Under `"refcount"`, where only what is not freed
    * by its count is left to cycles: the bytes by which all objects have grown meanwhile. Default 256 KiB. In idle time half of
    * that is enough. `"manual"` takes no notice.
    */
-  minimumBytes?: number;
+  minimumBytes?: number | undefined;
 }
 
 /** The longest array: an index is a small integer in every engine up to here. */

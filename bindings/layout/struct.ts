@@ -118,7 +118,7 @@ export interface StructOptions<F extends Fields> {
    * @param record on the record, which is live and can be read and written; moved to another one afterwards, so take
    *   what you need of it
    */
-  destroy?(record: CursorOf<F>): void;
+  destroy?: ((this: void, record: CursorOf<F>) => void) | undefined;
 }
 
 /** Names that fields cannot have: they would hide a cursor's methods, or make it look like a promise. */
@@ -159,7 +159,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
   readonly $fast: number;
   declare readonly $value?: CursorOf<F>;
   /** The hook, where there is one; to be called by a `DestroySweep` only. */
-  readonly $destroy: StructOptions<F>["destroy"];
+  readonly $destroy: StructOptions<AnyFields>["destroy"];
 
   /** Use {@link struct}. */
   constructor(name: string, declared: F, options: StructOptions<F> = {}) {
@@ -187,7 +187,7 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     this.$count = Object.keys(fields).length;
     this.$rounded = Math.ceil(this.size / 8) * 8;
     this.$fast = destroy === undefined ? this.$rounded : FITS_NOWHERE;
-    this.$destroy = destroy;
+    this.$destroy = destroy as StructOptions<AnyFields>["destroy"];
     this.$codec = structCodec(this as AnyStruct);
   }
 

@@ -382,7 +382,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#settings.host.hop(callback);
   }
 
-  spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
+  spawn<Result>(
+    body: FiberBody<Result>,
+    options?: SpawnOptions & { readonly detached?: false | undefined },
+  ): Fiber<Result>;
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
   spawn(body: FiberBody, options?: SpawnOptions): Fiber | undefined {
     this.#assertOpen("takes no fiber");

@@ -110,7 +110,10 @@ export class Fibers implements FiberScheduler {
    * @throws {LoopClosedError} if the scheduler has been closed. The fiber itself fails, with what {@link FramePool.acquire} throws,
    * if there is no memory for its frame when it begins
    */
-  spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
+  spawn<Result>(
+    body: FiberBody<Result>,
+    options?: SpawnOptions & { readonly detached?: false | undefined },
+  ): Fiber<Result>;
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
   spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions): Fiber<Result> | undefined;
   spawn(body: FiberBody, options?: SpawnOptions): Fiber | undefined {

@@ -9,31 +9,31 @@ import { checkTimers, timersOf, type WaitTimers } from "./waiting.js";
 /** Options of `createFibers()`; all of them may be left out. */
 export interface FibersOptions {
   /** Where frames come from; without it, no fiber can have one. It stays the caller's own. */
-  readonly frames?: FramePool;
+  readonly frames?: FramePool | undefined;
   /** Clock, hop and timer; those of the platform if not given. */
-  readonly host?: Host;
+  readonly host?: Host | undefined;
   /** The timers of fibers' waits; the host's if not given. */
-  readonly timers?: WaitTimers;
+  readonly timers?: WaitTimers | undefined;
   /**
    * Told of each error that has ended a fiber, when nobody had joined it. Without it, and if it throws itself, the error goes
    * to the platform's handler of rejections that nobody handles. The other fibers go on.
    */
-  readonly onError?: (error: unknown, fiber: Fiber) => unknown;
+  readonly onError?: ((this: void, error: unknown, fiber: Fiber) => unknown) | undefined;
   /**
    * For a scheduler that is driven: called when a fiber becomes ready and none was. Whoever drives it calls `run()` then, later,
    * and goes on for as long as `hasReady`; see `fibers.run()`. Without it the scheduler drives itself, by hops of its host.
    */
-  readonly wake?: () => void;
+  readonly wake?: ((this: void) => void) | undefined;
   /** Whether each fiber gets a context and a frame object of its own, so that one that was kept is found out. */
-  readonly debug?: boolean;
+  readonly debug?: boolean | undefined;
 }
 
 /** The options of `fibers.spawn()`. Unknown ones are not looked for: that would take a third of what spawning does. */
 export interface SpawnOptions {
   /** The size of the frame. None if not given. */
-  readonly frame?: FrameSize;
+  readonly frame?: FrameSize | undefined;
   /** True if nobody will join or cancel it: `spawn` then returns nothing, and makes no garbage. */
-  readonly detached?: boolean;
+  readonly detached?: boolean | undefined;
 }
 
 /** What `fibers.stats()` returns. Counts are since the scheduler was made. */

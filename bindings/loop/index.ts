@@ -18,7 +18,7 @@ export {
 export type { LagSummary } from "./lagHistogram.js";
 export type { Operation } from "./line.js";
 export { type CloseReport, createLoop, type Loop, type RunOptions } from "./loop.js";
-export type { WatchOptions } from "./loopWatch.js";
+export type { WatchdogOptions, WatchOptions } from "./loopWatch.js";
 export { Mutex } from "./mutex.js";
 export type {
   CollectionObservation,
@@ -27,7 +27,7 @@ export type {
   SlowObservation,
   TurnObservation,
 } from "./observation.js";
-export type { CloseOptions, LoopOptions, Priority, QueuePolicy } from "./options.js";
+export type { CloseOptions, LoopOptions, Priority, QueueOptions, QueuePolicy, TurnOptions } from "./options.js";
 export type { PostResult } from "./queue.js";
 export { type Selected, type SelectedOf, select } from "./select.js";
 export { Semaphore, type SemaphoreOptions } from "./semaphore.js";

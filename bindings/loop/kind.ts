@@ -23,26 +23,26 @@ export type FiberHandler<Payload> = (
 /** The options of `loop.on()`. */
 export interface KindOptions<Payload = never> {
   /** What a post of this kind does when the ring is full; the loop's policy if not given. */
-  readonly policy?: QueuePolicy | CoalescePolicy<Payload>;
+  readonly policy?: QueuePolicy | CoalescePolicy<Payload> | undefined;
   /**
    * Which of the events that wait comes first; `"normal"` if not given. Of eight events that are handled while all priorities have
    * some waiting, five are high ones, two normal, and one low, in the long run: none starves. The first of the high ones waits for 3
    * others at the most, of the normal ones for 11, of the low ones for 14. Each priority has a ring and an overflow of its own; the
    * order is strict within one.
    */
-  readonly priority?: Priority;
+  readonly priority?: Priority | undefined;
   /**
    * Milliseconds, fractions included, above 0 and at most 2^31 − 1, after which an async handler's or a fiber's `signal` is
    * aborted with a {@link DeadlineError}; a fiber is cancelled, too, and has then failed with that error. It has no effect on
    * synchronous handlers. Counted from the handler's begin. None if not given. If there is no memory for its timer, `onError` is
    * told, and the event goes on without one; likewise with `abandonAfter`.
    */
-  readonly deadline?: number;
+  readonly deadline?: number | undefined;
 }
 
 /** What {@link coalesce} makes. */
 export interface CoalescePolicy<Payload> {
-  readonly key: (payload: Payload) => unknown;
+  readonly key: (this: void, payload: Payload) => unknown;
 }
 
 /**

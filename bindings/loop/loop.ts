@@ -34,7 +34,7 @@ export interface CloseReport {
 /** The options of `loop.run()` and `loop.runUntilIdle()`. */
 export interface RunOptions {
   /** Aborting it stops the loop. It has one listener of ours, until the run has settled. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -93,7 +93,10 @@ export interface Loop {
    *   }
    * });
    */
-  spawn<Result>(body: FiberBody<Result>, options?: SpawnOptions & { readonly detached?: false }): Fiber<Result>;
+  spawn<Result>(
+    body: FiberBody<Result>,
+    options?: SpawnOptions & { readonly detached?: false | undefined },
+  ): Fiber<Result>;
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
 
   /**

@@ -7,40 +7,37 @@ import { Observation, type ObservationOptions } from "./observation.js";
 import { type SlowOptions, type SlowSettings, slowSettingsOf, Watchdog } from "./watchdog.js";
 import { type WatchdogState, WatchdogThread } from "./watchdogThread.js";
 
+/** The options of `watchdog`. */
+export interface WatchdogOptions {
+  /**
+   * Whether a worker reports slow handlers while they still block the loop; false if not given. It needs the entry `tidemark`,
+   * not `tidemark/inline`, and memory that threads share: in Node it is there, a page must be cross-origin isolated. Elsewhere
+   * a line on the console says so.
+   *
+   * A handler is reported at `slowAfter`, and each time that it has taken ten times as long. Timers, and fibers that go on after
+   * a wait, are not: `onSlow` is told of them.
+   */
+  readonly worker?: boolean | undefined;
+  /**
+   * Where the worker posts its reports (see {@link BlockedReport}), to be read by another thread than the loop's; if not
+   * given, it writes lines to standard error, or to the browser's console. It is transferred to the worker.
+   */
+  readonly port?: { postMessage(message: unknown): void } | undefined;
+}
+
 /**
  * The options of a loop that say what is watched, and who is told. Without them slow handlers are counted in `stats()`, and
  * subscribers of the channels of `node:diagnostics_channel` are told.
  */
 export interface WatchOptions extends SlowOptions {
-  readonly watchdog?: {
-    /**
-     * Whether a worker reports slow handlers while they still block the loop; false if not given. It needs the entry `tidemark`,
-     * not `tidemark/inline`, and memory that threads share: in Node it is there, a page must be cross-origin isolated. Elsewhere
-     * a line on the console says so.
-     *
-     * A handler is reported at `slowAfter`, and each time that it has taken ten times as long. Timers, and fibers that go on after
-     * a wait, are not: `onSlow` is told of them.
-     */
-    readonly worker?: boolean;
-    /**
-     * Where the worker posts its reports (see {@link BlockedReport}), to be read by another thread than the loop's; if not
-     * given, it writes lines to standard error, or to the browser's console. It is transferred to the worker.
-     */
-    readonly port?: { postMessage(message: unknown): void };
-  };
-  readonly observe?: ObservationOptions & {
-    /**
-     * Whether the loop's lag is recorded, for `stats().lag`; false if not given. It takes a reading of the clock a turn, and two
-     * more in a turn of one event, which would do without.
-     */
-    readonly lag?: boolean;
-  };
+  readonly watchdog?: WatchdogOptions | undefined;
+  readonly observe?: ObservationOptions | undefined;
 }
 
 /** The options, checked and complete. */
 export interface WatchSettings extends SlowSettings {
   readonly worker: boolean;
-  readonly port: NonNullable<WatchOptions["watchdog"]>["port"];
+  readonly port: WatchdogOptions["port"];
   readonly measures: boolean;
   readonly lag: boolean;
 }
@@ -200,8 +197,8 @@ export const WATCH_OPTIONS: NamesOf<WatchOptions> = {
   watchdog: true,
   observe: true,
 };
-const WATCHDOG_OPTIONS: NamesOf<NonNullable<WatchOptions["watchdog"]>> = { worker: true, port: true };
-const OBSERVE_OPTIONS: NamesOf<NonNullable<WatchOptions["observe"]>> = { measures: true, lag: true };
+const WATCHDOG_OPTIONS: NamesOf<WatchdogOptions> = { worker: true, port: true };
+const OBSERVE_OPTIONS: NamesOf<ObservationOptions> = { measures: true, lag: true };
 
 /**
  * Checks the options, but for whether there are others.

@@ -46,7 +46,12 @@ export interface ObservationOptions {
    * `PerformanceObserver` is given. That takes some microseconds for each. They are not left in the timeline's buffer, which
    * would grow without bound. Needs a clock that goes with `performance.now()`, as the platform's host has.
    */
-  readonly measures?: boolean;
+  readonly measures?: boolean | undefined;
+  /**
+   * Whether the loop's lag is recorded, for `stats().lag`; false if not given. It takes a reading of the clock a turn, and two
+   * more in a turn of one event, which would do without.
+   */
+  readonly lag?: boolean | undefined;
 }
 
 /**

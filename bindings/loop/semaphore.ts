@@ -10,7 +10,7 @@ const PERMITS_LIMIT = 2 ** 30 - 1;
 /** The options of a {@link Semaphore}. */
 export interface SemaphoreOptions extends WaitOptions {
   /** The most permits there may ever be; 2^30 − 1 if not given. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 const OPTIONS: NamesOf<SemaphoreOptions> = { limit: true, timers: true };

@@ -6,26 +6,26 @@ import type { Drift } from "./timer.js";
 /** Options of `createTimers()`; all may be left out. */
 export interface TimersOptions {
   /** Clock and timer; those of the platform if not given. */
-  readonly host?: Host;
+  readonly host?: Host | undefined;
   /**
    * Told of what a timer's function throws, or the promise that it returns rejects with; and of a payload that a full
    * queue has refused. The others fire all the same. Without it, or if it throws itself, the error becomes one that nobody
    * has caught, in a task of its own, as that of a function given to `setTimeout` does.
    */
-  readonly onError?: (error: unknown) => unknown;
+  readonly onError?: ((this: void, error: unknown) => unknown) | undefined;
   /**
    * Called when something is due, in place of `timers.run()`, which is then for the caller to do, soon: how a loop
    * has timers fire in its turns.
    */
-  readonly onDue?: () => void;
+  readonly onDue?: ((this: void) => void) | undefined;
 }
 
 /** Options of `timers.every()`. */
 export interface PeriodicOptions<Payload> {
   /** What it does when it is late; `"skip"` if not given. */
-  readonly drift?: Drift;
+  readonly drift?: Drift | undefined;
   /** What its target is given each time. */
-  readonly payload?: Payload;
+  readonly payload?: Payload | undefined;
 }
 
 /** Those of a target that has to be given something. */

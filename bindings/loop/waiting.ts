@@ -75,7 +75,7 @@ export function platformTimers(): WaitTimers {
 /** Options of what waits by itself, outside fibers. */
 export interface WaitOptions {
   /** The clock for async functions that wait with a limit; the platform's if not given. Fibers bring their own. */
-  readonly timers?: WaitTimers;
+  readonly timers?: WaitTimers | undefined;
 }
 
 const OPTIONS: NamesOf<WaitOptions> = { timers: true };

@@ -49,14 +49,14 @@ export interface SlowReport {
 /** The options of a loop that are the watchdog's. */
 export interface SlowOptions {
   /** Milliseconds above which a handler is slow, above 0; 25 if not given, `Infinity` for never. */
-  readonly slowAfter?: number;
+  readonly slowAfter?: number | undefined;
   /**
    * Told of slow handlers, after they have returned. What it throws, or the promise that it returns rejects with, is reported as
    * an event's failure is: to the loop's `onError`; without one the loop stops.
    */
-  readonly onSlow?: (report: SlowReport) => unknown;
+  readonly onSlow?: ((this: void, report: SlowReport) => unknown) | undefined;
   /** Milliseconds between two reports, at the least, from 0; 1,000 if not given. What is left out is counted in the next one. */
-  readonly slowReportsEvery?: number;
+  readonly slowReportsEvery?: number | undefined;
 }
 
 /** The options, checked and complete. */

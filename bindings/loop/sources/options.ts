@@ -11,32 +11,32 @@ export interface SourceOptions {
    * its end, `\n` or `\r\n`, and what follows the last one; `"length"`: each is preceded by its length in four bytes, the most
    * significant first, or last for `"length-le"`.
    */
-  readonly framing?: Framing;
+  readonly framing?: Framing | undefined;
   /**
    * Bytes in linear memory for messages until their events have ended, 1 KiB to 1 GiB; 1 MiB if not given. There is a place for
    * one message for each 64 bytes (16,384 in 1 MiB), 1,024 at the least and 65,536 at the most; while all places are in use, the
    * stream waits.
    */
-  readonly ringBytes?: number;
+  readonly ringBytes?: number | undefined;
   /** The longest message in bytes, from 1 to `ringBytes` − 8; a quarter of `ringBytes` if not given. */
-  readonly maximumMessageBytes?: number;
+  readonly maximumMessageBytes?: number | undefined;
   /** What a longer message does: it ends the source with a {@link SourceError} (`"end"`, the default), or is left out. */
-  readonly tooLong?: "end" | "skip";
+  readonly tooLong?: "end" | "skip" | undefined;
   /**
    * Bytes (of texts, units) that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does,
    * from 0 to 2^40; 16 MiB if not given. One more chunk ends the source with a {@link SourceError}.
    */
-  readonly backlogBytes?: number;
+  readonly backlogBytes?: number | undefined;
   /** Makes bytes or a text of what the stream gives; chunks for which it returns `undefined` are skipped. */
-  readonly map?: (chunk: never) => Uint8Array | ArrayBuffer | string | undefined;
+  readonly map?: ((this: void, chunk: never) => Uint8Array | ArrayBuffer | string | undefined) | undefined;
   /** Of an `EventTarget`, the type of the events; `"message"` if not given. Its `map` is `(event) => event.data` if not given. */
-  readonly event?: string;
+  readonly event?: string | undefined;
   /**
    * What the source does with its stream when it ends first, since it is stopped, its loop closes, or a message is too long:
    * it closes, cancels or destroys it (`"close"`, the default), or only lets go of it (`"leave"`): a Node stream is paused, a web
    * stream unlocked, a WebSocket left as it is. Of an async iterable the chunk that has been asked for already is lost.
    */
-  readonly onStop?: Closing;
+  readonly onStop?: Closing | undefined;
 }
 
 /** The options, checked and complete. */
