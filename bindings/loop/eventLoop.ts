@@ -494,8 +494,10 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       () => onError(error, event),
       stop,
       (fault) => {
-        // After a close that has told nobody of a failure, nobody is left to be told: then it is for the platform.
-        if (this.#phase === "closed" && this.#failure === undefined) stray(causedBy(fault, error));
+        if (this.#phase === "closed" && this.#failure === undefined) {
+          stray(causedBy(fault, error)); // no failure has been told of, and nobody is left to be told
+          return;
+        }
         stop(fault);
         if (!this.#turning) this.#advance();
       },
