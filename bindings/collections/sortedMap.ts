@@ -128,7 +128,7 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
   /**
    * Sets the value of `key`, which is inserted if it is not there.
    *
-   * @param value for a struct: a plain object, whose missing fields are zero, or a cursor; it is copied
+   * @param value for a struct: a plain object, whose missing fields are zero, or a cursor or ref; it is copied
    * @returns true if the key was new; then all views of entries end
    * @throws {InvalidArgumentError} if key or value do not fit their types; nothing has changed
    * @throws {OutOfMemoryError}, {SealedError} if there is no memory for a new entry; nothing has changed

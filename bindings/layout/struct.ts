@@ -39,7 +39,7 @@ type Read<T, Self extends Fields> =
               : never;
 
 /** What `toObject` gives for a field of type `T`, in a struct with the fields `Self`: data on the JavaScript heap. */
-type Plain<T, Self extends Fields> =
+export type Plain<T, Self extends Fields> =
   T extends SelfRefType<string>
     ? Ref<Self> | null
     : T extends ArrayRefType<infer Element>
@@ -55,7 +55,7 @@ type Plain<T, Self extends Fields> =
               : never;
 
 /** What `assign` takes for a field of type `T`. */
-type Given<T, Self extends Fields> =
+export type Given<T, Self extends Fields> =
   T extends SelfRefType<string>
     ? Cursor<Self> | Ref<Self> | null
     : T extends ArrayRefType<infer Element>
