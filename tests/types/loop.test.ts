@@ -125,6 +125,22 @@ describe("a handler", () => {
     });
   });
 
+  test("may call generators that stand alone, if these are annotated", () => {
+    compiled(() => {
+      // biome-ignore lint/suspicious/noExplicitAny: as the README says
+      function* transfer(baton: Baton): Generator<unknown, boolean, any> {
+        const posted = yield baton.wait(5);
+        return posted;
+      }
+      const fiber = loop.spawn(function* () {
+        const posted = yield* transfer(new Baton());
+        expectTypeOf(posted).toEqualTypeOf<boolean>();
+        return posted;
+      });
+      expectTypeOf(fiber).toEqualTypeOf<Fiber<boolean>>();
+    });
+  });
+
   test("has options for its kind, whose key takes the kind's payload", () => {
     compiled(() => {
       const quote = (_: { symbol: string }) => {};

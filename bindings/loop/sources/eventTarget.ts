@@ -1,6 +1,6 @@
 import type { Basin, Tap } from "./tap.js";
 
-/** What a source needs of an `EventTarget`: a worker, a message port, a broadcast channel, an event source. */
+/** What a source needs of an `EventTarget`: a web worker, a message port, a broadcast channel, an event source. */
 export interface EventTargetStream {
   // biome-ignore lint/suspicious/noExplicitAny: any listener's own type
   addEventListener(type: string, listener: (event: any) => void): void;
