@@ -13,6 +13,7 @@ import {
   Mutex,
   type Runtime,
   Semaphore,
+  select,
   struct,
   WaitGroup,
 } from "tidemark";
@@ -171,6 +172,19 @@ test.each<[string, readonly string[], (options: never) => unknown]>([
     });
     expect(await failure(taker, { [name]: undefined }), name).toBeUndefined();
   }
+});
+
+test("that are times are refused with what they may be", async () => {
+  const message = async (taker: () => unknown) => (await failure(taker, {}))!.message;
+  expect(await message(() => createLoop(runtime).close({ deadline: -1 }))).toBe(
+    "deadline must be from 0 to 2147483647 ms, but is -1",
+  );
+  expect(await message(() => createLoop(runtime, { abandonAfter: 0 }))).toBe(
+    "abandonAfter must be above 0 and at most 2147483647 ms, but is 0",
+  );
+  expect(await message(() => select([new Mutex().lock()], -1))).toBe(
+    "the time limit of select must be from 0 to 2147483647 ms, but is -1",
+  );
 });
 
 test("flags are true or false", async () => {

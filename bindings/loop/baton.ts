@@ -77,7 +77,7 @@ export class Baton implements Waitable<undefined>, Registration {
   wait(milliseconds: number): Waiting<boolean>;
   wait(milliseconds?: number): Waiting<void> | Waiting<boolean> {
     if (milliseconds === undefined) return this.#untimed;
-    checkMilliseconds("wait", milliseconds);
+    checkMilliseconds("the time limit of wait", milliseconds);
     // One that was made and has not begun keeps its limit: whoever has it may be about to await it.
     if (this.#timed === undefined || this.#timed.isOffered) this.#timed = new TimedBatonWait(this);
     return this.#timed.offer(milliseconds);

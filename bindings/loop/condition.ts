@@ -49,7 +49,7 @@ export class Condition implements LineKeeper {
    * {@link OutOfMemoryError}, if they have none for `milliseconds`
    */
   wait(milliseconds?: number): Waiting<boolean> {
-    if (milliseconds !== undefined) checkMilliseconds("wait", milliseconds);
+    if (milliseconds !== undefined) checkMilliseconds("the time limit of wait", milliseconds);
     return this.#line.offer(undefined, milliseconds);
   }
 

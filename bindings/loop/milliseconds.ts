@@ -20,7 +20,10 @@ export function checkMilliseconds(what: string, value: number, least = 0, most =
 
 /** Apart, so that engines compile the check in place. */
 function outOfRange(what: string, value: unknown, least: number, most: number): InvalidArgumentError {
-  const lower = least === ABOVE_ZERO ? "above 0" : `at least ${least}`;
-  const upper = most === Number.POSITIVE_INFINITY ? "" : ` and at most ${most}`;
-  return new InvalidArgumentError(`${what} must be ${lower}${upper} ms, but is ${describe(value)}`);
+  return new InvalidArgumentError(`${what} must be ${rangeOf(least, most)} ms, but is ${describe(value)}`);
+}
+
+function rangeOf(least: number, most: number): string {
+  if (most === Number.POSITIVE_INFINITY) return least === ABOVE_ZERO ? "above 0" : `at least ${least}`;
+  return least === ABOVE_ZERO ? `above 0 and at most ${most}` : `from ${least} to ${most}`;
 }

@@ -41,7 +41,7 @@ export class Mutex implements LineKeeper {
    * disposed before it is got
    */
   lock(milliseconds?: number): Operation<boolean> {
-    if (milliseconds !== undefined) checkMilliseconds("lock", milliseconds);
+    if (milliseconds !== undefined) checkMilliseconds("the time limit of lock", milliseconds);
     return this.#line.offer(undefined, milliseconds);
   }
 

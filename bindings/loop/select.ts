@@ -48,7 +48,7 @@ export function select(
   if (new Set(operations).size < operations.length) {
     throw new InvalidArgumentError("select takes each operation once");
   }
-  if (milliseconds !== undefined) checkMilliseconds("select", milliseconds);
+  if (milliseconds !== undefined) checkMilliseconds("the time limit of select", milliseconds);
   return new Selection(operations as readonly unknown[] as readonly Place[], milliseconds);
 }
 

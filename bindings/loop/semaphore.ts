@@ -60,7 +60,7 @@ export class Semaphore implements LineKeeper {
    */
   acquire(count = 1, milliseconds?: number): Operation<boolean> {
     this.#check(count);
-    if (milliseconds !== undefined) checkMilliseconds("acquire", milliseconds);
+    if (milliseconds !== undefined) checkMilliseconds("the time limit of acquire", milliseconds);
     return this.#line.offer(count, milliseconds);
   }
 

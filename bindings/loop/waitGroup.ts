@@ -60,7 +60,7 @@ export class WaitGroup implements LineKeeper {
    * disposed before
    */
   wait(milliseconds?: number): Operation<boolean> {
-    if (milliseconds !== undefined) checkMilliseconds("wait", milliseconds);
+    if (milliseconds !== undefined) checkMilliseconds("the time limit of wait", milliseconds);
     return this.#line.offer(undefined, milliseconds);
   }
 

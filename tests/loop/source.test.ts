@@ -514,7 +514,7 @@ describe("what is wrong", () => {
   test("what is neither bytes nor text is named", () =>
     failing((faucet) => faucet.emit("data", new Blob(["x"])), {}, [], {
       reason: "unsupported",
-      message: "bytes or a text were expected, but a Blob has come",
+      message: "bytes or a text were expected, but a value of type Blob has come",
     }));
 
   test("a map that throws ends the source", () => {

@@ -198,7 +198,10 @@ export class Source implements Basin {
     if (mapped === undefined && this.#settings.map !== undefined) return undefined;
     const chunk = chunkOf(mapped);
     if (chunk !== undefined) return chunk;
-    throw new SourceError("unsupported", `bytes or a text were expected, but a ${typeNameOf(mapped)} has come`);
+    throw new SourceError(
+      "unsupported",
+      `bytes or a text were expected, but a value of type ${typeNameOf(mapped)} has come`,
+    );
   }
 
   #map(value: unknown): unknown {
