@@ -324,6 +324,9 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
  *   value of a collection; `copyTo` copies none of its records. In an arena a record takes 40 bytes more, and costs several times as
  *   much as one without a hook.
  *
+ * Declare a struct once, and not in a function that is called again and again: each declaration makes accessors of its own, and is
+ * another struct. A runtime keeps for good the structs of which it has made records with a hook, or copied records by `copyTo`.
+ *
  * @param name as messages and `ref("name")` show it
  * @param options the destroy hook, if there is one
  * @throws {InvalidStructError} if the name is empty; if there are no fields; if one is of no type, an array without a length, of

@@ -65,8 +65,8 @@ export class LinearMemory {
   readonly hookOwners = new Set<HookOwner>();
   /** Who has made what is alive; in the debug runtime only. */
   sites: AllocationSites | undefined = undefined;
-  /** The layout layer's cursor classes for this memory, by struct; kept here, so that no struct keeps a memory. */
-  readonly cursorClasses = new Map<object, unknown>();
+  /** The layout layer's cursor classes for this memory, by struct; kept here, and weakly, so that neither keeps the other. */
+  readonly cursorClasses = new WeakMap<object, unknown>();
   /** Whoever has to know when the memory is about to be let go of, and when it has been. */
   readonly #closeListeners = new Set<() => void>();
   readonly #disposeListeners = new Set<() => void>();

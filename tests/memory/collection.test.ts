@@ -72,3 +72,30 @@ test.each(["disposed", "forgotten"] as const)(
 test("the memory of a runtime that is held is not collected, so that the count means something", async () => {
   expect(await collect("kept")).toBe(0);
 });
+
+test("a struct that is declared at run time is kept by no runtime in which it was used", async () => {
+  const declaring = `
+    const { createRuntime, f64, struct } = await import(${JSON.stringify(entry)});
+    const runtime = await createRuntime();
+    const arena = runtime.arena();
+    const structs = [];
+    function use() {
+      const Point = struct("Point", { x: f64 });
+      structs.push(new WeakRef(Point));
+      arena.new(Point).x = 1;
+      runtime.pool(Point).destroy();
+      const map = runtime.sortedMap(Point, Point);
+      map.set({ x: 1 }, { x: 2 });
+      map.dispose();
+    }
+    for (let turn = 0; turn < 20; turn++) use();
+    for (let turn = 0; turn < 20; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      gc();
+    }
+    console.log(structs.filter((each) => each.deref() === undefined).length, runtime.disposed);
+  `;
+  const node = promisify(execFile);
+  const { stdout } = await node(process.execPath, ["--expose-gc", "--input-type=module", "--eval", declaring]);
+  expect(stdout).toBe("20 false\n");
+});
