@@ -365,6 +365,7 @@ export class ByteHeap {
    * The heap's figures, by a walk over it. O(blocks)
    *
    * @throws {CorruptionError} if the walk meets a violation
+   * @throws {OutOfMemoryError} or {SealedError} if there is no room for what it notes down
    */
   stats(): ByteHeapStats {
     const heap = this.#open("stats");
@@ -385,6 +386,7 @@ export class ByteHeap {
    * back. O(blocks)
    *
    * @throws {CorruptionError} naming the first that is broken
+   * @throws {OutOfMemoryError} or {SealedError} if there is no room for what it notes down
    */
   validate(): void {
     this.#walk();

@@ -127,7 +127,12 @@ export class FramePool {
     };
   }
 
-  /** Checks every invariant. @throws {CorruptionError} naming the first that is broken */
+  /**
+   * Checks every invariant. O(frames + pages).
+   *
+   * @throws {CorruptionError} naming the first that is broken
+   * @throws {OutOfMemoryError} or {SealedError} if there is no room for what it notes down
+   */
   validate(): void {
     this.#assertAlive("validate");
     for (const size of SIZES) this.#pools[size]?.validate();

@@ -296,6 +296,7 @@ export class Pool<F extends Fields> {
    * Checks every invariant. O(cells + pages).
    *
    * @throws {CorruptionError} naming the first that is broken
+   * @throws {OutOfMemoryError} or {SealedError} if there is no room for what it notes down
    */
   validate(): void {
     this.#cells.address("validate");
