@@ -69,7 +69,7 @@ export function assertFunction(what: string, value: unknown): void {
 export function describe(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(shortened(value));
   if (typeof value === "bigint") return `${shortened(String(value))}n`;
-  if (typeof value === "object" && value !== null) return isArray(value) ? "an array" : "an object";
+  if (typeof value === "object" && value !== null) return describeObject(value);
   if (typeof value === "function") return "a function";
   return shortened(String(value));
 }
@@ -78,12 +78,13 @@ function shortened(text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-/** As `Array.isArray`, which throws for a proxy that has been revoked. */
-function isArray(value: object): boolean {
+/** A promise is told from others, since most often an `await` has been forgotten. */
+function describeObject(value: object): string {
   try {
-    return Array.isArray(value);
+    if (value instanceof Promise) return "a promise";
+    return Array.isArray(value) ? "an array" : "an object";
   } catch {
-    return false;
+    return "an object"; // a proxy that has been revoked
   }
 }
 

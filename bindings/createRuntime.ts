@@ -62,7 +62,7 @@ export function runtimeFactory(
     const stack = debug ? callerStack() : ""; // now, since after an await it is another
     const raw = given ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
-    const { module } = await compile(wasm === undefined ? load(debug) : wasm);
+    const { module } = await compile("wasm", wasm === undefined ? load(debug) : wasm);
     // Once more, since another runtime may have taken the memory meanwhile; from here on nothing waits.
     if (given !== undefined) checkMemory(given, maximumPages);
     const exports = instantiateOver(memory, module, {}) as ModuleExports;

@@ -15,7 +15,7 @@ async function load(debug: boolean): Promise<WebAssembly.Module> {
 /**
  * Makes a runtime: a linear memory with the module instantiated over it.
  *
- * @throws {InvalidArgumentError} for options out of range, or a memory that is too large or in use
+ * @throws {InvalidArgumentError} for options out of range, a `wasm` that is no module, or a memory that is too large or in use
  * @throws {OutOfMemoryError} if the engine refuses the memory
  * @throws {InvalidModuleError} if the module cannot be found, compiled, or is of another version, or the memory has no maximum
  *

@@ -230,6 +230,7 @@ export class Runtime {
    *   bytes, for then the place of its static data can be checked
    * @param imports what it imports beside `env.memory` and the growth hook, which are added
    * @returns its exports
+   * @throws {InvalidArgumentError} if `source` is neither a module nor bytes, a `Response`, or a promise of these
    * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, or its static data
    *   lies over the runtime's own
    * @throws {DisposedError} if the runtime has been disposed, or is meanwhile
@@ -242,7 +243,7 @@ export class Runtime {
   async instantiate<Exports extends object>(source: WasmSource, imports: WebAssembly.Imports = {}): Promise<Exports> {
     const memory = this.$memory;
     memory.assertUsable("instantiate");
-    const { module, bytes } = await compile(source);
+    const { module, bytes } = await compile("the module to instantiate", source);
     memory.assertUsable("instantiate"); // a dispose may have come meanwhile
     const mode = WebAssembly.Module.imports(module).find(({ module: from }) => from === "growth")?.name;
     if (mode !== undefined && (mode === "grownDebug") !== this.debug) {

@@ -1,6 +1,6 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import { describe } from "../arguments.js";
-import { InvalidModuleError } from "../errors.js";
+import { InvalidArgumentError, InvalidModuleError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "./linearMemory.js";
 import { GUEST_DATA, staticDataOf } from "./staticData.js";
 
@@ -14,17 +14,23 @@ export type WasmSource =
 /**
  * Compiles `source`; gives its bytes too, where it is not a compiled module already.
  *
+ * @param what the argument's name, for the message
+ * @throws {InvalidArgumentError} if it is nothing of the kind
  * @throws {InvalidModuleError} if it cannot be fetched or compiled
  */
-export async function compile(source: WasmSource): Promise<{ module: WebAssembly.Module; bytes?: Uint8Array }> {
+export async function compile(
+  what: string,
+  source: WasmSource,
+): Promise<{ module: WebAssembly.Module; bytes?: Uint8Array }> {
   try {
     const given = await source;
     if (given instanceof WebAssembly.Module) return { module: given };
     if (typeof Response === "function" && given instanceof Response) {
       if (!given.ok) throw new Error(`${given.url} could not be fetched: status ${given.status}`);
-      return compile(await given.arrayBuffer());
+      return compile(what, await given.arrayBuffer());
     }
     const buffer = given as BufferSource;
+    assertBuffer(what, buffer);
     const bytes = ArrayBuffer.isView(buffer)
       ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength).slice()
       : new Uint8Array(buffer).slice();
@@ -32,6 +38,16 @@ export async function compile(source: WasmSource): Promise<{ module: WebAssembly
   } catch (cause) {
     throw invalidModule(cause);
   }
+}
+
+/** Throws unless these are bytes, of any realm. */
+function assertBuffer(what: string, given: BufferSource): void {
+  const tag = Object.prototype.toString.call(given);
+  if (ArrayBuffer.isView(given) || tag === "[object ArrayBuffer]" || tag === "[object SharedArrayBuffer]") return;
+  const found = given instanceof URL ? `the URL ${given.href}` : describe(given);
+  throw new InvalidArgumentError(
+    `${what} must be a compiled module, its bytes, a Response, or a promise of one of these, but is ${found}`,
+  );
 }
 
 /** @throws {InvalidModuleError} if static data lies where the runtime's own tables do */
@@ -63,8 +79,8 @@ export function instantiateOver(
   }
 }
 
-function invalidModule(cause: unknown): InvalidModuleError {
-  if (cause instanceof InvalidModuleError) return cause;
+function invalidModule(cause: unknown): TidemarkError {
+  if (cause instanceof TidemarkError) return cause;
   const reason = cause instanceof Error ? cause.message : describe(cause);
   return new InvalidModuleError(`the module cannot be instantiated: ${reason}`, { cause });
 }

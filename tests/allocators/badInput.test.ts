@@ -166,11 +166,11 @@ const arguments_: Row[] = [
   ...rows("runtime.reserve: more than the maximum", "OUT_OF_MEMORY", [2 ** 31, 2 ** 32 - PAGE], ({ runtime }, bytes) =>
     runtime.reserve(bytes),
   ),
-  ...rows(
-    "runtime.instantiate",
-    "INVALID_MODULE",
-    [undefined, null, 5, "module", {}, new Uint8Array(0), new Uint8Array(100)],
-    ({ runtime }, source) => runtime.instantiate(source),
+  ...rows("runtime.instantiate", "INVALID_ARGUMENT", [undefined, null, 5, "module", {}], ({ runtime }, source) =>
+    runtime.instantiate(source),
+  ),
+  ...rows("runtime.instantiate", "INVALID_MODULE", [new Uint8Array(0), new Uint8Array(100)], ({ runtime }, source) =>
+    runtime.instantiate(source),
   ),
 ];
 

@@ -314,6 +314,13 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
     }));
 });
 
+test("a pool of regions says whose options are no object", () =>
+  withRuntime({}, (runtime) => {
+    expect(() => runtime.regionPool(5 as never)).toThrow(
+      "the options argument of a region pool must be an object, but is 5",
+    );
+  }));
+
 test("a region is refused after the runtime's dispose, and ending it is quiet", async () => {
   await withRuntime({}, (runtime) => {
     const pool = runtime.regionPool();

@@ -20,6 +20,11 @@ const NO_COUNTS = [
   {},
 ];
 
+test("a loop of a promise of a runtime is told that it is one", () => {
+  const runtime = Promise.resolve() as never;
+  expect(() => createLoop(runtime)).toThrow("createLoop takes a runtime, but was given a promise");
+});
+
 describe("the options of a loop", () => {
   test("may all be left out", () => {
     expect(createLoop(new SimulatedRuntime().runtime).stats().processed).toBe(0);

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { createRuntime, f64, InvalidArgumentError, type RuntimeOptions, struct } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { compileGuest } from "../support/guest.js";
@@ -80,10 +81,6 @@ describe("createRuntime", () => {
   test("refuses what is no module of this package", async () => {
     const empty = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
     const garbage: unknown[] = [
-      5,
-      "module",
-      {},
-      [],
       new Uint8Array(0),
       new Uint8Array(100),
       empty.subarray(0, 6),
@@ -111,6 +108,23 @@ describe("createRuntime", () => {
       const made = createRuntime({ wasm: wasm as never });
       await expect(made, `number ${index}`).rejects.toEqual(code("INVALID_MODULE"));
     }
+  });
+
+  test("says which option it was, and what was given, when that is no module", async () => {
+    const says = "wasm must be a compiled module, its bytes, a Response, or a promise of one of these, but is ";
+    for (const [given, found] of [
+      ["./tidemark.wasm", '"./tidemark.wasm"'],
+      [new URL("file:///tidemark.wasm"), "the URL file:///tidemark.wasm"],
+      [Promise.resolve({}), "an object"],
+      [5, "5"],
+      [[], "an array"],
+    ]) {
+      const made = createRuntime({ wasm: given as never });
+      await expect(made).rejects.toEqual(code("INVALID_ARGUMENT"));
+      await expect(made).rejects.toThrow(`${says}${found}`);
+    }
+    const bytes = runInNewContext("(size) => new Uint8Array(size)")(5);
+    await expect(createRuntime({ wasm: bytes.buffer })).rejects.toEqual(code("INVALID_MODULE"));
   });
 
   test.each(modules)("lives in a memory that others have used and left dirty, $name module", async ({ debug }) => {
