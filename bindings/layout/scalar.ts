@@ -1,7 +1,9 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { type Member, pathOf } from "./codec.js";
+import type { Cursor } from "./cursor.js";
 import { isLive, type Location, stale } from "./location.js";
+import type { Fields } from "./struct.js";
 
 const RANGES = {
   u8: "a whole number from 0 to 255",
@@ -34,7 +36,16 @@ export function refuse(name: ScalarName, value: unknown, path: string, member?: 
 export function refuseStore(location: Location, name: ScalarName, value: unknown): void {
   if (!isLive(location)) stale(location);
   // Neither may be so: the views had been detached, and have been made anew.
-  if (!ACCEPTS[name](value)) refuse(name, value, "a field");
+  if (!ACCEPTS[name](value)) refuse(name, value, fieldOf(location, name));
+}
+
+/** What was stored to, as far as the struct and the type tell: setters are too small to pass more. */
+function fieldOf(location: Location, name: ScalarName): string {
+  const struct = (location as Partial<Cursor>).$struct;
+  if (struct === undefined) return "a field";
+  const fields: Fields = struct.fields;
+  const [first, ...others] = Object.keys(fields).filter((each) => fields[each]!.name === name);
+  return first !== undefined && others.length === 0 ? `${struct.name}.${first}` : `a field of ${struct.name}`;
 }
 
 // A number's own bit operation gives it back unchanged exactly when it is in range, whole, and no NaN.

@@ -244,6 +244,18 @@ describe("a field takes the ends of its range and nothing beyond", () => {
     );
   });
 
+  test("and a store that is refused names the struct, and the field where no other is of its type", () => {
+    using arena = runtime.arena();
+    const Order = struct("Order", { quantity: u8, price: f64, limit: f64 });
+    const order = arena.new(Order);
+    expect(() => {
+      order.quantity = 300;
+    }).toThrow("Order.quantity of type u8 takes a whole number from 0 to 255, but was given 300");
+    expect(() => {
+      order.limit = "5" as never;
+    }).toThrow('a field of Order of type f64 takes a number, but was given "5"');
+  });
+
   test("and f32 rounds to the nearest float", () => {
     using arena = runtime.arena();
     const record = arena.new(struct("Rounded", { value: f32 }));
