@@ -80,11 +80,20 @@ function shortened(text: string): string {
 
 /** A promise is told from others, since most often an `await` has been forgotten. */
 function describeObject(value: object): string {
+  if (isArray(value)) return "an array";
+  return holds(() => value instanceof Promise) ? "a promise" : "an object";
+}
+
+function isArray(value: object): boolean {
+  return holds(() => Array.isArray(value));
+}
+
+/** Asks about a value that may be a proxy that has been revoked, of which nothing is true: asking would throw. */
+function holds(test: () => boolean): boolean {
   try {
-    if (value instanceof Promise) return "a promise";
-    return Array.isArray(value) ? "an array" : "an object";
+    return test();
   } catch {
-    return "an object"; // a proxy that has been revoked
+    return false;
   }
 }
 

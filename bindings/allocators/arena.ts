@@ -45,7 +45,7 @@ export class Arena extends Space implements ChildSpace {
   constructor(memory: LinearMemory, options: ArenaOptions = {}, parent?: Space) {
     super(memory);
     memory.assertUsable("arena");
-    const { maximumBytes, sizeHint } = checkArenaOptions("an arena", options);
+    const { maximumBytes, sizeHint } = checkArenaOptions(options);
     const address = memory.exports.createArena(parent?.$open("arena") ?? 0, sizeHint, maximumBytes) >>> 0;
     if (address === 0) throw memory.failure("creating an arena");
     this.$take(address);
