@@ -221,6 +221,19 @@ describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
       expect(heap.stats().handles).toBe(0);
     }));
 
+  test("roots by a kept handle what it was moved to, also when the scope of that has ended", () =>
+    withNodes(run, (heap, runtime) => {
+      const scope = runtime.scope();
+      const kept = scope.keep(heap.new(Node, scope));
+      const other = heap.new(Node, scope);
+      other.value = 7;
+      kept.moveTo(other);
+      scope.end();
+      heap.collect();
+      expect([kept.value, heap.stats().handles]).toEqual([7, 1]);
+      heap.release(kept);
+    }));
+
   test("frees under manual what it is told to, and elsewhere takes it for a hint", () =>
     withNodes(run, (heap, runtime) => {
       using scope = runtime.scope();

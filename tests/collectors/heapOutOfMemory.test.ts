@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { type Arena, type Heap, OutOfMemoryError, type Runtime, ref, type Scope, struct } from "tidemark";
+import { type Arena, f64, type Heap, OutOfMemoryError, type Runtime, ref, type Scope, struct } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { Graph, scenarios } from "../support/cycleScenarios.js";
@@ -338,6 +338,31 @@ function collectWithoutPages(runtime: Runtime, heap: RawHeap): void {
     if (heap.step(1) === 0) return;
   }
 }
+
+test("a manual heap whose requests for pages are refused one by one is made with all its types, or nothing is left of it", () =>
+  withRuntime({ debug: true }, (runtime) => {
+    runtime.reserve(100 * PAGE);
+    const types = Array.from({ length: 8 }, (_, index) => struct(`T${index}`, { value: f64 }));
+    const owned = () => ({ ...runtime.stats().bytesByOwner, guards: 0 });
+    runtime.heap("manual", { types }).destroy(); // a page of guards and one of small blocks stay
+    const empty = owned();
+    for (let after = 1, wasAsked = true; wasAsked; after++) {
+      refuse(runtime, after);
+      let heap: Heap | undefined;
+      try {
+        heap = runtime.heap("manual", { types });
+      } catch (error) {
+        expect(error).toBeInstanceOf(OutOfMemoryError);
+      }
+      wasAsked = runtime.$memory.rootWord("ROOT_REFUSE_AFTER") === 0;
+      refuse(runtime, 0);
+      heap?.destroy();
+      runtime.validate();
+      if (wasAsked) expect(heap).toBeUndefined();
+      expect(owned()).toEqual(empty);
+      if (!wasAsked) expect(after).toBeGreaterThan(types.length);
+    }
+  }));
 
 describe.each(modules)("a heap of the $name module that counts, with no memory left for its lists", ({ debug }) => {
   const Pair = struct("Pair", { other: ref("Pair") });

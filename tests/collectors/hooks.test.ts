@@ -292,6 +292,20 @@ describe.each(collectedRuns)("destroy hooks in a collected heap of the $name mod
       heap.release(kept);
     }));
 
+  test("keep nothing of what they have read when they have ended", () =>
+    withFiles(run, (heap, runtime, files) => {
+      const scope = runtime.scope();
+      let read = 0;
+      files.log.act = ({ next }) => {
+        if (next !== null) read++;
+      };
+      for (const file of makeFiles(heap, files, scope, 10)) file.next = heap.new(files.File, scope);
+      scope.end();
+      heap.collect();
+      heap.collect();
+      expect([read, heap.stats().objects]).toEqual([10, 0]);
+    }));
+
   test("that make and drop objects with hooks do not keep a collection from coming to an end", () =>
     withRuntime({ debug: run.debug }, (runtime) => {
       let hooks = 0;
