@@ -1,4 +1,4 @@
-import type { ByteHeap, Runtime } from "tidemark";
+import { type ByteHeap, type Runtime, StaleReferenceError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { MEBIBYTE, modules, PAGE, withRuntime } from "../support/runtimes.js";
@@ -190,3 +190,37 @@ describe("a block that is reallocated", () => {
       heap.free(moved);
     }));
 });
+
+test.each(modules)("free blocks are counted as they are merged, in the $name module", ({ debug }) =>
+  withHeap(debug, (heap) => {
+    const blocks = Array.from({ length: 6 }, () => heap.allocate(1000));
+    const freeBlocks = () => {
+      heap.trim(); // what the debug module holds back is free now
+      return heap.stats().freeBlocks;
+    };
+    expect(freeBlocks()).toBe(1); // what is left of the page
+    const counts = [1, 3, 2].map((index) => {
+      heap.free(blocks[index]!);
+      return freeBlocks();
+    });
+    expect(counts).toEqual([2, 3, 2]);
+  }),
+);
+
+test.each(modules)(
+  "checked bytes end with their heap, and their guards serve others, in the $name module",
+  ({ debug }) =>
+    withRuntime({ debug }, (runtime) => {
+      const guardsInUse = () => runtime.$memory.rootWord("ROOT_GUARDS_LIVE");
+      for (let round = 0; round < 3; round++) {
+        const before = guardsInUse();
+        const heap = runtime.byteHeap();
+        const kept = Array.from({ length: 100 }, (_, index) => heap.bytes(1 + index));
+        for (let index = 0; index < kept.length; index += 3) heap.free(kept[index]!);
+        heap.destroy();
+        for (const bytes of kept) expect(() => bytes.get(0)).toThrow(StaleReferenceError);
+        expect(guardsInUse()).toBe(before);
+      }
+      runtime.validate();
+    }),
+);

@@ -180,6 +180,19 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
       expect(region.stats().reserved).toBeLessThan(1_200_000 + 8 * PAGE);
     }));
 
+  test("keeps for the next event what was reserved for one that then needed less", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.regionPool();
+      const region = pool.createRegion();
+      pool.lease(region, 0);
+      pool.end(region);
+      pool.lease(region, 700_000);
+      region.allocate(1000);
+      pool.end(region);
+      pool.lease(region, 0);
+      expect(region.stats().reserved).toBeGreaterThanOrEqual(700_000);
+    }));
+
   test("leases without the hint where memory cannot meet it", () =>
     withRuntime({ debug, maximumBytes: 8 * PAGE, initialBytes: PAGE }, (runtime) => {
       const pool = runtime.regionPool();

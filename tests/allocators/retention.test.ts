@@ -1,8 +1,9 @@
-import { array, type Runtime, struct, u8 } from "tidemark";
+import { array, type Runtime, ref, struct, u8 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runtimes.js";
 
 const Chunk = struct("Chunk", { bytes: array(u8, 1000) });
+const Link = struct("Link", { bytes: array(u8, 1000), next: ref("Link") });
 const SMALL_BLOCK = 4352;
 const BLOCK_LIMIT = MEBIBYTE;
 /** The bytes of an arena's first block that its own header takes. */
@@ -147,5 +148,21 @@ describe.each(modules)("what an arena keeps at a reset, $name module", ({ debug 
       validate(runtime, arena);
       arena.destroy();
       runtime.arena().allocate(8 * PAGE - 1000);
+    }));
+
+  test("is no more for a copy that its own limit has refused", () =>
+    withRuntime({ debug }, (runtime) => {
+      const source = runtime.arena();
+      let head = source.new(Link);
+      for (let count = 0; count < 400; count++) {
+        const next = source.new(Link);
+        next.next = head;
+        head = next;
+      }
+      const target = runtime.arena({ maximumBytes: 4 * PAGE });
+      const before = target.stats();
+      expect(() => head.copyTo(target)).toThrow(expect.objectContaining({ code: "ERR_TIDEMARK_LIMIT_EXCEEDED" }));
+      expect(target.stats()).toEqual(before);
+      validate(runtime, source, target);
     }));
 });

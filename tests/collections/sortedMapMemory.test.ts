@@ -74,6 +74,24 @@ describe("out of memory", () => {
     expect(refusals).toBe(3);
   });
 
+  test("leaves what shows entries of the map on them", async () => {
+    const Pair = struct("Pair", { one: f64, other: f64 });
+    await withRuntime({ debug: true, initialBytes: 4 * PAGE, maximumBytes: 12 * PAGE }, (runtime) => {
+      const map = runtime.sortedMap(f64, Pair);
+      map.set(-1, { one: 5, other: 6 });
+      let [pair, entry] = [map.get(-1)!, map.first()!];
+      const fill = () => {
+        for (let key = 0; ; key++) {
+          map.set(key, { one: key, other: key });
+          [pair, entry] = [map.get(-1)!, map.first()!]; // which the change has ended
+        }
+      };
+      expect(fill).toThrow(OutOfMemoryError);
+      expect([pair.isLive(), pair.one, pair.other]).toEqual([true, 5, 6]);
+      expect([entry.key, entry.value.one]).toEqual([-1, 5]);
+    });
+  });
+
   test.each(modules)("at the maximum leaves all as it was, and what deletes free is used again ($name)", ({ debug }) =>
     withRuntime({ debug, initialBytes: 4 * PAGE, maximumBytes: 20 * PAGE }, (runtime) => {
       const map = runtime.sortedMap(f64, f64);

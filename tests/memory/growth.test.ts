@@ -1,4 +1,4 @@
-import { array, createRuntime, f64, type Runtime, ref, struct, text, u8 } from "tidemark";
+import { array, createRuntime, f64, OutOfMemoryError, type Runtime, ref, struct, text, u8 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runtimes.js";
 
@@ -198,3 +198,15 @@ describe.each(modules)("memory that grows in the middle of use, $name module", (
       validate(runtime, arena);
     }));
 });
+
+test.each(modules)("an engine that refuses a large step is asked for no more than is needed ($name)", ({ debug }) =>
+  withRuntime({ debug, initialBytes: 4 * PAGE, maximumBytes: 10 * PAGE }, (runtime) => {
+    runtime.$memory.setRootWord("ROOT_MAXIMUM_PAGES", 1000); // as where the engine has less than it was asked to be ready for
+    const arena = runtime.arena();
+    expect(() => {
+      for (;;) arena.bytes(PAGE - 100);
+    }).toThrow(OutOfMemoryError);
+    expect(runtime.stats()).toMatchObject({ committedBytes: 10 * PAGE, freeBytes: 0 });
+    validate(runtime, arena);
+  }),
+);
