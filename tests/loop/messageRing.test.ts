@@ -169,6 +169,44 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
       20_000,
     ));
 
+  test("a line as long as may be is whole, wherever its end is cut in two", () =>
+    withRing("line", (ring) => {
+      const longest = "x".repeat(MAXIMUM);
+      for (const end of ["\n", "\r\n"]) {
+        for (let cut = -1; cut <= end.length; cut++) {
+          const line = bytesOf(longest + end);
+          const at = MAXIMUM + cut;
+          ring.fill(line.subarray(0, at), 0);
+          if (cut < end.length) expect(ring.next()).toBe(NOTHING_FRAMED);
+          ring.fill(line.subarray(at), 0);
+          const message = next(ring);
+          expect(String(message)).toBe(longest);
+          message.$end();
+        }
+      }
+      ring.fill(bytesOf(`${longest}\r`), 0);
+      expect(ring.next()).toBe(NOTHING_FRAMED);
+      ring.fill(bytesOf("x"), 0); // then it was no end
+      expect(ring.next()).toBe(TOO_LONG);
+      ring.skip();
+    }));
+
+  test("an entry that is none is not released", () =>
+    withRing("line", (ring) => {
+      ring.fill(bytesOf("one\n"), 0);
+      const one = next(ring);
+      const before = ring.stats();
+      const { exports } = ring.$memory;
+      const entries = ring.$memory.u32[(ringAddress(ring) + Ring.ENTRIES) >>> 2]!;
+      for (const slot of [entries, entries + 1, 1 << 16, 0x0fff_ffff, 0xffff_ffff]) {
+        expect(exports.releaseMessage(ringAddress(ring), slot)).toBe(0);
+      }
+      ring.validate();
+      expect(ring.stats()).toEqual(before);
+      expect(String(one)).toBe("one");
+      one.$end();
+    }));
+
   test("a prefix of 4 GiB is too long, and what it promises is left out as it comes", () =>
     withRing("length", (ring) => {
       ring.fill(new Uint8Array([255, 255, 255, 255, 1, 2, 3]), 0);

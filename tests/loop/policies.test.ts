@@ -183,6 +183,22 @@ describe("onDrain", () => {
     await loop.close();
   });
 
+  test("is called after a post that took the place of another", async () => {
+    let drains = 0;
+    const { loop, pass } = await realLoop({
+      queue: { capacity: 2, overflow: 0, policy: "drop-oldest", onDrain: () => drains++ },
+    });
+    const kind = loop.on("kind", (_: number) => {});
+    loop.run();
+    for (let value = 0; value < 2; value++) kind.post(value);
+    await pass();
+    expect(drains).toBe(0);
+    for (let value = 0; value < 3; value++) kind.post(value);
+    await pass();
+    expect(drains).toBe(1);
+    await loop.close();
+  });
+
   test("may post, close the loop, or begin another run, and the loop sees to it once it has returned", async () => {
     for (const action of ["post", "close", "run"]) {
       const seen: number[] = [];

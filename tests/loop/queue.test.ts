@@ -69,6 +69,24 @@ describe("a queue", () => {
     expect(queue.length).toBe(next - expected);
   });
 
+  test("goes on when it has had half a billion events", () => {
+    for (const capacity of [3, 4]) {
+      const queue = new EventQueue<Tag>(capacity, 4);
+      const numbers = queue as unknown as { head: number; tail: number };
+      numbers.head = numbers.tail = 2 ** 29 - 20;
+      let next = 0;
+      let expected = 0;
+      for (let round = 0; round < 60; round++) {
+        while (queue.push(tag, next, "spill") !== "rejected") next++;
+        expect(queue.length).toBe(capacity + 4);
+        for (let count = 0; count < 1 + (round % 7); count++) expect(queue.shift()).toBe(expected++);
+        expect(queue.length).toBe(next - expected);
+      }
+      expect(drain(queue)).toEqual(Array.from({ length: next - expected }, (_, index) => expected + index));
+      expect(numbers.tail).toBeLessThan(2 ** 29); // small integers to the engine, for ever
+    }
+  });
+
   test("lets go of a payload when it is handled, wherever it waited", async () => {
     const collected = new Set<string>();
     const registry = new FinalizationRegistry<string>((name) => collected.add(name));

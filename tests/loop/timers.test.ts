@@ -269,6 +269,28 @@ describe("the host's timer", () => {
       expect(states).toEqual([false, true, false, true, false, true, false, true, false]);
     }));
 
+  test("does so for them also where one that is not armed is ref'd or unref'd beside them", () =>
+    withTimers({}, async ({ host, timers, note }) => {
+      const idle = timers.after(5, note);
+      idle.cancel();
+      const states: boolean[] = [];
+      const look = async () => {
+        await settled();
+        states.push(host.keepsAlive);
+      };
+      idle.unref();
+      const timer = timers.after(10, note);
+      await look();
+      idle.ref();
+      timer.cancel();
+      await look();
+      idle.unref().restart();
+      await look();
+      idle.ref();
+      await look();
+      expect(states).toEqual([true, false, false, true]);
+    }));
+
   test("goes on in another task when more is due than one run may fire", () =>
     withTimers({}, async ({ host, timers, fired, note }) => {
       for (let index = 0; index < 10_000; index++) timers.arm(5, note, index);
@@ -321,6 +343,21 @@ describe("the host's timer", () => {
         expect(late.filter((by) => by > 1.3).length).toBeLessThan(64);
         expect(Math.max(...late)).toBeLessThan(1.3 + 8);
       }
+    }));
+
+  test("puts a timer off once that was armed again and again before a hold-up", () =>
+    withTimers({}, ({ host, timers, fired, note }) => {
+      const timer = timers.after(1e6, note, "it");
+      for (let count = 0; count < 100; count++) {
+        timer.restart(10);
+        host.time += 0.0002;
+      }
+      host.time += 50;
+      timers.run();
+      expect(fired).toEqual([]);
+      host.time += 12;
+      timers.run();
+      expect(fired).toEqual(["it"]);
     }));
 
   test("survives a clock that jumps, and one that goes backwards", () =>

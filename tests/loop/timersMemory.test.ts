@@ -151,6 +151,26 @@ describe("out of memory", () => {
     expect(refusals).toBe(3);
   });
 
+  test("leaves a timer that cannot be armed anew with the delay that it had", () =>
+    withRuntime({ initialBytes: 4 * PAGE, maximumBytes: 4 * PAGE }, async (runtime) => {
+      const host = new TimerHost();
+      using timers = createTimers(runtime, { host });
+      let fired = 0;
+      const timer = timers.after(10, () => fired++);
+      timer.cancel();
+      let last = 0;
+      expect(() => {
+        for (;;) last = timers.arm(1e6, () => {});
+      }).toThrow(OutOfMemoryError);
+      expect(() => timer.restart(5000)).toThrow(OutOfMemoryError);
+      timers.cancel(last);
+      timer.restart();
+      await undefined; // whoever arms in the same breath may share a reading of the clock
+      host.time = 11;
+      timers.run();
+      expect(fired).toBe(1);
+    }));
+
   test("a sealed runtime arms what there is room for, and refuses more", () =>
     withRuntime({}, (runtime) => {
       using timers = createTimers(runtime, { host: new TimerHost() });
