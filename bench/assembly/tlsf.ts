@@ -42,6 +42,11 @@ export function scratchStart(): usize {
   return 1024;
 }
 
+/** All behind it is TLSF's. */
+export function heapStart(): usize {
+  return __heap_base;
+}
+
 /** TLSF keeps its state in a global; the strategy has none. */
 export function tlsfCreate(place: usize): usize {
   return place;

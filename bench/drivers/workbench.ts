@@ -34,6 +34,9 @@ const PLACE_BYTES = 256;
 
 const WORD_BYTES = 4;
 
+/** More than what an arena has in front of what it is asked for. */
+const BLOCK_HEADER_BYTES = 64;
+
 const buildFile = (name: string) => new URL(`../../${name}`, import.meta.url);
 const peerFiles: Readonly<Record<PeerName, URL>> = {
   tlsf: buildFile("tlsfDrivers.wasm"),
@@ -67,11 +70,11 @@ export class Workbench {
   readonly #strategy: number;
   /** What the allocator's memory may still grow by; with the little that is there already, the most that it can take. */
   readonly limitBytes: number;
-  readonly #initialBytes: number;
 
   /**
    * @param tuning of a collected heap
    * @param reserve finds bytes, zeros, that the strategy's allocator neither uses nor counts
+   * @param fill reserves what is free of the memory; gives the address behind which all is the allocator's from then on
    * @throws {Error} if the strategy cannot be made
    */
   constructor(
@@ -80,20 +83,26 @@ export class Workbench {
     drivers: object,
     private readonly reserve: (bytes: number) => number,
     readonly dispose: () => void,
+    private readonly fill: () => number = () => memory.buffer.byteLength,
     tuning: HeapTuning = DEFAULT_TUNING,
   ) {
     this.#drivers = drivers as Drivers;
-    this.#initialBytes = memory.buffer.byteLength;
-    this.limitBytes = MEMORY_LIMIT_BYTES - this.#initialBytes;
+    this.limitBytes = MEMORY_LIMIT_BYTES - memory.buffer.byteLength;
     const place = this.place(PLACE_BYTES / WORD_BYTES);
     if (isCollector(name)) this.words(place, 2).set([tuning.minimumBytes, tuning.stepUnits]);
     this.#strategy = this.#drivers[`${name}Create`]!(place) >>> 0;
     if (this.#strategy === 0) throw new Error(`the strategy ${name} could not be made: memory is out`);
   }
 
-  /** What the memory has grown by, in bytes. It never shrinks, so this is the most that was ever taken. */
-  get grownBytes(): number {
-    return this.memory.buffer.byteLength - this.#initialBytes;
+  /**
+   * Leaves the allocator no free memory, so that all it takes from here on has to be grown by. (The rest of the page in which
+   * a peer's heap begins cannot be taken from it, and counts as growth.)
+   *
+   * @returns a function that tells what the memory has grown by since, in bytes. It never shrinks: this is the most there was.
+   */
+  watchGrowth(): () => number {
+    const begin = this.fill();
+    return () => this.memory.buffer.byteLength - begin;
   }
 
   /** Whether the driver is there for this strategy. */
@@ -156,14 +165,18 @@ export function isCollector(name: string): name is CollectorName {
 
 async function createPeer(name: PeerName): Promise<Workbench> {
   const { instance } = await WebAssembly.instantiate(await readFile(peerFiles[name]), imports);
-  const { memory, scratchStart } = instance.exports as { memory: WebAssembly.Memory; scratchStart(): number };
+  const { memory, scratchStart, heapStart } = instance.exports as {
+    memory: WebAssembly.Memory;
+    scratchStart(): number;
+    heapStart?(): number; // of the allocators alone: the managed runtimes have no churn to go through
+  };
   let next = scratchStart();
   const reserve = (bytes: number) => {
     const address = next;
     next = (next + bytes + 15) & ~15;
     return address;
   };
-  return new Workbench(peerPrefixes[name], memory, instance.exports, reserve, () => {});
+  return new Workbench(peerPrefixes[name], memory, instance.exports, reserve, () => {}, heapStart);
 }
 
 async function createOverTidemark(name: StrategyName, debug: boolean, tuning: HeapTuning): Promise<Workbench> {
@@ -174,5 +187,10 @@ async function createOverTidemark(name: StrategyName, debug: boolean, tuning: He
   const drivers = await runtime.instantiate(new Uint8Array(bytes), imports);
   const scratch = runtime.arena();
   const reserve = (size: number) => scratch.allocate(size);
-  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose(), tuning);
+  const fill = () => {
+    const { freeBytes } = runtime.stats();
+    if (freeBytes > 0) reserve(freeBytes - BLOCK_HEADER_BYTES);
+    return runtime.memory.buffer.byteLength - runtime.stats().freeBytes;
+  };
+  return new Workbench(name, runtime.memory, drivers, reserve, () => runtime.dispose(), fill, tuning);
 }

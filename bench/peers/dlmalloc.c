@@ -24,6 +24,9 @@ extern uint8_t __heap_base;
 
 EXPORT(scratchStart) void *scratchStart(void) { return scratch; }
 
+// All behind it is malloc's.
+EXPORT(heapStart) void *heapStart(void) { return &__heap_base; }
+
 // The same bytes as the TLSF module counts: from the heap's base to the end of memory.
 static uint32_t taken(void) {
   return (uint32_t)((__builtin_wasm_memory_size(0) << PAGE_SHIFT) - (uintptr_t)&__heap_base);

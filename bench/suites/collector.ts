@@ -17,6 +17,7 @@ import {
   measuredCase,
   type Target,
 } from "../harness/case.js";
+import { passesWithin } from "../harness/passes.js";
 
 /** What every program is run by, by the names of the report. Those behind the first two are Tidemark's. */
 const STRATEGIES = {
@@ -38,18 +39,6 @@ const TIMED_MILLIS = { full: 1500, quick: 300 };
 interface Result {
   readonly checksum: number;
   readonly made: number;
-}
-
-/** Runs `run` over and over until `limit` is over, at least once. */
-function passesWithin<Outcome>(limit: number, run: () => Outcome): { passes: number; millis: number; last: Outcome } {
-  const start = performance.now();
-  let passes = 0;
-  for (;;) {
-    const last = run();
-    passes++;
-    const millis = performance.now() - start;
-    if (millis >= limit) return { passes, millis, last };
-  }
 }
 
 async function measureInWasm(

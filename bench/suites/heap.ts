@@ -19,7 +19,7 @@ const mixOf = (minimumLive: number, maximumSize: number, reallocates = false): S
   reallocates,
 });
 
-/** What the byte heap promises: its rate in those of its peers, and the least of memory that it fills, in percent. */
+/** What the byte heap promises: its rate in those of its peers, and how full what it holds is at least, in percent. */
 function targets(promise: {
   tlsf: number;
   dlmalloc?: number;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Mix, prepareChurn } from "../../bench/drivers/churn.js";
 import { churnPlainly } from "../../bench/drivers/churnModel.js";
 import { prepareReplace, replacePlainly } from "../../bench/drivers/replace.js";
-import { absenceOf, createWorkbench, type StrategyName } from "../../bench/drivers/workbench.js";
+import { absenceOf, createWorkbench, isPeer, type StrategyName } from "../../bench/drivers/workbench.js";
 
 const churners: readonly StrategyName[] = ["heap", "pool", "bump", "arena", "tlsf", "dlmalloc"];
 const cells: readonly StrategyName[] = ["cells", "intrusiveList"];
@@ -43,6 +43,22 @@ describe.each(churners)("churning %s", (name) => {
     workbench.dispose();
   });
 });
+
+test.each((["heap", "tlsf", "dlmalloc"] as const).filter((name) => absenceOf(name) === undefined))(
+  "what memory grows by for %s is all that a churn has taken",
+  async (name) => {
+    const workbench = await createWorkbench(name);
+    const churn = prepareChurn(workbench, mix);
+    const grownBytes = workbench.watchGrowth();
+    const before = grownBytes();
+    const { peakTaken } = churn();
+    // A peer has the rest of a page; what a runtime has free would be taken before its memory grows.
+    expect(before).toBeLessThan(65_536);
+    if (isPeer(name)) expect(grownBytes()).toBe(peakTaken);
+    else expect(grownBytes()).toBe(1 << 20); // the least that Tidemark's memory grows by
+    workbench.dispose();
+  },
+);
 
 test.each(cells)("replacing cells of %s gives what the plain model gives", async (name) => {
   const workbench = await createWorkbench(name);
