@@ -235,7 +235,7 @@ export default defineSuite({
     }),
     measuredCase({
       name: "lag",
-      title: "how late events are handled that come at half the highest rate, whatever the loop does",
+      title: "how late events are handled that come at half the highest rate of tidemark's loop, whoever handles them",
       metric: "p999",
       metrics: { p50: "µs", p999: "µs", p9999: "µs", eventsPerSecond: "1/s" },
       baseline: BARE_RING,
