@@ -16,7 +16,8 @@ export function describeRun(environment: Environment, rounds: number): string {
   return [
     `tidemark ${version}${commit === null ? "" : ` (${commit.slice(0, 12)})`}, Node ${node}, V8 ${v8}`,
     `${cpu}, ${cores} cores, ${(memoryBytes / 2 ** 30).toFixed(1)} GiB, ${os}`,
-    `medians of ${rounds} rounds, a process each; ratios round by round`,
+    `medians of ${rounds} rounds, a process each`,
+    "a ratio is the subject's figure ÷ its peer's, round by round: below 1 is less time or memory, above 1 a higher rate",
   ].join("\n");
 }
 

@@ -106,6 +106,10 @@ describe("a run of timed cases", () => {
     expect(time.value).toBeLessThan(0.9);
   });
 
+  test("says above the table what a ratio divides by what", () => {
+    expect(stdout).toContain("a ratio is the subject's figure ÷ its peer's");
+  });
+
   test("judges the targets, in the file and in the table", () => {
     expect(report.targets.map(({ met }) => met)).toEqual([true, true, false]);
     expect(report.targets[0]).toMatchObject({
