@@ -141,8 +141,9 @@ const cellsOf = (passes: number): Job => ({
 });
 
 /**
- * Each pass is watched alone, and the quietest one counts: where other programs share the machine, they stop every one
- * for milliseconds now and then, and no collector.
+ * Each pass is watched alone, and the quietest one counts, for every subject alike: where other programs share the machine, they
+ * stop every one for milliseconds now and then, and the longest of all passes would tell of them rather than of a collector.
+ * A collector's own longest stop is in every pass, since each has a whole cycle at least.
  */
 const CELLS = cellsOf(3);
 
@@ -302,7 +303,9 @@ export default defineSuite({
     }),
     measuredCase<Result>({
       name: "longest-step",
-      title: "the longest stop with one array of a million references beside a million objects",
+      title:
+        "the longest stop with one array of a million references beside a million objects: of the quietest of three passes " +
+        "(longest), and while the array is filled (longestFilling)",
       metric: "longest",
       metrics: {
         longest: "µs",
@@ -321,7 +324,9 @@ export default defineSuite({
     }),
     measuredCase<number>({
       name: "request-loop",
-      title: "the same requests through the event loop, from TypeScript, with a million objects living beside",
+      title:
+        "the same requests through the event loop, from TypeScript, with a million objects living beside; heaps with minimumBytes of " +
+        "24 MiB: as much garbage as leaves them no larger than the engine's",
       metric: "p9999",
       metrics: {
         rate: "events/s",
