@@ -417,8 +417,9 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     assertSameMemory(memory, source, "copyTo");
     assertSameMemory(memory, into, "copyTo");
     assertMovable(into);
+    this.$open("copyTo");
     const descriptor = descriptorOf(memory, source.$struct);
-    assertLive(source); // a function given to ref() may have ended the record, or this arena
+    assertLive(source); // once more: a function given to ref() may have ended the record, or this arena
     const arena = this.$open("copyTo");
     const address = memory.exports.copyGraph(arena, source.$address, descriptor) >>> 0;
     if (address === 0) throw memory.failure(`copying a ${source.$struct.name} graph`);

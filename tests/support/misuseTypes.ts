@@ -51,7 +51,10 @@ export interface Call {
 
 const isAbsent = (value: unknown) => value === undefined;
 /** An object with none of the options is one with the defaults; types keep other classes out. */
-const isOptions = (value: unknown) => value === undefined || (typeof value === "object" && value !== null);
+const isObject = (value: unknown) =>
+  value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value));
+/** What has a name of its own has an option that does not exist. */
+const isOptions = (value: unknown) => isObject(value) && Object.keys(value ?? {}).length === 0;
 /** Live bytes can be pointed at something else, whosever they are. */
 const isReusable = (value: unknown) => value === undefined || value instanceof Bytes;
 
@@ -85,10 +88,10 @@ export function typeCalls(runtime: Runtime): Call[] {
     { name: "pool.free", call: (bad) => pool.free(bad) },
     { name: "pool.contains", call: (bad) => expect(pool.contains(bad)).toBe(false), takes: () => true },
     { name: "heap.allocate: size", call: (bad) => heap.allocate(bad) },
-    { name: "heap.allocate: options", call: (bad) => heap.allocate(8, bad), takes: isOptions },
+    { name: "heap.allocate: options", call: (bad) => heap.allocate(8, bad), takes: isObject },
     { name: "heap.allocate: alignment", call: (alignment) => heap.allocate(8, { alignment }), takes: isAbsent },
     { name: "heap.allocateZeroed: size", call: (bad) => heap.allocateZeroed(bad) },
-    { name: "heap.allocateZeroed: options", call: (bad) => heap.allocateZeroed(8, bad), takes: isOptions },
+    { name: "heap.allocateZeroed: options", call: (bad) => heap.allocateZeroed(8, bad), takes: isObject },
     { name: "heap.reallocate: address", call: (bad) => heap.reallocate(bad, 8) },
     { name: "heap.reallocate: size", call: (bad) => heap.reallocate(address, bad) },
     { name: "heap.free", call: (bad) => heap.free(bad) },
