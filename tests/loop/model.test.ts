@@ -27,7 +27,10 @@ import {
   simulated,
 } from "./simulation.js";
 
-const KINDS = ["reject", "spill"] as const;
+const KINDS = ["reject", "spill", "drop-oldest"] as const;
+/** The number of a kind, in their order. */
+type KindNumber = 0 | 1 | 2;
+const DROPS_OLDEST = 2;
 
 interface Configuration {
   readonly capacity: number;
@@ -56,7 +59,7 @@ interface Behaviour {
 }
 
 type Step =
-  | { readonly type: "post"; readonly kind: 0 | 1; readonly behaviour: Behaviour }
+  | { readonly type: "post"; readonly kind: KindNumber; readonly behaviour: Behaviour }
   | { readonly type: "hop" }
   | { readonly type: "settle"; readonly index: number; readonly fails: boolean }
   | { readonly type: "advance"; readonly milliseconds: number }
@@ -66,7 +69,7 @@ type Step =
 
 interface Event {
   readonly id: number;
-  readonly kind: 0 | 1;
+  readonly kind: KindNumber;
   readonly behaviour: Behaviour;
 }
 
@@ -95,10 +98,13 @@ class Model {
   closePromise: Promised = { expected: "pending" };
   rooms: Promised[] = [];
   dispatched: number[] = [];
-  counts = { processed: 0, failed: 0, dropped: 0, abandoned: 0, rejected: 0, spilled: 0 };
+  counts = { processed: 0, failed: 0, dropped: 0, abandoned: 0, rejected: 0, spilled: 0, displaced: 0 };
   regions = { leased: 0, bytes: 0 };
   high = { queue: 0, overflow: 0, flights: 0 };
   turns = 0;
+  /** Calls of `onDrain`, and how many posts had found no room at the last one. */
+  drains = 0;
+  drained = 0;
   scopesOpened = 0;
   /** Events that have ended, whoever still waited for them. */
   ended = 0;
@@ -114,6 +120,7 @@ class Model {
     const length = this.queue.length;
     const limit = event.kind === 1 ? capacity + overflow : capacity;
     if (length >= limit) {
+      if (event.kind === DROPS_OLDEST && this.displace(event)) return "displaced";
       this.counts.rejected++;
       return "rejected";
     }
@@ -123,6 +130,22 @@ class Model {
     if (length < capacity) return "queued";
     this.counts.spilled++;
     return "spilled";
+  }
+
+  /** Queues an event in the place of the oldest of its kind in the ring, behind all others. False if there is none. */
+  displace(event: Event): boolean {
+    const oldest = this.queue.slice(0, this.configuration.capacity).findIndex(({ kind }) => kind === event.kind);
+    if (oldest < 0) return false;
+    this.queue.splice(oldest, 1);
+    this.queue.push(event);
+    this.counts.displaced++;
+    this.counts.dropped++;
+    return true;
+  }
+
+  /** Posts that have found no room. */
+  get withoutRoom(): number {
+    return this.counts.rejected + this.counts.spilled + this.counts.displaced;
   }
 
   get runs(): boolean {
@@ -175,7 +198,12 @@ class Model {
       for (const room of this.rooms) room.expected = "resolved";
       this.rooms = [];
     }
-    if (this.queue.length > 0 || this.flights.length > 0) return;
+    if (this.queue.length > 0) return;
+    if (this.phase === "open" && this.drained !== this.withoutRoom) {
+      this.drained = this.withoutRoom;
+      this.drains++;
+    }
+    if (this.flights.length > 0) return;
     if (this.phase === "closing") this.finish();
     else if (this.runner?.until === "idle") {
       this.runner.promise.expected = "resolved";
@@ -192,7 +220,7 @@ class Model {
   finish(): void {
     this.phase = "closed";
     this.deadline = undefined;
-    const lost = this.counts.dropped + this.counts.abandoned;
+    const lost = this.counts.dropped - this.counts.displaced + this.counts.abandoned;
     if (this.runner !== undefined) {
       this.runner.promise.expected = this.runner.until === "idle" && lost > 0 ? "rejected" : "resolved";
     }
@@ -232,6 +260,8 @@ class Simulation {
   /** Whether a collector has to be called in the present turn, once. */
   idle = false;
   nextId = 0;
+  /** Calls of `onDrain`. */
+  drains = 0;
   /** Posts that threw. */
   refusedPosts = 0;
   /** Contexts, regions and scopes of events that have ended, and that no other event may have. */
@@ -254,7 +284,7 @@ class Simulation {
     this.collectors = configuration.collectors.map((work, index) => this.makeCollector(work, index));
     this.loop = createLoop(this.simulation.runtime, {
       host: this.host,
-      queue: { capacity: configuration.capacity, overflow: configuration.overflow },
+      queue: { capacity: configuration.capacity, overflow: configuration.overflow, onDrain: () => this.drains++ },
       turn: { events: configuration.turnEvents },
       inFlight: configuration.inFlight,
       ...(configuration.onError === "none"
@@ -413,7 +443,7 @@ class Simulation {
     return region;
   }
 
-  post(kind: 0 | 1, behaviour: Behaviour): void {
+  post(kind: KindNumber, behaviour: Behaviour): void {
     const event: Event = { id: this.nextId++, kind, behaviour };
     const expected = this.model.post(event);
     let result: PostResult | "closed";
@@ -538,7 +568,6 @@ class Simulation {
       inFlight: model.flights.length,
       inFlightHighWater: model.high.flights,
       quarantined: model.phase === "closed" ? model.flights.length : 0,
-      displaced: 0,
       coalesced: 0,
       timers: undefined,
       fibers: undefined,
@@ -555,6 +584,7 @@ class Simulation {
       idleTurns: model.idleTurns,
       collections: { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 },
     });
+    expect(this.drains).toBe(model.drains);
     expect(this.heap.live.size).toBe(open);
     expect(this.heap.opened).toBe(model.scopesOpened);
     for (const { settles } of this.collectors) expect(settles).toBe(model.ended);
@@ -613,7 +643,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 12,
     arbitrary: fc.record({
       type: fc.constant("post" as const),
-      kind: fc.constantFrom(0 as const, 1 as const),
+      kind: fc.constantFrom<KindNumber>(0, 1, DROPS_OLDEST),
       behaviour,
     }),
   },
