@@ -29,7 +29,8 @@ export interface FramePoolStats {
 
 /**
  * Blocks of three sizes for whoever runs for a while and then ends: the frames of fibers. They are taken when they are first
- * needed, and kept on a free list when they are given back, so that a program which has reached its peak takes no more.
+ * needed, many of a size at a time, and kept on a free list when they are given back. Those that were taken together go back to
+ * the page heap once none of them is in use, if half as many others are free; the first of each size stay.
  *
  * `acquire` and `release` are O(1), apart from clearing the frame. A size that nobody asks for takes no memory.
  *

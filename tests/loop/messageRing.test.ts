@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import {
   CorruptionError,
   createRuntime,
@@ -10,9 +11,8 @@ import {
 import { describe, expect, test } from "vitest";
 import { type Framing, MessageRing } from "../../build/bindings/loop/messageRing.js";
 import { NO_ENTRY, NOTHING_FRAMED, Ring, TOO_LONG } from "../../build/bindings/loop/messageRingLayout.js";
-import { RandomNumbers } from "../support/randomNumbers.js";
 import { modules, Owner, PAGE, withRuntime } from "../support/runtimes.js";
-import { scaled } from "../support/scale.js";
+import { scale, scaled } from "../support/scale.js";
 import { bytesOf, framed } from "./sourceSupport.js";
 
 const MAXIMUM = 3000;
@@ -33,11 +33,30 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
   test.each<Framing>(["line", "length", "length-le", "message"])(
     "gives every message of every chunking as a plain queue would, released in any order: %s",
     (framing) =>
-      withRing(framing, (ring) => {
-        for (let seed = 1; seed <= scaled(30); seed++) playAgainstModel(ring, framing, seed);
+      withRuntime({ debug }, (runtime) => {
+        let moved = 0;
+        let fullest = 0;
+        fc.assert(
+          fc.property(fc.array(operation, { maxLength: 150, size: "max" }), (operations) => {
+            const ring = new MessageRing(runtime.$memory, framing, RING_BYTES, MAXIMUM, () => {});
+            try {
+              const model = new RingAndQueue(ring, framing);
+              for (const operation of operations) model.play(operation);
+              model.finish();
+              const stats = ring.stats();
+              moved += stats.moved;
+              fullest = Math.max(fullest, stats.highWater / stats.capacity);
+            } finally {
+              ring.dispose();
+            }
+          }),
+          { numRuns: scaled(40) },
+        );
+        runtime.validate();
+        if (scale < 1) return;
         // What was open has moved to the beginning, time and again.
-        if (framing !== "message") expect(ring.stats().moved).toBeGreaterThan(1000);
-        expect(ring.stats().highWater).toBeGreaterThan(ring.stats().capacity * 0.7);
+        if (framing !== "message") expect(moved).toBeGreaterThan(1000);
+        expect(fullest).toBeGreaterThan(0.7);
       }),
   );
 
@@ -299,55 +318,117 @@ function ringAddress(ring: MessageRing): number {
   throw new Error("no page belongs to a message ring");
 }
 
-/** Sends random messages through the ring in random pieces, and holds what comes out against the messages themselves. */
-function playAgainstModel(ring: MessageRing, framing: Framing, seed: number): void {
-  const random = new RandomNumbers(seed);
-  const upTo = (limit: number) => random.below(limit);
-  const messages = Array.from({ length: 500 }, () => {
-    const length = upTo(6) === 0 ? upTo(MAXIMUM + 1) : upTo(120);
-    // No newlines inside, and no carriage return at the end.
-    return Uint8Array.from({ length }, (_, index) => (index === length - 1 ? 97 : 11 + upTo(240)));
-  });
-  const stream = framed(framing, messages, () => upTo(2) === 0);
-  const held: { message: RingMessage; expected: Uint8Array }[] = [];
-  let arrived = 0;
-  let sent = 0;
+/** What a program and a stream do in turn. */
+type Operation =
+  | { readonly type: "messages"; readonly lengths: readonly number[]; readonly hasReturn: boolean }
+  | { readonly type: "arrive"; readonly bytes: number; readonly before: number }
+  | { readonly type: "release"; readonly count: number; readonly place: number };
 
-  const releaseOne = () => {
-    const index = upTo(3) === 0 ? upTo(held.length) : 0;
-    const [{ message, expected }] = held.splice(index, 1) as [(typeof held)[0]];
+const length = fc.oneof({ weight: 5, arbitrary: fc.nat(120) }, { weight: 1, arbitrary: fc.nat(MAXIMUM) });
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({
+    type: fc.constant("messages" as const),
+    lengths: fc.array(length, { minLength: 1, maxLength: 12 }),
+    hasReturn: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant("arrive" as const),
+    bytes: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 5000 })),
+    before: fc.nat(40),
+  }),
+  fc.record({
+    type: fc.constant("release" as const),
+    count: fc.integer({ min: 1, max: 8 }),
+    place: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })),
+  }),
+);
+
+/** A ring beside a plain queue of the messages that have been sent through it. */
+class RingAndQueue {
+  readonly #ring: MessageRing;
+  readonly #framing: Framing;
+  readonly #messages: Uint8Array[] = [];
+  #stream: Uint8Array = new Uint8Array(0);
+  /** Bytes of the stream that the ring has taken; under "message", messages. */
+  #sent = 0;
+  #arrived = 0;
+  readonly #held: { readonly message: RingMessage; readonly expected: Uint8Array }[] = [];
+
+  constructor(ring: MessageRing, framing: Framing) {
+    this.#ring = ring;
+    this.#framing = framing;
+  }
+
+  play(operation: Operation): void {
+    if (operation.type === "messages") this.#write(operation.lengths, operation.hasReturn);
+    else if (operation.type === "arrive") this.#arrive(operation.bytes, operation.before);
+    else for (let count = 0; count < operation.count && this.#held.length > 0; count++) this.#release(operation.place);
+    this.#ring.validate();
+  }
+
+  /** Lets all arrive that was written, and releases all. */
+  finish(): void {
+    while (this.#arrived < this.#messages.length) if (!this.#arrive(5000, 0)) this.#release(0);
+    while (this.#held.length > 0) this.#release(0);
+    this.#ring.validate();
+    expect(this.#ring.stats()).toMatchObject({ used: 0, messages: 0 });
+  }
+
+  #write(lengths: readonly number[], hasReturn: boolean): void {
+    const messages = lengths.map((length) => {
+      const stamp = this.#messages.length + length;
+      // No newlines inside, and no carriage return at the end.
+      return Uint8Array.from({ length }, (_, index) => (index === length - 1 ? 97 : 11 + ((stamp + 7 * index) % 240)));
+    });
+    this.#messages.push(...messages);
+    if (this.#framing === "message") return;
+    const rest = this.#stream.subarray(this.#sent);
+    this.#stream = Buffer.concat([rest, framed(this.#framing, messages, () => hasReturn)]);
+    this.#sent = 0;
+  }
+
+  /** Sends the next bytes, as part of a chunk that has others before them; or the next message. False if there was no room. */
+  #arrive(bytes: number, before: number): boolean {
+    const ring = this.#ring;
+    if (this.#framing === "message") {
+      const message = this.#messages[this.#sent];
+      if (message === undefined) return true;
+      if (ring.write(message)) this.#sent++;
+      else return this.#isFull();
+    } else {
+      const end = Math.min(this.#sent + bytes, this.#stream.length);
+      const from = Math.min(before, this.#sent);
+      const taken = ring.fill(this.#stream.subarray(this.#sent - from, end), from);
+      const isRefused = taken === 0 && this.#sent < end;
+      this.#sent += taken;
+      if (isRefused) return this.#isFull();
+    }
+    return this.#take() === NOTHING_FRAMED || this.#isFull();
+  }
+
+  /** Always false: a ring has no room for as long as something is held, and no longer. */
+  #isFull(): false {
+    expect(this.#held.length).toBeGreaterThan(0);
+    return false;
+  }
+
+  /** Takes what is whole. */
+  #take(): number {
+    for (;;) {
+      if (this.#framing === "message" && this.#arrived === this.#sent) return NOTHING_FRAMED;
+      const found = this.#ring.next();
+      if (typeof found === "number") return found;
+      this.#held.push({ message: found, expected: this.#messages[this.#arrived++]! });
+    }
+  }
+
+  #release(place: number): void {
+    const [{ message, expected }] = this.#held.splice(Math.floor(place * this.#held.length), 1) as [
+      { readonly message: RingMessage; readonly expected: Uint8Array },
+    ];
     // Compared when it ends: whatever has come meanwhile must not have touched it.
     expect(Buffer.compare(message.view(), expected)).toBe(0);
     message.$end();
-  };
-  const takeAll = () => {
-    for (;;) {
-      const found = ring.next();
-      if (typeof found === "number") return found;
-      held.push({ message: found, expected: messages[arrived++]! });
-      if (framing === "message") return NOTHING_FRAMED;
-    }
-  };
-
-  for (let step = 0; arrived < messages.length; step++) {
-    if (step > 100_000) throw new Error(`seed ${seed} gets no further than message ${arrived}`);
-    if (step % 16 === 0) ring.validate();
-    if (framing === "message") {
-      if (ring.write(messages[sent]!)) {
-        while (takeAll() === NO_ENTRY) releaseOne();
-        sent++;
-      } else releaseOne();
-    } else {
-      const piece = stream.subarray(sent, sent + 1 + upTo(upTo(4) === 0 ? 5000 : 300));
-      const from = upTo(2) === 0 ? 0 : Math.min(upTo(40), sent);
-      // Once whole, and once from its midst.
-      const taken = ring.fill(stream.subarray(sent - from, sent + piece.length), from);
-      sent += taken;
-      if (takeAll() === NO_ENTRY || (taken === 0 && piece.length > 0)) releaseOne();
-    }
-    while (held.length > 0 && upTo(4) === 0) releaseOne();
+    this.#take(); // which had no entry perhaps
   }
-  while (held.length > 0) releaseOne();
-  ring.validate();
-  expect(ring.stats()).toMatchObject({ used: 0, messages: 0 });
 }
