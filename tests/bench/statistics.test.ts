@@ -131,6 +131,20 @@ describe("an evaluated case", () => {
       ["linear", null, null, null],
     ]);
   });
+
+  test("has no figure, nor a ratio, of a metric that some of its rounds have not", () => {
+    const gappy = new Map<string, Rounds>([
+      ["plain", [{ rate: 10, tail: 8 }, { rate: 20 }, { rate: 30, tail: 8 }]],
+      ["tidemark", [30, 80, 60].map((rate) => ({ rate, tail: 6 }))],
+    ]);
+    const result = evaluate({ suite: suiteOf(measured), case: measured }, gappy);
+    expect(result.rows.map(({ subject, metric }) => [subject, metric])).toEqual([
+      ["plain", "rate"],
+      ["tidemark", "rate"],
+      ["tidemark", "tail"],
+    ]);
+    expect(result.ratios.map(({ metric }) => metric)).toEqual(["rate"]);
+  });
 });
 
 describe("a declaration that contradicts itself is refused", () => {

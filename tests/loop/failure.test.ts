@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import type { FailedEvent, LoopOptions } from "tidemark";
 import { createLoop, LoopClosedError } from "tidemark";
 import { describe, expect, test } from "vitest";
@@ -258,6 +260,29 @@ describe("an onError that fails itself", () => {
     gate.fail(new Error("late"));
     await settled();
     await expect(loop.close()).rejects.toThrow("late");
+  });
+
+  test("after the close is a stray rejection, whose cause is the handler's error", async () => {
+    const entry = new URL("../../build/bindings/index.node.js", import.meta.url).href;
+    const program = `
+      const { createLoop, createRuntime } = await import(${JSON.stringify(entry)});
+      const strays = [];
+      process.on("unhandledRejection", (error) => strays.push([error.message, error.cause?.message]));
+      let fail;
+      const answer = new Promise((_, reject) => (fail = reject));
+      const loop = createLoop(await createRuntime(), { onError: () => answer });
+      loop.on("kind", () => { throw new Error("fault"); }).post(0);
+      await loop.runUntilIdle();
+      const report = await loop.close();
+      fail(new Error("late"));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      console.log(JSON.stringify({ report, strays }));
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program]);
+    expect(JSON.parse(stdout)).toEqual({
+      report: { processed: 1, dropped: 0, abandoned: 0 },
+      strays: [["late", "fault"]],
+    });
   });
 });
 
