@@ -81,11 +81,17 @@ class HeapAndObjects {
     else if (type === "end") this.#endScope(one);
     else if (type === "make") this.#make(one);
     else if (this.#views.length > 0) {
-      const view = this.#views[one % this.#views.length]!;
+      const view = this.#pick(one);
       if (type === "release") this.#release(view);
       else if (!this.#isLive(view)) this.#expectStale(view);
-      else this.#playOn(view, view.target!, type, this.#views[other % this.#views.length]!);
+      else this.#playOn(view, view.target!, type, this.#pick(other));
     }
+  }
+
+  /** One of all, or of the last few, so that several things happen to the same. */
+  #pick(number: number): View {
+    const views = this.#views;
+    return views.at(-1 - (number % Math.min(number % 4 === 0 ? views.length : 5, views.length)))!;
   }
 
   #playOn(view: View, target: Plain, type: Operation["type"], other: View): void {
@@ -118,15 +124,18 @@ class HeapAndObjects {
     } else this.#move(view, other);
   }
 
+  /** Through a fresh cursor, or one that has shown something else, perhaps for another scope. */
   #make(pick: number): void {
     if (this.#scopes.length === 0) this.#scopes.push(this.#runtime.scope());
     const scope = this.#scopes[pick % this.#scopes.length]!;
     const object: Plain = { id: this.#objects.length + 1, freed: false, next: null, watch: null };
-    const cursor = this.#heap.new(Node, scope);
+    const reused = pick % 3 === 0 ? this.#views.find(({ isKept }) => !isKept) : undefined;
+    const cursor = this.#heap.new(Node, scope, reused?.cursor);
     expect([cursor.id, cursor.next, cursor.watch]).toEqual([0, null, null]);
     cursor.id = object.id;
     this.#objects.push(object);
-    this.#add(cursor, object, scope);
+    if (reused === undefined) this.#add(cursor, object, scope);
+    else Object.assign(reused, { target: object, scope });
   }
 
   #add(cursor: NodeCursor, target: Plain | undefined, scope: Scope | undefined, isKept = false): void {
@@ -189,8 +198,12 @@ class HeapAndObjects {
 
   check(): void {
     for (const view of this.#views) {
-      if (this.#isLive(view)) expect(view.cursor.id).toBe(view.target!.id);
-      else expect(view.cursor.isLive()).toBe(false);
+      const { cursor, target } = view;
+      if (!this.#isLive(view)) expect(cursor.isLive()).toBe(false);
+      else {
+        const watched = target!.watch?.freed ? null : target!.watch;
+        expect([cursor.id, (cursor.watch as NodeCursor | null)?.id]).toEqual([target!.id, watched?.id]);
+      }
     }
     const objects = this.#objects.filter(({ freed }) => !freed).length;
     const handles = this.#views.filter(({ isKept }) => isKept).length;
