@@ -221,7 +221,7 @@ class HeapAndObjects {
 describe.each(modules)("a manual heap of the $name module", (module) => {
   test("does what plain objects do that know when they are freed, whoever shows them, in whatever scope", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(operation, { maxLength: 100, size: "max" }), (operations) =>
+      fc.asyncProperty(fc.array(operation, { minLength: 60, maxLength: 150, size: "max" }), (operations) =>
         withHeap({ ...module, strategy: "manual" }, { types: [Node] }, (heap, runtime) => {
           const model = new HeapAndObjects(heap, runtime);
           for (const operation of operations) {
