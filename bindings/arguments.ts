@@ -81,17 +81,22 @@ function shortened(text: string): string {
 /** A promise is told from others, since most often an `await` has been forgotten. */
 function describeObject(value: object): string {
   if (isArray(value)) return "an array";
-  return holds(() => value instanceof Promise) ? "a promise" : "an object";
+  return isPromise(value) ? "a promise" : "an object";
 }
 
+/** As `Array.isArray`, which throws for a proxy that has been revoked. */
 function isArray(value: object): boolean {
-  return holds(() => Array.isArray(value));
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
-/** Asks about a value that may be a proxy that has been revoked, of which nothing is true: asking would throw. */
-function holds(test: () => boolean): boolean {
+/** Likewise. */
+function isPromise(value: object): boolean {
   try {
-    return test();
+    return value instanceof Promise;
   } catch {
     return false;
   }

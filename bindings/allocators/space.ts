@@ -453,6 +453,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
 
   /** Ends the children made after `serial`, whose arenas wasm has destroyed already. Not recursive: arenas nest deeply. */
   $endChildren(serial: number): void {
+    if (this.$newestChild === undefined) return; // nothing is made for an event that has none
     let parent: Space | undefined = this;
     for (const ended: Space[] = []; parent !== undefined; parent = ended.pop()) {
       const since = parent === this ? serial : -1;

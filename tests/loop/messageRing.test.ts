@@ -38,7 +38,7 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
         let fullest = 0;
         fc.assert(
           fc.property(fc.array(operation, { maxLength: 150, size: "max" }), (operations) => {
-            const ring = new MessageRing(runtime.$memory, framing, RING_BYTES, MAXIMUM, () => {});
+            const ring = new MessageRing(runtime.$memory, framing, RING_BYTES, MAXIMUM, SOURCE);
             try {
               const model = new RingAndQueue(ring, framing);
               for (const operation of operations) model.play(operation);
