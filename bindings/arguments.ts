@@ -21,10 +21,13 @@ export function checkPowerOfTwo(what: string, value: number, maximum: number): n
   throw new InvalidArgumentError(`${what} must be a power of two, but is ${value}`);
 }
 
-/** @throws {InvalidArgumentError} if it is no object, or an array */
-export function assertObject(what: string, value: unknown): void {
+/** The errors of checks, but where what is checked has one of its own. */
+type RefusalClass = new (message: string) => TidemarkError;
+
+/** @throws {InvalidArgumentError}, or another error, if it is no object, or an array */
+export function assertObject(what: string, value: unknown, Refusal: RefusalClass = InvalidArgumentError): void {
   if (typeof value !== "object" || value === null || isArray(value)) {
-    throw new InvalidArgumentError(`${what} must be an object, but is ${describe(value)}`);
+    throw new Refusal(`${what} must be an object, but is ${describe(value)}`);
   }
 }
 
@@ -42,11 +45,9 @@ export function assertOptions(
   what: string,
   options: object,
   names: Readonly<Record<string, true>>,
-  Refusal: new (message: string) => TidemarkError = InvalidArgumentError,
+  Refusal: RefusalClass = InvalidArgumentError,
 ): void {
-  if (typeof options !== "object" || options === null || isArray(options)) {
-    throw new Refusal(`${what} must be an object, but is ${describe(options)}`);
-  }
+  assertObject(what, options, Refusal);
   for (const name in options) {
     if (names[name] === true || !Object.hasOwn(options, name)) continue;
     throw new Refusal(`${what} has the unknown option ${describe(name)}: known are ${Object.keys(names).join(", ")}`);

@@ -76,7 +76,7 @@ export function initialize(maximumPages: u32): u32 {
   memory.fill(ROOT, 0, ROOT_BYTES);
   memory.fill(OWNER_PAGES, 0, OWNER_COUNT * 4);
   memory.fill(PAGE_BITMAP, 0, PAGE_BITMAP_BYTES);
-  memory.fill(PAGE_OWNERS, 0, maximumPages);
+  memory.fill(PAGE_OWNERS, 0, max(maximumPages, OWNERS_IN_FIRST_PAGE));
   state.magic = MAGIC;
   state.version = LAYOUT_VERSION;
   state.debug = IS_DEBUG ? 1 : 0;
@@ -179,7 +179,7 @@ export function isCommitted(address: Address): bool {
 /** As {@link ownerOf}, for a page that begins a run: a page that continues one gives another number. */
 export function ownerByte(address: Address): u8 {
   const page = <u32>(address >> PAGE_SHIFT);
-  // The bytes in memory's first page are 0 for pages that are not committed.
+  // The bytes in memory's first page are 0 for pages that are not committed, also for those that never can be.
   return page < OWNERS_IN_FIRST_PAGE || page < root().committedPages ? load<u8>(PAGE_OWNERS + page) : Owner.FREE;
 }
 

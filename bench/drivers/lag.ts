@@ -13,7 +13,7 @@ interface Way {
   dispose(): Promise<void>;
 }
 
-/** Events that may wait: a fifth of a second's. */
+/** Events that may wait: those of half a second and more. */
 const CAPACITY = 1 << 20;
 
 /** Makes a way to a handler. */

@@ -145,7 +145,6 @@ export class PeriodicTimer extends Timer {
     this.#isRestarted = true;
   }
 
-  /** A shorter period than a tick would be due several times at once. */
   /** It is armed for the next time first, with the node that it has just given back, and so that the callback can cancel it. */
   override $fire(): void {
     const owner = this.$owner;
@@ -177,7 +176,7 @@ export function assertDelay(milliseconds: number): void {
   checkMilliseconds("a delay", milliseconds, 0, TICK_LIMIT);
 }
 
-/** @throws {InvalidArgumentError} if it is no time that a periodic timer can keep to */
+/** @throws {InvalidArgumentError} if it is no period: one shorter than a tick would be due several times at once */
 export function assertPeriod(milliseconds: number): void {
   checkMilliseconds("a period", milliseconds, 1, TICK_LIMIT);
 }

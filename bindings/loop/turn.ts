@@ -14,8 +14,8 @@ const TAKEOFFS = 64;
 const settled = Promise.resolve();
 
 /**
- * A turn of a loop: handles as many events as are queued when it begins, in stretches between two readings of the clock, until a count or a
- * slice of time is used up, or as many events are in flight as may be.
+ * A turn of a loop: handles as many events as are queued when it begins, in stretches between two readings of the clock, until a
+ * count or a slice of time is used up, or as many events are in flight as may be.
  *
  *   idle ──begin──▶ under way ──many in flight──▶ paused ──▶ under way …──▶ idle
  */

@@ -1,4 +1,4 @@
-import { InvalidAddressError } from "tidemark";
+import { createRuntime, InvalidAddressError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { modules, PAGE, withRuntime } from "../support/runtimes.js";
@@ -97,6 +97,18 @@ describe.each(modules)("what is no block in use of the $name module's byte heap"
         heap.destroy();
       }
     }));
+});
+
+test("an address behind the end of memory is refused, whatever a memory that was given had in it", async () => {
+  const memory = new WebAssembly.Memory({ initial: 4, maximum: 16 });
+  new Uint8Array(memory.buffer).fill(9); // the byte of a page of small blocks
+  const runtime = await createRuntime({ memory, maximumBytes: 16 << 16 });
+  const heap = runtime.byteHeap();
+  for (const page of [4, 15, 16, 100, 24_575, 24_576, 65_535]) {
+    expect(() => heap.free(page * 65_536 + 2048)).toThrow(InvalidAddressError);
+  }
+  heap.validate();
+  runtime.dispose();
 });
 
 describe("in the release module", () => {
