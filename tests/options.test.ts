@@ -103,15 +103,16 @@ describe.each(Object.entries({ ...TAKERS, ...HOT_TAKERS }))("the options of %s",
     if (name !== "heap") expect(await failure(taker, undefined)).toBeUndefined();
   });
 
-  test.runIf(name in TAKERS)(
-    "are refused with one that does not exist, which the message names with those that do",
-    async () => {
-      const error = await failure(taker, { ...options, misspelt: undefined });
-      expect(error).toBeInstanceOf(Refusal);
-      expect(error!.message).toContain('the unknown option "misspelt"');
-      for (const known of Object.keys(options)) expect(error!.message).toContain(known);
-    },
-  );
+  test("are refused with one that does not exist, which the message names with those that do, unless looking costs too much", async () => {
+    const error = await failure(taker, { ...options, misspelt: undefined });
+    if (name in HOT_TAKERS) {
+      expect(error).toBeUndefined();
+      return;
+    }
+    expect(error).toBeInstanceOf(Refusal);
+    expect(error!.message).toContain('the unknown option "misspelt"');
+    for (const known of Object.keys(options)) expect(error!.message).toContain(known);
+  });
 
   test("may come from a class or a prototype that has more, and have symbols", async () => {
     class Options {
