@@ -24,8 +24,8 @@ export type Drift = "skip" | "fixed-rate" | "fixed-delay";
  * place is an object on its heap. So they stay in fields.
  */
 export interface TimerOwner {
-  /** The last reading of the clock, in milliseconds since the timers were made. */
-  $time: number;
+  /** The clock that they go by. */
+  readonly $clock: { readonly time: number };
   /** Reads the clock, if need be, for a use named in messages, which fails if the timers have been disposed of. */
   $readClock(operation: string): void;
   /** As that, in any case. */
@@ -141,7 +141,7 @@ export class PeriodicTimer extends Timer {
     owner.$readClockNow("restart");
     owner.$armAfter(this, milliseconds);
     this.$delay = milliseconds;
-    this.$due = owner.$time + milliseconds;
+    this.$due = owner.$clock.time + milliseconds;
     this.#isRestarted = true;
   }
 
@@ -157,7 +157,7 @@ export class PeriodicTimer extends Timer {
 
   private setNextDue(): void {
     const period = this.$delay;
-    const now = this.$owner.$time;
+    const now = this.$owner.$clock.time;
     if (this.#drift === "fixed-delay") {
       this.$due = now + period;
       return;

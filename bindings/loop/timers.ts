@@ -18,6 +18,7 @@ import {
   type TimerTarget,
 } from "./timer.js";
 import { TimerEntries, type TimerEntry } from "./timerEntries.js";
+import { TimersClock } from "./timersClock.js";
 import {
   assertPeriodicOptions,
   checkTimersOptions,
@@ -26,7 +27,7 @@ import {
   type TimersOptions,
   type TimersStatistics,
 } from "./timersOptions.js";
-import { SLOTS, TICK_LIMIT, VIOLATIONS, Wheel } from "./timingWheel.js";
+import { SLOTS, VIOLATIONS, Wheel } from "./timingWheel.js";
 
 /** What names a timer that `timers.arm()` has armed: a number, good for one firing and never used again. */
 export type TimerId = number;
@@ -37,16 +38,6 @@ const COUNT_LIMIT = 2 ** 30;
 
 /** Stops and timers that sink in one run at the most: less than half a millisecond. */
 const RUN_WORK = 16_384;
-
-/**
- * A reading of the clock costs as much as arming and cancelling. So where this many in one stretch of code have followed
- * one another closely, up to 31 arms borrow each reading.
- */
-const CLOSE_READINGS = 64;
-const BORROWERS = 31;
-
-/** Readings follow one another closely if no more milliseconds lie between them. By so much a timer can be early. */
-const CLOSE = 0.05;
 
 /**
  * Timers in a hierarchical timing wheel in linear memory: any number of them, on one timer of the host.
@@ -91,19 +82,7 @@ export class Timers implements TimerOwner {
   #wheel: Address;
   readonly #entries = new TimerEntries();
 
-  /** The host's clock when the wheel was at tick 0. */
-  readonly #origin: number;
-  /** The latest time that is known, from the origin on. */
-  $time = 0.5; // no whole number, so that engines have room for a fraction from the beginning
-  /** The last reading of the clock for an arm, how many in a row were close to the one before, and how many may borrow it. */
-  #readAt = 0.5;
-  #closeReadings = 0;
-  #freshFor = 0;
-  /** Who has borrowed it: slots and generations. */
-  readonly #borrowed = new Int32Array(2 * BORROWERS);
-  #borrowers = 0;
-  /** Whether whoever is arming now borrows it. */
-  #isBorrowing = false;
+  readonly $clock: TimersClock;
   /** The tick at which a run has something to do, when it was last looked for. */
   #wake = 0.5;
   /** Whether the present stretch of code has something to do at its end. */
@@ -125,9 +104,9 @@ export class Timers implements TimerOwner {
     this.#host = host;
     this.#onError = onError;
     this.#onDue = onDue;
-    this.#origin = host.now();
-    this.$time = 0;
-    this.#readAt = 0;
+    this.$clock = new TimersClock(host, (slot, generation, ticks) => {
+      memory.exports.delayTimer(this.#wheel, slot, generation, ticks);
+    });
     const wheel = memory.exports.createWheel() >>> 0;
     if (wheel === 0) throw memory.failure("making timers");
     this.#wheel = wheel;
@@ -197,11 +176,11 @@ export class Timers implements TimerOwner {
     assertDelay(milliseconds);
     assertTarget(target);
     this.$readClock("arm");
-    const slot = this.#take(target, Math.ceil(this.$time + milliseconds));
+    const slot = this.#take(target, Math.ceil(this.$clock.time + milliseconds));
     if (payload !== undefined) this.#entries.keep(slot, payload);
     this.#holds++;
     const generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
-    if (this.#isBorrowing) this.#borrow(slot, generation);
+    if (this.$clock.isLent) this.$clock.note(slot, generation);
     return generation * SLOTS + slot;
   }
 
@@ -266,15 +245,15 @@ export class Timers implements TimerOwner {
   /** Makes ready what is due by `now`, a reading of the clock: what is armed from here on is for whoever collects next. */
   $collect(now: number): void {
     const wheel = this.#open("run");
-    this.#takeReading(now);
-    this.$memory.exports.advanceWheel(wheel, Math.floor(this.$time), RUN_WORK);
+    this.$clock.take(now);
+    this.$memory.exports.advanceWheel(wheel, Math.floor(this.$clock.time), RUN_WORK);
   }
 
   /** Fires up to `limit` of what has been collected. Returns true if more is due, collected or not. */
   $fireCollected(now: number, limit: number): boolean {
     const wheel = this.#open("run");
     const { exports } = this.$memory;
-    this.#takeReading(now);
+    this.$clock.take(now);
     this.#isRunning = true;
     for (let left = limit; left > 0 && !this.$disposed; left--) {
       const slot = exports.takeTimer(wheel) - 1;
@@ -294,7 +273,7 @@ export class Timers implements TimerOwner {
   get nextDue(): number {
     this.#open("nextDue");
     this.#look();
-    return this.#origin + this.#wake;
+    return this.$clock.origin + this.#wake;
   }
 
   /** How often a timer has fired. O(1) */
@@ -351,7 +330,7 @@ export class Timers implements TimerOwner {
       memory.sites?.unregister(this);
     }
     this.#wheel = 0;
-    this.#borrowers = 0;
+    this.$clock.clear();
     this.#alarm.clear();
     this.#forgetMemory();
     this.#entries.clearAll();
@@ -374,7 +353,7 @@ export class Timers implements TimerOwner {
   }
 
   $armAfter(timer: Timer, delay: number): void {
-    this.#armAt(timer, Math.ceil(this.$time + delay));
+    this.#armAt(timer, Math.ceil(this.$clock.time + delay));
   }
 
   $armAtDue(timer: PeriodicTimer): void {
@@ -391,7 +370,7 @@ export class Timers implements TimerOwner {
       timer.$generation = this.$memory.i32[(this.#wheel + Wheel.GENERATION) >>> 2]!;
       if (timer.$keepsAlive) this.#holds++;
     }
-    if (this.#isBorrowing) this.#borrow(timer.$slot, timer.$generation);
+    if (this.$clock.isLent) this.$clock.note(timer.$slot, timer.$generation);
   }
 
   $cancel(timer: Timer): boolean {
@@ -417,57 +396,13 @@ export class Timers implements TimerOwner {
   }
 
   $readClock(operation: string): void {
-    if (this.#freshFor > 0 && this.#wheel !== 0 && this.$memory.u32.length !== 0) {
-      this.#freshFor--;
-      this.#isBorrowing = true;
-    } else {
-      this.$readClockNow(operation);
-    }
+    if (this.#wheel === 0 || this.$memory.u32.length === 0 || !this.$clock.lend()) this.$readClockNow(operation);
   }
 
   $readClockNow(operation: string): void {
     this.#open(operation);
-    this.#pass(this.#host.now());
-    this.#repay();
-    this.#closeReadings = this.$time - this.#readAt <= CLOSE ? this.#closeReadings + 1 : 0;
-    if (this.#closeReadings >= CLOSE_READINGS) this.#freshFor = BORROWERS;
-    this.#readAt = this.$time;
+    this.$clock.readForArm();
     this.#settleSoon();
-  }
-
-  #borrow(slot: number, generation: number): void {
-    this.#isBorrowing = false;
-    const index = 2 * this.#borrowers++;
-    this.#borrowed[index] = slot;
-    this.#borrowed[index + 1] = generation;
-  }
-
-  /** Ends the borrowing of the last clock reading; timers that borrowed it are put off if it was long ago. */
-  #endReading(): void {
-    if (this.#borrowers > 0) this.#pass(this.#host.now());
-    this.#repay();
-    this.#closeReadings = 0;
-  }
-
-  #repay(): void {
-    const count = this.#borrowers;
-    this.#borrowers = 0;
-    this.#freshFor = 0;
-    this.#isBorrowing = false;
-    if (count > 0 && this.$time - this.#readAt > CLOSE) this.#putOff(count);
-  }
-
-  #putOff(count: number): void {
-    const ticks = Math.ceil(this.$time - this.#readAt - CLOSE);
-    const borrowed = this.#borrowed;
-    for (let index = 0; index < count; index++) {
-      const slot = borrowed[2 * index]!;
-      // One that was armed again is there twice.
-      let later = index + 1;
-      while (later < count && borrowed[2 * later] !== slot) later++;
-      if (later < count) continue;
-      this.$memory.exports.delayTimer(this.#wheel, slot, borrowed[2 * index + 1]!, ticks);
-    }
   }
 
   $deliver(target: TimerTarget<never>, payload: unknown): void {
@@ -480,7 +415,7 @@ export class Timers implements TimerOwner {
     } catch (error) {
       this.#fail(error);
     }
-    this.#endReading();
+    this.$clock.endStretch();
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -534,19 +469,6 @@ export class Timers implements TimerOwner {
     });
   }
 
-  /** Takes a reading of the clock that nobody has borrowed. */
-  #takeReading(now: number): void {
-    this.#pass(now);
-    this.#repay();
-    this.#closeReadings = 0;
-  }
-
-  /** Takes a reading of the clock. */
-  #pass(now: number): void {
-    const time = Math.min(now - this.#origin, TICK_LIMIT);
-    if (time > this.$time) this.$time = time;
-  }
-
   /** Looks for the tick at which a run has something to do. */
   #look(): void {
     this.$memory.exports.nextWake(this.#wheel);
@@ -568,7 +490,7 @@ export class Timers implements TimerOwner {
   readonly #settle = (): void => {
     this.#isSettling = false;
     if (this.$disposed || this.#isRunning) return;
-    this.#endReading();
+    this.$clock.endStretch();
     this.#look();
     this.#schedule(false);
   };
@@ -585,11 +507,11 @@ export class Timers implements TimerOwner {
       this.#alarm.clear();
       return false;
     }
-    this.#pass(this.#host.now());
-    const isDue = wake <= this.$time;
+    this.$clock.read();
+    const isDue = wake <= this.$clock.time;
     if (!isDue || this.#holds === 0) {
       // Rounded up, since hosts round down, and would come a millisecond too early, for nothing.
-      this.#alarm.set(wake, Math.ceil(Math.max(wake - this.$time, 0)), this.#holds > 0, this.#ring);
+      this.#alarm.set(wake, Math.ceil(Math.max(wake - this.$clock.time, 0)), this.#holds > 0, this.#ring);
     } else if (this.#onDue !== undefined) {
       if (!isRun) this.#onDue();
     } else if (!this.#isHopping) {
