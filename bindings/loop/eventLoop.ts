@@ -1,12 +1,12 @@
-import { assertOptions, describe, type NamesOf } from "../arguments.js";
-import { DisposedError, InvalidArgumentError, LoopClosedError, LoopStateError } from "../errors.js";
+import { describe } from "../arguments.js";
+import { DisposedError, InvalidArgumentError, LoopStateError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Runtime } from "../runtime.js";
 import { callBack, stray } from "./callback.js";
 import { causedBy } from "./cause.js";
+import { Closing } from "./closing.js";
 import { type CompanionRuntime, Companions, type CompanionWatch } from "./companions.js";
 import type { Context } from "./context.js";
-import { Deferred } from "./deferred.js";
 import { type CollectedMemory, Dispatcher, type DispatchObserver } from "./dispatcher.js";
 import type { Fiber, FiberBody } from "./fiber.js";
 import type { SpawnOptions } from "./fibersOptions.js";
@@ -26,9 +26,11 @@ import { Leases } from "./leases.js";
 import type { CloseReport, Loop, RunOptions } from "./loop.js";
 import { LoopWatch } from "./loopWatch.js";
 import { type CloseOptions, closingOf, type LoopSettings } from "./options.js";
+import { Phase } from "./phase.js";
 import { Pressure } from "./pressure.js";
 import type { PostResult } from "./queue.js";
 import type { RingMessage } from "./ringMessage.js";
+import { Runner, signalOf } from "./runner.js";
 import type { SourceStream } from "./sources/detect.js";
 import type { SourceOptions } from "./sources/options.js";
 import type { Source } from "./sources/source.js";
@@ -52,35 +54,8 @@ export type LoopRuntime = Pick<Runtime, "debug" | "disposed" | "regionPool" | "$
   Partial<Pick<Runtime, "$platform">> &
   CompanionRuntime & { readonly $memory: CollectedMemory };
 
-const RUN_OPTIONS: NamesOf<RunOptions> = { signal: true };
-
-/** Whoever runs the loop, and until when. */
-interface Runner {
-  readonly until: "closed" | "idle";
-  readonly done: Deferred<void>;
-  /** Takes the listener from the caller's signal. */
-  readonly forgetSignal: () => void;
-}
-
-/** A close under way: asked for, or begun by the error that stopped the loop. */
-interface Closing {
-  readonly done: Deferred<CloseReport>;
-  /** Whether what is queued is dropped rather than handled. */
-  readonly discard: boolean;
-  /** Whether `close()` was called; a stop that nobody has asked for waits without a deadline, and tells nobody. */
-  requested: boolean;
-  cancelDeadline: (() => void) | undefined;
-  /** Whether those in flight are still to be told that nobody waits for what they do. */
-  abortsFlights: boolean;
-  /** Fibers that were ready when there was no event left, and have not been resumed since; undefined until then. */
-  lastResumptions: number | undefined;
-}
-
 /**
  * The loop's phases, its promises, and the hops between its turns. Events themselves are the dispatcher's.
- *
- *   open ──close()──▶ closing ──nothing queued, nothing in flight, or the deadline──▶ closed
- *     └────error────────▲
  *
  * Nothing is scheduled while nobody runs the loop. While it runs, with the queue empty or as many events in flight as may
  * be, its time is the heaps', a hop for each step; when they have nothing to do, or there are none, nothing is scheduled
@@ -101,16 +76,9 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   readonly #sources = new Sources();
 
   readonly #forgetRuntime: () => void;
-  #phase: "open" | "closing" | "closed" = "open";
+  readonly #phase = new Phase();
   #runner: Runner | undefined;
   #closing: Closing | undefined;
-  /** The error that stopped the loop, and whether somebody has been told: a run, or whoever posted. */
-  #failure: { readonly error: unknown; readonly told: boolean } | undefined;
-  /**
-   * What this loop has thrown because it closes. A timer or a fiber that goes on posting until it is cancelled has not failed by
-   * that. An event has, but does not stop the loop, which would drop what it drains.
-   */
-  readonly #refusals = new WeakSet<object>();
   readonly #pressure: Pressure;
   /** Whether the loop runs, and has gone to rest for want of events: the next post wakes it. */
   #resting = false;
@@ -135,7 +103,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       debug: runtime.debug,
       onWake: () => this.#wake(),
       onError: (error) => {
-        if (!this.#refusals.has(error as object)) this.#failedAside(error);
+        if (!this.#phase.isRefusal(error)) this.#failedAside(error);
       },
       watch: this,
     });
@@ -178,7 +146,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   assertAccepts(kind: EventKind): void {
-    if (this.#phase !== "open") this.#refuse(kind);
+    if (this.#phase.name !== "open") this.#refuse(kind);
   }
 
   /** One turn. Runs from the host, never inside another turn, and throws nothing. */
@@ -247,18 +215,18 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   /** What follows a turn, a landing, a run or a close: drop, make room known, come to an end, or hop to the next turn. */
   #advance(): void {
-    if (this.#phase === "closed") return;
+    if (this.#phase.name === "closed") return;
     if (this.#closing?.discard) this.#discard(this.#closing);
     this.#pressure.announceRoom();
     if (this.#lanes.length === 0) this.#runDry();
     this.#wake();
     this.#resting = this.#isRunning && this.#lanes.length === 0;
-    this.#isPlain = this.#phase === "open" && !this.#resting;
+    this.#isPlain = this.#phase.name === "open" && !this.#resting;
   }
 
   /** The queue is empty: says so, and comes to an end if nothing else is under way. */
   #runDry(): void {
-    if (this.#phase === "open") this.#announceDrain();
+    if (this.#phase.name === "open") this.#announceDrain();
     if (!this.#hasEventsLeft && !this.#isKept) this.#endIdle();
   }
 
@@ -278,7 +246,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     if (!closing.abortsFlights) return;
     closing.abortsFlights = false;
     this.#turning = true; // what the listeners of signals ask for is seen to below
-    this.#dispatcher.abort(this.#closedError("waits for nothing but what is in flight"));
+    this.#dispatcher.abort(this.#phase.closedError("waits for nothing but what is in flight"));
     this.#turning = false;
   }
 
@@ -305,7 +273,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   /** Hops to the next turn, if there is something to do in it and no hop under way. */
   #wake(): void {
     this.#resting = false;
-    this.#isPlain = this.#phase === "open";
+    this.#isPlain = this.#phase.name === "open";
     if (!this.#hopping && !this.#turning && this.#hasWork) this.#hop();
   }
 
@@ -328,11 +296,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   /** Whether a turn without events may go to a heap; never after an error has stopped the loop. */
   get #hasIdleTime(): boolean {
-    return this.#idleTime.wanted && this.#isRunning && this.#failure === undefined;
+    return this.#idleTime.wanted && this.#isRunning && this.#phase.failure === undefined;
   }
 
   get #isRunning(): boolean {
-    return this.#runner !== undefined || this.#phase === "closing";
+    return this.#runner !== undefined || this.#phase.name === "closing";
   }
 
   /** The queue is empty: tells whoever has found it full since it last was. */
@@ -358,14 +326,14 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   on<Payload>(name: string, handler: Handler<Payload>, options: KindOptions<Payload> = {}): Kind<Payload> {
     const settings = this.#kinds.check(name, handler, options);
-    if (this.#phase !== "open") throw this.#closedError(`takes no kind "${name}"`);
+    this.#phase.assertOpen(`takes no kind "${name}"`);
     const kind = this.#kinds.declare(this, settings);
     this.#watch.declare(kind.index, name);
     return kind;
   }
 
   source(kind: Kind<RingMessage>, stream: SourceStream, options: SourceOptions = {}): Source {
-    if (this.#phase !== "open") throw this.#closedError("takes no source");
+    this.#phase.assertOpen("takes no source");
     if (!this.#kinds.has(kind)) {
       throw new InvalidArgumentError("a source takes a kind of this very loop, as loop.on() has returned it");
     }
@@ -388,31 +356,31 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   ): Fiber<Result>;
   spawn(body: FiberBody, options: SpawnOptions & { readonly detached: true }): undefined;
   spawn(body: FiberBody, options?: SpawnOptions): Fiber | undefined {
-    this.#assertOpen("takes no fiber");
+    this.#phase.assertOpen("takes no fiber");
     return this.#companions.fibers.spawn(body, options);
   }
 
   get timers(): Timers {
-    this.#assertAlive("has no timers");
+    this.#phase.assertAlive("has no timers");
     return this.#companions.timers;
   }
 
   after<Payload>(delay: number, target: TimerTarget<Payload>, payload: Payload): Timer;
   after(delay: number, target: TimerTarget<undefined>): Timer;
   after(delay: number, target: TimerTarget<unknown>, payload?: unknown): Timer {
-    this.#assertAlive("takes no timer");
+    this.#phase.assertAlive("takes no timer");
     return this.#companions.timers.after(delay, target, payload);
   }
 
   every<Payload>(period: number, target: TimerTarget<Payload>, options: PayloadOptions<Payload>): Timer;
   every(period: number, target: TimerTarget<undefined>, options?: PeriodicOptions<undefined>): Timer;
   every(period: number, target: TimerTarget<undefined>, options?: PeriodicOptions<undefined>): Timer {
-    this.#assertAlive("takes no timer");
+    this.#phase.assertAlive("takes no timer");
     return this.#companions.timers.every(period, target, options);
   }
 
   sleep(delay: number): Waiting<void> {
-    this.#assertAlive("lets nobody sleep");
+    this.#phase.assertAlive("lets nobody sleep");
     return this.#companions.sleepers.sleep(delay);
   }
 
@@ -431,7 +399,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       );
     }
     const queue = kind === undefined ? this.#lanes.normal : kind.queue;
-    if (this.#phase !== "open") return Promise.reject(this.#closedError("will have no room again"));
+    if (this.#phase.name !== "open") return Promise.reject(this.#phase.closedError("will have no room again"));
     return this.#pressure.room(queue);
   }
 
@@ -441,7 +409,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       if (this.#closing?.requested) return this.#closing.done.promise;
       const closing = this.#beginClosing(mode === "discard");
       closing.requested = true;
-      if (deadline !== undefined && this.#phase !== "closed") {
+      if (deadline !== undefined && this.#phase.name !== "closed") {
         closing.cancelDeadline = this.#settings.host.after(deadline, () => this.#expire(closing));
       }
       if (!this.#turning) this.#advance();
@@ -478,7 +446,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   landed(): void {
     this.#idleTime.renew();
     if (this.#turning) return; // the turn that is under way, or has paused, will see to what follows
-    if (this.#phase === "closed") this.#releaseMemory();
+    if (this.#phase.name === "closed") this.#releaseMemory();
     // A turn on its way to handle events will advance; but nobody waits for one in which there is no event left to handle.
     else if (!this.#hopping || this.#closing !== undefined || this.#lanes.length === 0) this.#advance();
   }
@@ -486,7 +454,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   failed(error: unknown, event: FailedEvent): void {
     const { onError } = this.#settings;
     if (onError === undefined) {
-      if (!this.#refusals.has(error as object)) this.#stop(error);
+      if (!this.#phase.isRefusal(error)) this.#stop(error);
       return;
     }
     const stop = (fault: unknown) => this.#stop(causedBy(fault, error));
@@ -494,7 +462,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       () => onError(error, event),
       stop,
       (fault) => {
-        if (this.#phase === "closed" && this.#failure === undefined) {
+        if (this.#phase.name === "closed" && this.#phase.failure === undefined) {
           stray(causedBy(fault, error)); // no failure has been told of, and nobody is left to be told
           return;
         }
@@ -512,34 +480,24 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   #start(until: Runner["until"], options: RunOptions): Promise<void> {
     try {
-      assertOptions("the options argument of run", options, RUN_OPTIONS);
-      const { signal } = options;
-      if (signal !== undefined && !(signal instanceof AbortSignal)) {
-        throw new InvalidArgumentError(`signal must be an AbortSignal, but is ${describe(signal)}`);
-      }
-      if (this.#phase !== "open") throw this.#closedError("cannot run");
+      const signal = signalOf(options);
+      this.#phase.assertOpen("cannot run");
       if (this.#runner !== undefined) {
         throw new LoopStateError(`the loop is running already, until it is ${this.#runner.until}`);
       }
       signal?.throwIfAborted();
-      const done = new Deferred<void>();
-      this.#runner = { until, done, forgetSignal: this.#listen(signal) };
+      const runner = new Runner(until, signal, (reason) => this.#abortRun(reason));
+      this.#runner = runner;
       if (!this.#turning) this.#advance();
-      return done.promise;
+      return runner.done.promise;
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Stops the loop with the reason of a caller's signal, if that is aborted before what is returned has been called. */
-  #listen(signal: AbortSignal | undefined): () => void {
-    if (signal === undefined) return () => {};
-    const abort = () => {
-      this.#stop(signal.reason);
-      if (!this.#turning) this.#advance();
-    };
-    signal.addEventListener("abort", abort);
-    return () => signal.removeEventListener("abort", abort);
+  #abortRun(reason: unknown): void {
+    this.#stop(reason);
+    if (!this.#turning) this.#advance();
   }
 
   /** The runner, who is told by the caller, and is no runner any more. */
@@ -552,28 +510,21 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   /** An error ends the loop: nothing more is dispatched, what is queued is dropped, the run rejects. */
   #stop(error: unknown, told = false): void {
-    if (this.#failure !== undefined || this.#phase === "closed") return;
+    if (this.#phase.failure !== undefined || this.#phase.name === "closed") return;
     const runner = this.#takeRunner();
-    this.#failure = { error, told: told || runner !== undefined };
+    this.#phase.failure = { error, told: told || runner !== undefined };
     this.#beginClosing(true);
-    this.#dispatcher.halt(this.#closedError("waits for nothing but what is in flight"));
+    this.#dispatcher.halt(this.#phase.closedError("waits for nothing but what is in flight"));
     this.#drop();
     runner?.done.reject(error);
   }
 
   #beginClosing(discard: boolean): Closing {
     if (this.#closing !== undefined) return this.#closing;
-    this.#phase = "closing";
+    this.#phase.name = "closing";
     this.#isPlain = false;
-    this.#pressure.refuse(() => this.#closedError("will have no room again"));
-    this.#closing = {
-      done: new Deferred(),
-      discard,
-      requested: false,
-      cancelDeadline: undefined,
-      abortsFlights: discard,
-      lastResumptions: undefined,
-    };
+    this.#pressure.refuse(() => this.#phase.closedError("will have no room again"));
+    this.#closing = new Closing(discard);
     this.#sources.loopClosing();
     return this.#closing;
   }
@@ -586,16 +537,16 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   #expire(closing: Closing): void {
-    if (this.#phase === "closed") return;
+    if (this.#phase.name === "closed") return;
     this.#drop();
     const abandoned = this.#dispatcher.inFlight;
-    this.#dispatcher.abandon(this.#closedError("does not wait any longer"));
+    this.#dispatcher.abandon(this.#phase.closedError("does not wait any longer"));
     this.#finish(closing, abandoned);
   }
 
   /** Settles everything that has been promised. */
   #finish(closing: Closing, abandonedNow = 0): void {
-    this.#phase = "closed";
+    this.#phase.name = "closed";
     this.#sources.loopClosed();
     this.#forgetRuntime();
     this.#watch.close();
@@ -608,15 +559,15 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
     const runner = this.#takeRunner();
     if (runner?.until === "idle" && this.#dropped + abandonedNow > 0) {
-      runner.done.reject(this.#closedError(`dropped ${this.#dropped} events and abandoned ${abandonedNow}`));
+      runner.done.reject(this.#phase.closedError(`dropped ${this.#dropped} events and abandoned ${abandonedNow}`));
     } else {
       runner?.done.resolve();
     }
 
-    if (this.#failure === undefined || this.#failure.told) {
+    if (this.#phase.failure === undefined || this.#phase.failure.told) {
       closing.done.resolve(report);
     } else {
-      closing.done.reject(this.#failure.error);
+      closing.done.reject(this.#phase.failure.error);
       closing.done.promise.catch(() => {}); // whoever calls close() later is told; until then it is no stray rejection
     }
   }
@@ -625,7 +576,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #closeCompanions(): void {
     const { $memory } = this.#runtime;
     $memory.handlersRunning++;
-    this.#companions.close(() => this.#closedError("wakes nobody any more"));
+    this.#companions.close(() => this.#phase.closedError("wakes nobody any more"));
     $memory.handlersRunning--;
   }
 
@@ -635,23 +586,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   }
 
   #refuse(kind: EventKind): never {
-    if (!this.#runtime.disposed) throw this.#closedError(`takes no event of kind "${kind.name}"`);
+    if (!this.#runtime.disposed) throw this.#phase.closedError(`takes no event of kind "${kind.name}"`);
     throw new DisposedError(`the runtime has been disposed: no event of kind "${kind.name}" can be handled`);
-  }
-
-  /** What events in flight need is there until the last of them has settled. */
-  #assertAlive(consequence: string): void {
-    if (this.#phase === "closed") throw this.#closedError(consequence);
-  }
-
-  #assertOpen(consequence: string): void {
-    if (this.#phase !== "open") throw this.#closedError(consequence);
-  }
-
-  #closedError(consequence: string): LoopClosedError {
-    const state = this.#failure === undefined ? `is ${this.#phase}` : "has been stopped by an error";
-    const error = new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.#failure?.error });
-    this.#refusals.add(error);
-    return error;
   }
 }
