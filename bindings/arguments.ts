@@ -36,7 +36,8 @@ export type NamesOf<Options> = { readonly [Name in keyof Options]-?: true };
 
 /**
  * Checks that options are an object, and that it has no name of its own which is no option's: a misspelt one would do nothing, and
- * nobody would know. What the object inherits, and symbols, are its own affair.
+ * nobody would know; nor would they of something else in their place, such as a signal or a promise, which is an object of a class
+ * without an option. What else the object inherits, and symbols, are its own affair.
  *
  * @param what whose options they are, for the message
  * @throws {InvalidArgumentError}, or another error, naming the first that is unknown and all that are known
@@ -50,8 +51,20 @@ export function assertOptions(
   assertObject(what, options, Refusal);
   for (const name in options) {
     if (names[name] === true || !Object.hasOwn(options, name)) continue;
-    throw new Refusal(`${what} has the unknown option ${describe(name)}: known are ${Object.keys(names).join(", ")}`);
+    throw new Refusal(`${what} has the unknown option ${describe(name)}: ${known(names)}`);
   }
+  if (isPlain(options) || Object.keys(names).some((name) => name in options)) return;
+  throw new Refusal(`${what} is ${describe(options)} of a class that has no option: ${known(names)}`);
+}
+
+function known(names: object): string {
+  return `known are ${Object.keys(names).join(", ")}`;
+}
+
+/** Whether its prototype is that of plain objects, in whichever realm they were made, or none. */
+export function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** @throws {InvalidArgumentError} if it is neither true nor false */

@@ -114,6 +114,14 @@ describe.each(Object.entries({ ...TAKERS, ...HOT_TAKERS }))("the options of %s",
     for (const known of Object.keys(options)) expect(error!.message).toContain(known);
   });
 
+  test("are not something else that has none of them, such as a promise of options or a signal, unless looking costs too much", async () => {
+    for (const wrong of [Promise.resolve(options), new AbortController().signal, new Map(Object.entries(options))]) {
+      const error = await failure(taker, wrong);
+      if (name in HOT_TAKERS) expect(error).toBeUndefined();
+      else expect(error?.message).toMatch(/is (a promise|an object) of a class that has no option: known are /);
+    }
+  });
+
   test("may come from a class or a prototype that has more, and have symbols", async () => {
     class Options {
       get more() {

@@ -85,6 +85,7 @@ function listOf(memory: LinearMemory, heap: Address, offsets: readonly number[])
   if (offsets.length === 0) return 0;
   const list = memory.exports.heapSlotList(heap, offsets.length) >>> 0;
   if (list === 0) throw memory.failure(`heap: a list of ${offsets.length} references`);
+  memory.recover(); // a function given to ref() may have had the host grow memory
   memory.u32.set(offsets, list >>> 2);
   return list;
 }

@@ -166,8 +166,8 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
    *
    * @param values an object whose own properties are fields of the struct, nested ones whole or in part; or a cursor or
    * ref of the struct, to copy its record
-   * @throws {InvalidArgumentError} for a name that is no field, a value that does not fit, or an object of a class that has a field
-   *   as an accessor, or none: fields are taken of own enumerable properties only; nothing is changed
+   * @throws {InvalidArgumentError} for a name that is no field, a value that does not fit, or an object that inherits a field, such as
+   *   an accessor of its class, or has none: fields are taken of own enumerable properties only; nothing is changed
    * @throws {StaleReferenceError} if the record, or one that `values` refers to, has ended; nothing is changed
    *
    * @example

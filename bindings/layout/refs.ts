@@ -173,7 +173,9 @@ function refCodec(target: () => AnyStruct, isWeak: boolean): Codec {
       const guard = memory.u32[word + 1]! >>> 2;
       const generation = memory.i32[word + 2]!;
       if (isWeak && memory.i32[guard] !== generation) return null;
-      return new Ref(target(), memory, record, guard, generation);
+      const struct = target();
+      memory.recover(); // the function given to ref() may have had the host grow memory
+      return new Ref(struct, memory, record, guard, generation);
     },
     // A weak one is no slot: what it refers to is not copied along.
     slots: isWeak ? () => {} : (offset, report) => report(offset, target()),

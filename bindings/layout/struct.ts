@@ -1,4 +1,4 @@
-import { assertOptions, describe, type NamesOf } from "../arguments.js";
+import { assertOptions, describe, isPlain, type NamesOf } from "../arguments.js";
 import { InvalidArgumentError, InvalidStructError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -100,7 +100,15 @@ export type RefName<F extends Fields> = string &
 
 /** The names of the ref fields that refer to records of the same struct. */
 export type SelfRefName<F extends Fields> = string &
-  { [Name in keyof F]: F[Name] extends SelfRefType<string> ? Name : never }[keyof F];
+  {
+    [Name in keyof F]: F[Name] extends SelfRefType<string>
+      ? Name
+      : F[Name] extends RefType<infer Target>
+        ? [Target, F] extends [F, Target]
+          ? Name
+          : never
+        : never;
+  }[keyof F];
 
 /** The fields of the struct that the ref field `Name` refers to. */
 export type RefTarget<F extends Fields, Name extends keyof F> =
@@ -396,18 +404,16 @@ function checkFields(name: string, declared: Fields): [string, FieldType<unknown
 }
 
 /**
- * Throws if `values`, of which `checked` has been taken, is of a class that has fields as its accessors, or no field at all: what
- * a program means to be taken would silently be left out.
+ * Throws if `values`, of which `checked` has been taken, is of a class that inherits fields, as its accessors or its defaults, or has no
+ * field at all: what a program means to be taken would silently be left out.
  */
 function assertNoneMissed(type: AnyStruct, values: object, checked: object, path: string): void {
-  const prototype = Object.getPrototypeOf(values);
-  // That of plain objects has none itself, in whichever realm they were made.
-  if (prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null) return;
+  if (isPlain(values)) return;
   for (const name in type.fields) {
     if (Object.hasOwn(checked, name) || !(name in values) || name in Object.prototype) continue;
     throw new InvalidArgumentError(
-      `${path}: ${name} is no enumerable own property of the object given, as an accessor of its class is none, and only ` +
-        "those are taken",
+      `${path}: ${name} is no enumerable own property of the object given, as what it inherits is none, and only those ` +
+        "are taken",
     );
   }
   if (Object.keys(checked).length > 0) return;

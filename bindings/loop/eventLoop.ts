@@ -310,6 +310,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     callBack(
       () => this.#settings.onDrain?.(),
       (error) => this.#failedAside(error),
+      (error) => (this.#settings.onError === undefined ? this.#stopAside(error) : this.#failedAside(error)),
     );
     this.#turning = false;
     if (this.#closing?.discard) this.#discard(this.#closing); // it has asked for that, or has failed
@@ -457,19 +458,22 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       if (!this.#phase.isRefusal(error)) this.#stop(error);
       return;
     }
-    const stop = (fault: unknown) => this.#stop(causedBy(fault, error));
     callBack(
       () => onError(error, event),
-      stop,
-      (fault) => {
-        if (this.#phase.name === "closed" && this.#phase.failure === undefined) {
-          stray(causedBy(fault, error)); // no failure has been told of, and nobody is left to be told
-          return;
-        }
-        stop(fault);
-        if (!this.#turning) this.#advance();
-      },
+      (fault) => this.#stop(causedBy(fault, error)),
+      (fault) => this.#stopAside(causedBy(fault, error)),
     );
+  }
+
+  /** What was to be told of a failure has failed in its turn, maybe when nobody is left to be told. */
+  #stopAside(error: unknown): void {
+    const { name, failure } = this.#phase;
+    if (name === "closed" || failure !== undefined) {
+      if (failure?.error !== error) stray(error);
+      return;
+    }
+    this.#stop(error);
+    if (!this.#turning) this.#advance();
   }
 
   /** Something has failed that is no event: maybe outside any turn, which would see to what follows. */

@@ -9,8 +9,10 @@ function isForeign(body: unknown): boolean {
   return Object.prototype.toString.call(body) === "[object GeneratorFunction]";
 }
 
-/** Whether it is what calling a generator function, async or not, makes: of which nothing has run yet. */
+/**
+ * Whether it is what calling a generator function, async or not, makes: of which nothing has run yet. By its tag alone: to read its
+ * `next` may do something, such as take a handle for what the `next` of a heap's object refers to.
+ */
 export function isGenerator(value: unknown): boolean {
-  if (typeof value !== "object" || typeof (value as Iterator<unknown> | null)?.next !== "function") return false;
-  return /Generator\]$/.test(Object.prototype.toString.call(value));
+  return typeof value === "object" && /^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(value));
 }

@@ -54,8 +54,8 @@ export interface LoopStatistics {
   /** Scopes that events have read. */
   readonly scopesOpened: number;
   /**
-   * Handlers, fibers and timers that have held the loop for longer than `slowAfter`. A handler that is the only event of its turn
-   * is timed only if somebody is told, or the lag is recorded.
+   * Handlers, fibers and timers that have held the loop for longer than `slowAfter`. A handler that is the only event of its turn,
+   * with nothing queued behind it, may not be timed unless somebody is told, or the lag is recorded.
    */
   readonly slow: number;
   /** How long the slowest has held it, in milliseconds. */

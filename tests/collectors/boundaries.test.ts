@@ -99,6 +99,24 @@ describe.each(COLLECTED)("a hook's cursor that a program keeps (%s)", (strategy)
 });
 
 describe.each(STRATEGIES)("an element with references (%s)", (strategy) => {
+  test("can be of a struct that is given by a function which has the host grow memory", () =>
+    withRuntime({}, (runtime) => {
+      const Node = struct("Node", { value: u32 });
+      const Entry = struct("Entry", {
+        node: ref(() => {
+          runtime.memory.grow(1);
+          return Node;
+        }),
+      });
+      const heap = runtime.heap(strategy, { types: [Node, Entry] });
+      const scope = runtime.scope();
+      const entry = heap.new(Entry, scope);
+      entry.node = heap.new(Node, scope).assign({ value: 7 });
+      heap.collect();
+      expect(entry.node?.value).toBe(7);
+      heap.validate();
+    }));
+
   test("can be set after the host has grown memory, also amid the reading of its values", () =>
     withRuntime({}, (runtime) => {
       const Node = struct("Node", { value: u32 });

@@ -1,5 +1,5 @@
 import { runInNewContext } from "node:vm";
-import { struct, u8 } from "tidemark";
+import { createRuntime, f64, ref, struct, text, u8 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { arena, Book, Level, level, other, runtime, Side } from "./arenas.js";
 import { expectRefusal, HOSTILE_OBJECTS } from "./hostile.js";
@@ -121,6 +121,8 @@ describe("assign", () => {
       expectRefusal(() => book.bids.levels.at(0).assign(quote), "ERR_TIDEMARK_INVALID_ARGUMENT", says);
     }
     expectRefusal(() => record.assign(new Hidden()), "ERR_TIDEMARK_INVALID_ARGUMENT", /quantity.*own/);
+    const withDefault = Object.create({ quantity: 7 }, { price: { value: 9, enumerable: true } });
+    expectRefusal(() => record.assign(withDefault), "ERR_TIDEMARK_INVALID_ARGUMENT", /quantity.*inherits/);
     expect(record.toObject()).toEqual(kept);
     expect(levels.length).toBe(0);
   });
@@ -256,6 +258,21 @@ describe("assign", () => {
       },
     });
     expect([pair.one.price, pair.two.price]).toEqual([1, 2]);
+  });
+
+  test("reads what lies behind a ref whose struct is given by a function that has the host grow memory", async () => {
+    using own = await createRuntime();
+    const Target = struct("Target", { value: f64 });
+    let grows = false;
+    const given = () => {
+      if (grows) own.memory.grow(1);
+      return Target;
+    };
+    const Holder = struct("Holder", { next: ref(given), after: f64, name: text(8) });
+    const holders = own.arena();
+    const record = holders.new(Holder).assign({ next: holders.new(Target), after: 2, name: "tide" });
+    grows = true;
+    expect(record.toObject()).toMatchObject({ after: 2, name: "tide" });
   });
 
   test("whose getter makes memory grow writes to the record all the same", () => {

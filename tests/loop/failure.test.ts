@@ -306,6 +306,49 @@ describe("an async onError that rejects", () => {
   });
 });
 
+describe("what rejects when nobody is left to be told", () => {
+  /** What the platform is told of that nobody has handled. */
+  async function straysOf(act: () => Promise<unknown>): Promise<unknown[]> {
+    const strays: unknown[] = [];
+    const note = (error: unknown) => strays.push(error);
+    process.on("unhandledRejection", note);
+    try {
+      await act();
+      await settled();
+      return strays;
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  }
+
+  test.each(["closed", "aborted", "closed without onError"] as const)(
+    "goes to the platform, of a loop that is %s",
+    (end) => {
+      const fault = new Error("late");
+      return straysOf(async () => {
+        const gate = new Gate();
+        const failingLate = () => gate.promise.then(() => Promise.reject(fault));
+        const { host, loop } = setUp({
+          queue: { capacity: 1, onDrain: end === "closed without onError" ? failingLate : () => {} },
+          ...(end !== "closed without onError" && { onError: failingLate }),
+        });
+        const kind = loop.on("kind", (_: number) => {
+          if (end !== "closed without onError") throw sabotage;
+        });
+        kind.post(1);
+        kind.post(2); // refused, so that onDrain is called
+        const abort = new AbortController();
+        new Outcome(loop.run({ signal: abort.signal }));
+        await host.rest();
+        if (end === "aborted") abort.abort(new Error("by the user"));
+        new Outcome(loop.close());
+        await host.rest();
+        gate.open();
+      }).then((strays) => expect(strays).toEqual([fault]));
+    },
+  );
+});
+
 describe("onError", () => {
   test("may post, and may close the loop", async () => {
     const seen: string[] = [];

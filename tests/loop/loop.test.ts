@@ -374,7 +374,8 @@ describe("asynchronous handlers", () => {
   test("other things that handlers return are not waited for", async () => {
     const { host, loop } = setUp();
     // biome-ignore lint/suspicious/noThenProperty: a then that is no function is what is tested
-    const answers = [null, 0, "then", { then: 1 }, [], () => {}, Symbol("then")];
+    const impostors = [{ then: 1 }, { [Symbol.toStringTag]: "IdGenerator", next: () => {} }];
+    const answers = [null, 0, "then", [], () => {}, Symbol("then"), ...impostors];
     const kind = loop.on("kind", (index: number) => answers[index]);
     for (const index of answers.keys()) kind.post(index);
     loop.run();

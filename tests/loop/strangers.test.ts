@@ -16,6 +16,7 @@ import {
   Mutex,
   type Region,
   type RingMessage,
+  ref,
   SourceError,
   select,
   struct,
@@ -495,4 +496,30 @@ test.each([null, 0, 5n, "small"])("%s for the options of a fiber is refused, and
 
 test.each([null, 0, "host", {}, { now() {}, hop() {} }])("%o is no host for fibers", (host) => {
   expect(() => createFibers({ host: host as never })).toThrow(InvalidArgumentError);
+});
+
+describe("a handler", () => {
+  test("may return a cursor, which is left alone: none of its fields is read", () =>
+    withRuntime({}, async (runtime) => {
+      const Node = struct("Node", { next: ref("Node") });
+      const host = new SimulatedHost();
+      const loop = createLoop(runtime, { host });
+      const pool = runtime.pool(Node);
+      const freeing = loop.on("freeing", () => {
+        const record = pool.new();
+        pool.free(record);
+        return record;
+      });
+      const heap = runtime.heap("mark-sweep", { types: [Node] });
+      const scope = runtime.scope();
+      const node = heap.new(Node, scope);
+      node.next = heap.new(Node, scope);
+      const holding = loop.on("holding", () => node);
+      freeing.post(undefined);
+      for (let count = 0; count < 1000; count++) holding.post(undefined);
+      const run = new Outcome(loop.runUntilIdle());
+      const { handles } = heap.stats();
+      await host.rest();
+      expect([run.state, loop.stats().failed, heap.stats().handles]).toEqual(["resolved", 0, handles]);
+    }));
 });

@@ -10,9 +10,11 @@ import {
   i64,
   type ObjectOf,
   type Ref,
+  type RefType,
   ref,
   type SequenceOf,
   type StructArray,
+  type StructType,
   struct,
   text,
   u8,
@@ -138,6 +140,22 @@ describe("a cursor", () => {
       level.moveTo(node.ref());
       // @ts-expect-error: no record
       level.moveTo(undefined);
+    });
+  });
+
+  test("is followed to itself where the struct was given by a function, as structs that refer to each other need it", () => {
+    type OrderFields = { price: typeof f64; next: RefType<OrderFields>; level: RefType<TotalFields> };
+    type TotalFields = { total: typeof f64; first: RefType<OrderFields> };
+    const Order: StructType<OrderFields> = struct("Order", {
+      price: f64,
+      next: ref(() => Order),
+      level: ref(() => Total),
+    });
+    const Total: StructType<TotalFields> = struct("Total", { total: f64, first: ref(() => Order) });
+    void ((walker: CursorOf<OrderFields>) => {
+      walker.follow("next");
+      // @ts-expect-error: it leads elsewhere, and needs a cursor of that
+      walker.follow("level");
     });
   });
 
