@@ -12,7 +12,15 @@ import { type CopyTarget, type Cursor, describeRecord } from "../layout/cursor.j
 import { descriptorOf } from "../layout/descriptor.js";
 import { newSequence } from "../layout/fields.js";
 import type { FieldType } from "../layout/fieldType.js";
-import { assertLive, assertMovable, assertSameMemory, isLive, Location, place } from "../layout/location.js";
+import {
+  assertLive,
+  assertMovable,
+  assertSameMemory,
+  frozenError,
+  isLive,
+  Location,
+  place,
+} from "../layout/location.js";
 import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
 import { type Address, ALIGNMENT_LIMIT, SIZE_LIMIT } from "../memory/module.js";
@@ -116,7 +124,11 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     const address = this.$cursor;
     const end = address + type.$fast;
     if (end > this.$limit || this.$memory.disposed === true) return this.newSlow(type, into);
-    into.$address = address; // first, as it throws if a program has frozen the cursor
+    try {
+      into.$address = address; // first, as it throws if a program has frozen the cursor
+    } catch (error) {
+      throw frozenError(into, error);
+    }
     this.$cursor = end;
     into.$guard = this.$guard;
     into.$generation = this.$generation;
@@ -270,8 +282,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   bytes(size: number, into = new Bytes(this.$memory)): Bytes {
     assertBytes(this.$memory, into, "bytes");
     checkInteger("the size of bytes", size, 1, SIZE_LIMIT);
-    const { $address } = into;
-    into.$address = $address; // throws if a program has frozen it, which is known too late afterwards; costs nothing
+    assertMovable(into);
     place(into, this.bump(size), this.$guard, this.$generation);
     into.$length = size;
     return into;

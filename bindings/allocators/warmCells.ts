@@ -1,4 +1,5 @@
 import type { Cursor, Ref } from "../layout/cursor.js";
+import { frozenError } from "../layout/location.js";
 import type { AnyStruct, CursorOf, Fields, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, CELL_GUARD, CELL_NEXT, PAGE_OWNERS, POOL_OWNER, SLAB_POOL } from "../memory/module.js";
@@ -98,7 +99,11 @@ export function warmCells<F extends Fields>(
       const guard = stock[top - 1]!;
       const generation = (i32[guard]! + 1) | 0;
       if ((generation & 1) === 0) return newSlow(into); // the views have been detached
-      into.$address = cell; // first, as it throws if a program has frozen the cursor
+      try {
+        into.$address = cell; // first, as it throws if a program has frozen the cursor
+      } catch (error) {
+        throw frozenError(into, error);
+      }
       into.$guard = guard;
       into.$generation = generation;
       top -= NUMBERS;

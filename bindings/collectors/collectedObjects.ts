@@ -1,6 +1,6 @@
 import { walk } from "../allocators/findings.js";
 import type { TidemarkError } from "../errors.js";
-import { assertLive, assertMovable, end, isLive, type Location, unset } from "../layout/location.js";
+import { assertLive, assertMovable, end, frozenError, isLive, type Location, unset } from "../layout/location.js";
 import type { AnyStruct } from "../layout/struct.js";
 import type { Collector } from "../memory/collector.js";
 import { DestroySweep } from "../memory/destroySweep.js";
@@ -186,7 +186,11 @@ export class CollectedObjects extends Objects implements HookOwner {
       const object = u32[cells + CURSOR]!;
       const top = u32[stack + TOP]!;
       if (object !== u32[cells + LIMIT] && top !== u32[stack + END]) {
-        into.$root = top; // first, as it throws if a program has frozen the cursor
+        try {
+          into.$root = top; // first, as it throws if a program has frozen the cursor
+        } catch (error) {
+          throw frozenError(into, error);
+        }
         into.$address = object;
         into.$guard = guard;
         into.$generation = generation;

@@ -51,9 +51,17 @@ export function isLive(location: Location): boolean {
   return memory.i32[guard] === generation || (memory.recover() && memory.i32[guard] === generation);
 }
 
-/** Points `location` at a record whose address and guard are known to be good. */
+/**
+ * Points `location` at a record whose address and guard are known to be good.
+ *
+ * @throws {InvalidArgumentError} if a program has frozen it; nothing has changed
+ */
 export function place(location: Location, address: Address, guard: number, generation: number): void {
-  location.$address = address;
+  try {
+    location.$address = address;
+  } catch (error) {
+    throw frozenError(location, error);
+  }
   location.$guard = guard;
   location.$generation = generation;
 }
@@ -68,10 +76,13 @@ export function assertMovable(location: Location): void {
   try {
     location.$address = address; // engines leave this out for all that can be written to
   } catch (error) {
-    throw new InvalidArgumentError(`what shows the record at ${address} is frozen, and cannot be moved`, {
-      cause: error,
-    });
+    throw frozenError(location, error);
   }
+}
+
+/** For what shows a record, and cannot be moved, as the engine has just found out. */
+export function frozenError({ $address }: Location, cause: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(`what shows the record at ${$address} is frozen, and cannot be moved`, { cause });
 }
 
 /** Points `location` to nothing. */

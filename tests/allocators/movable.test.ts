@@ -48,20 +48,31 @@ describe("what takes a cursor to move refuses", () => {
     const before = arena.stats();
     const frozenArray = () => Object.freeze(runtime.array(f64)) as SequenceOf<typeof f64>;
     const bytes = () => Object.freeze(runtime.bytes()) as Bytes;
-    arena.new(Point); // so that the next one takes the short way, in which it is the engine that refuses
-    expect(() => arena.new(Point, Object.freeze(runtime.cursor(Point)))).toThrow(TypeError);
+    arena.new(Point); // so that the next one takes the short way
+    expect(() => arena.new(Point, Object.freeze(runtime.cursor(Point)))).toThrow(refused);
     expect(() => arena.new(Ticket, Object.freeze(runtime.cursor(Ticket)))).toThrow(refused);
-    expect(() => arena.bytes(8, bytes())).toThrow(TypeError);
+    expect(() => arena.bytes(8, bytes())).toThrow(refused);
     expect(() => arena.text("text", bytes())).toThrow(refused);
     expect(() => arena.array(f64, 4, frozenArray())).toThrow(refused);
     expect(() => arena.array(f64, frozenArray())).toThrow(refused);
+    const pool = runtime.pool(Point);
+    pool.free(pool.new());
+    expect(() => pool.new(Object.freeze(pool.cursor()))).toThrow(refused);
+    expect(pool.count).toBe(0);
+    const node = arena.new(Node);
+    expect(() => Object.freeze(runtime.cursor(Node)).moveTo(node)).toThrow(refused);
+    node.next = node;
+    expect(() => node.follow("next", Object.freeze(runtime.cursor(Node)))).toThrow(refused);
+    const map = runtime.sortedMap(f64, Point);
+    map.set(1, {});
+    expect(() => map.get(1, Object.freeze(runtime.cursor(Point)))).toThrow(refused);
     const target = runtime.arena();
     const empty = target.stats();
     expect(() => arena.new(Point).copyTo(target, Object.freeze(runtime.cursor(Point)))).toThrow(refused);
     expect(() => frames.acquire("small", bytes())).toThrow(refused);
     expect(() => heap.bytes(8, bytes())).toThrow(refused);
     expect(target.stats()).toEqual(empty);
-    expect(arena.stats().used).toBe(before.used + 2 * Point.size);
+    expect(arena.stats().used).toBe(before.used + 2 * Point.size + Node.size);
     expect(frames.stats().inUse.small).toBe(0);
     expect(heap.stats().blocks).toBe(0);
     runtime.dispose();

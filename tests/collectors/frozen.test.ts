@@ -39,7 +39,7 @@ describe.each(heapRuns)("a frozen cursor of a heap of the $name module under $st
       expect(() => one.moveTo(two)).toThrow(refused);
       expect(() => one.follow("next")).toThrow(refused);
       const { objects } = heap.stats();
-      expect(() => heap.new(Node, scope, one)).toThrow(/is frozen|read only/); // the language's own error on the fast path
+      expect(() => heap.new(Node, scope, one)).toThrow(refused);
       expect(heap.stats().objects).toBe(objects);
       heap.collect();
       heap.collect();
@@ -104,10 +104,10 @@ describe.each(modules)("a frozen cursor in the $name module", ({ debug }) => {
     withRuntime({ debug }, (runtime) => {
       const pool = runtime.pool(type);
       const cursor = Object.freeze(runtime.cursor(type));
-      for (let time = 0; time < 3; time++) expect(() => pool.new(cursor as never)).toThrow(/is frozen|read only/);
+      for (let time = 0; time < 3; time++) expect(() => pool.new(cursor as never)).toThrow(refused);
       const other = runtime.cursor(type);
       pool.new(other as never);
-      for (let time = 0; time < 3; time++) expect(() => pool.new(cursor as never)).toThrow(/is frozen|read only/);
+      for (let time = 0; time < 3; time++) expect(() => pool.new(cursor as never)).toThrow(refused);
       expect(pool.count).toBe(1);
       pool.free(other as never);
       pool.validate();
