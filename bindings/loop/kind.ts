@@ -91,7 +91,7 @@ export interface Kind<Payload = never> {
 
   /**
    * Puts an event behind all of its priority that wait. The handler never runs before `post` returns, not even on an idle loop: it
-   * runs in a later turn, once the loop runs.
+   * runs in a later turn, once the loop runs. To be called on its kind: `kind.post(payload)`.
    *
    * The payload is held by the queue until the event has been handled, and by nothing afterwards. Costs O(1); under
    * `"drop-oldest"`, on a full ring, O(older events of other kinds).

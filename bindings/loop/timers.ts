@@ -120,7 +120,8 @@ export class Timers implements TimerOwner {
    * Arms a new timer.
    *
    * @param milliseconds from now, 0 to 2^47 − 1
-   * @param target a function, or a kind, a baton, or anything else with a `post`
+   * @param target a function (no generator function: nothing would run it, and the timer has failed), or a kind, a baton, or anything
+   *   else with a `post`
    * @param payload what it is called with, or what is posted; may be left out where the target takes `undefined`
    * @throws {InvalidArgumentError} if the delay is not a number of milliseconds, or the target not a target; as with all that
    *   follow, nothing has changed

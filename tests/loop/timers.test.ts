@@ -415,12 +415,15 @@ describe("what a timer does", () => {
       });
       timers.after(1, note, "other");
       timers.after(1, { post: () => "rejected" });
-      timers.after(1, () => "rejected"); // a function may return what it likes
+      timers.after(1, () => "rejected"); // a function may return what it likes…
+      timers.after(1, function* () {
+        note("never");
+      }); // …but for a generator: nobody would run it
       await settled();
       await host.advance(1);
       expect(fired).toEqual(["other"]);
-      expect(errors).toEqual([fault, expect.any(LimitExceededError), rejection]);
-      expect(timers.stats().failed).toBe(3);
+      expect(errors).toEqual([fault, expect.any(LimitExceededError), expect.any(InvalidArgumentError), rejection]);
+      expect(timers.stats().failed).toBe(4);
     }));
 
   test("fails for all to see where there is no onError, or where that fails", async () => {
