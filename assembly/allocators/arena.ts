@@ -447,6 +447,7 @@ function freeOversize(arena: Arena, until: Address): void {
  * hint is known. Returns 1, or 0 with a status. O(blocks not in use).
  */
 export function reserveArena(arena: Arena, bytes: u32): u32 {
+  bytes = min(bytes, roomOf(arena)); // more could never be used
   let ready = <u32>(arena.end - arena.cursor);
   for (let block = changetype<Block>(arena.block).next; block && ready < bytes; block = changetype<Block>(block).next) {
     ready += changetype<Block>(block).bytes - BLOCK_HEADER;

@@ -358,16 +358,17 @@ function inverseOf(odd: u32): u32 {
 }
 
 /**
- * True if there is memory for `capacity` cells, else false with a status. Known beforehand, since pages that have once held
- * generations are never given back: what failed half way would leave them behind.
+ * True if there are pages for `capacity` cells, or those of one slab, else false with a status. Known beforehand, since pages that
+ * have once held generations are never given back: what failed half way would leave them behind. That can still be where a slab
+ * takes several pages, and those that are free lie apart: then one page of generations may stay, for the next that needs some.
  */
 function hasRoomFor(capacity: u32, cellsInSlab: u32, slabPages: u32): bool {
-  if (capacity <= cellsInSlab) return true;
-  const slabs = (capacity - 1) / cellsInSlab + 1;
-  const allPages = <u64>slabs * slabPages;
+  const slabs = (max(capacity, 1) - 1) / cellsInSlab + 1;
   const room = availablePages();
-  if (allPages <= room && allPages + guardPagesFor(cellsInSlab, slabs) <= room) return true;
-  fail(root().sealed ? Status.SEALED : Status.MAXIMUM_REACHED, <u32>min(allPages, u32.MAX_VALUE));
+  let pages = <u64>slabs * slabPages;
+  if (pages <= room) pages += guardPagesFor(cellsInSlab, slabs);
+  if (pages <= room) return true;
+  fail(root().sealed ? Status.SEALED : Status.MAXIMUM_REACHED, <u32>min(pages, u32.MAX_VALUE));
   return false;
 }
 

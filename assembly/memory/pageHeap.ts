@@ -203,7 +203,13 @@ function ownerPages(owner: u8): u32 {
 /** The pages that can still be had: free ones, and those that memory may grow by. */
 export function availablePages(): u32 {
   const state = root();
-  return state.freePages + (state.sealed ? 0 : state.maximumPages - <u32>memory.size());
+  return state.freePages + (state.sealed ? 0 : growthLeft());
+}
+
+/** The pages that memory may grow by: none if the host has grown a memory of its own beyond the maximum. */
+function growthLeft(): u32 {
+  const maximum = root().maximumPages;
+  return maximum - min(<u32>memory.size(), maximum);
 }
 
 /** Makes sure that a run of `count` pages is committed and free, growing if there is none. Returns 1, or 0 with a status. */
@@ -337,9 +343,7 @@ function growForRun(count: u32): u32 {
 function growBy(need: u32, requested: u32): u32 {
   const state = root();
   if (state.sealed) return <u32>fail(Status.SEALED, requested);
-  if (need > state.maximumPages - min(<u32>memory.size(), state.maximumPages)) {
-    return <u32>fail(Status.MAXIMUM_REACHED, requested);
-  }
+  if (need > growthLeft()) return <u32>fail(Status.MAXIMUM_REACHED, requested);
   const first = growMemory(need);
   if (first == NO_PAGE) return <u32>fail(Status.ENGINE_REFUSED, requested);
   if (first > state.committedPages) addHostPages(state.committedPages, first);

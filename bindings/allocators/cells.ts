@@ -38,7 +38,8 @@ export class Cells {
     this.options = options;
     const { kind, cellBytes, capacity, fixed } = options;
     this.#address = memory.exports.createPool(cellBytes, capacity, fixed ? 1 : 0) >>> 0;
-    if (this.#address === 0) throw memory.failure(`making a ${kind} of ${capacity} cells of ${cellBytes} bytes`);
+    if (this.#address === 0)
+      throw memory.failure(`making a ${kind} of ${capacity === 0 ? "" : `${capacity} `}cells of ${cellBytes} bytes`);
     if (memory.sites === undefined) return;
     const sites = new Map<Address, number>();
     this.#sites = sites;

@@ -93,7 +93,7 @@ const OPTIONS: NamesOf<RegionPoolOptions> = { maximumBytes: true };
 
 /**
  * The arenas that regions are leased from and go back to. It holds as many as recent events needed at once (a peak that
- * decays by 1/32 every 64 events), and each keeps the blocks that its recent events needed.
+ * decays by 1/32 every 64 events, one arena given back at a time), and each keeps the blocks that its recent events needed.
  *
  * @example
  * using pool = runtime.regionPool({ maximumBytes: 1 << 20 });

@@ -338,7 +338,8 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   rewind(mark: ArenaMark): void {
     const memory = this.$memory;
     const arena = this.$open("rewind");
-    if (mark?.$space !== this) throw new StaleMarkError("rewind: the mark is of another arena, or is not a mark");
+    if (mark?.$space !== this)
+      throw new StaleMarkError(`rewind: the mark is not of the arena at ${arena}, or is not a mark`);
     const { $address: address, $serial: serial } = mark;
     if (!(typeof address === "number" && address > 0) || typeof serial !== "number") {
       throw new StaleMarkError("rewind: this is no mark that an arena has made");
@@ -414,7 +415,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     this.refreshGuard("push");
     if (this.$guard !== guard || this.$generation !== generation) {
       throw new LimitExceededError(
-        "push: the array cannot grow while a mark made after it is open, since the rewind would end the new elements",
+        `push: the array cannot grow by ${bytes} bytes while a mark made after it is open, since the rewind would end them`,
       );
     }
     if (bytes > SIZE_LIMIT) {

@@ -113,7 +113,6 @@ export class EntryIterator<K extends FieldType<unknown>, V extends FieldType<unk
     this.#to = to === undefined ? undefined : new KeptKey(map.$format).give(map, to);
     this.#started = false;
     this.#left = 0;
-    this.#endLeaf = 0;
     this.#guard = 0;
     this.#generation = 1;
     this.#result.done = false;

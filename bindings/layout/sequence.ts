@@ -5,7 +5,7 @@ import type { Address } from "../memory/module.js";
 import { type Codec, Image } from "./codec.js";
 import type { Cursor, Ref } from "./cursor.js";
 import type { FieldType } from "./fieldType.js";
-import { assertLive, assertSameMemory, Location, place, stale } from "./location.js";
+import { assertLive, assertMovable, assertSameMemory, Location, place, stale } from "./location.js";
 import type { CursorOf, Fields, ObjectOf, ValuesOf } from "./struct.js";
 
 /** Where a growable array takes its next segment from: the arena or region that made it. */
@@ -118,7 +118,8 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
   }
 
   /**
-   * Removes the elements from `length` on; their places are kept for later ones. O(1).
+   * Removes the elements from `length` on; their places are kept for later ones. O(1). A ref to one of them stays live, and shows what
+   * is pushed to its place.
    *
    * @throws {InvalidArgumentError} for a length that is none, or more than the present one
    * @throws {LimitExceededError} for an array of a heap, whose length stays as it is
@@ -204,6 +205,7 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     if (this.$capacity + count > LENGTH_LIMIT) {
       throw new LimitExceededError(`an array of ${this.$length} elements cannot grow beyond ${LENGTH_LIMIT}`);
     }
+    assertMovable(this); // before anything is taken for it
     const address = this.#source.$segment(count * this.$stride, this.$guard, this.$generation);
     if (number === 0) this.$address = address;
     else this.#segments.push(address);
@@ -239,6 +241,7 @@ class SequenceIterator<Value> implements Iterator<Value> {
       result.done = false;
       result.value = this.#sequence.at(index);
     } else {
+      if (!this.idle) assertLive(this.#sequence); // it may have ended in the loop's body, for the last element, too
       this.return();
     }
     return result as IteratorResult<Value>;

@@ -251,10 +251,6 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
    * that fit, and that has no field otherwise; returns what {@link $write} takes.
    */
   $check(memory: LinearMemory, values: unknown, path: string): object {
-    if (values instanceof Location) {
-      this.$assertRecord(memory, values as Cursor, path);
-      return values;
-    }
     if (typeof values !== "object" || values === null) {
       throw new InvalidArgumentError(`${path} takes an object, but was given ${describe(values)}`);
     }
@@ -262,6 +258,10 @@ export class StructType<F extends Fields> implements FieldType<CursorOf<F>> {
     let count = 0;
     let member: Member;
     try {
+      if (values instanceof Location) {
+        this.$assertRecord(memory, values as Cursor, path);
+        return values;
+      }
       for (const name in values) {
         if (!Object.hasOwn(values, name)) continue;
         const field = this.fields[name];

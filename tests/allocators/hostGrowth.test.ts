@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { array, f64, ref, struct, u8, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
-import { modules, withRuntime } from "../support/runtimes.js";
+import { modules, PAGE, withRuntime } from "../support/runtimes.js";
 
 const Point = struct("Point", { id: u32, x: f64 });
 
@@ -17,6 +17,20 @@ describe.each(modules)("in the $name module, after the host has grown memory", (
       expect(malloc(100)).toBe(0);
       runtime.validate();
     }));
+
+  test("beyond the runtime's maximum, what is free is still there for a pool of many slabs, and no more is thought to be", async () => {
+    const memory = new WebAssembly.Memory({ initial: 64, maximum: 200 });
+    await withRuntime({ debug, memory, maximumBytes: 64 * PAGE }, (runtime) => {
+      runtime.pool(Point).new();
+      memory.grow(100);
+      const before = runtime.stats();
+      expect(() => runtime.pool(Point, { capacity: 500_000 })).toThrow(/pages \(\d+ bytes\) were needed/);
+      expect(runtime.stats().bytesByOwner).toEqual(before.bytesByOwner);
+      const pool = runtime.pool(Point, { capacity: 50_000 });
+      expect(pool.capacity).toBeGreaterThanOrEqual(50_000);
+      runtime.validate();
+    });
+  });
 
   test("an arena runs the hooks of the records that it makes from then on, each its own, and none twice", () =>
     withRuntime({ debug }, (runtime) => {

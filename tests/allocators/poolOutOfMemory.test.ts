@@ -1,7 +1,16 @@
-import { type FramePool, OutOfMemoryError, type Pool, type PoolOptions, type Ref, type Runtime } from "tidemark";
+import {
+  type FramePool,
+  f64,
+  OutOfMemoryError,
+  type Pool,
+  type PoolOptions,
+  type Ref,
+  type Runtime,
+  struct,
+} from "tidemark";
 import { describe, expect, test } from "vitest";
 import { type ModelFields, shapes } from "../support/poolShapes.js";
-import { modules, PAGE, withoutStacks, withRuntime } from "../support/runtimes.js";
+import { modules, Owner, PAGE, withoutStacks, withRuntime } from "../support/runtimes.js";
 
 withoutStacks();
 
@@ -176,3 +185,11 @@ function exhaustAndGiveBack(runtime: Runtime, pool: Pool<ModelFields>): void {
     expect(pool.count).toBe(0);
   }
 }
+
+test("the first pool of a memory with one page left is refused with what it needs, a page of guards included, and takes nothing", () =>
+  withRuntime({ initialBytes: 6 * PAGE, maximumBytes: 6 * PAGE }, (runtime) => {
+    while (runtime.stats().freeBytes > PAGE) runtime.$memory.exports.allocatePages(1, Owner.SCRATCH);
+    const before = runtime.stats();
+    expect(() => runtime.pool(struct("Point", { x: f64 }))).toThrow(/making a pool of cells of 8 bytes: 2 pages/);
+    expect(runtime.stats()).toEqual(before);
+  }));

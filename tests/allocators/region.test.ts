@@ -158,6 +158,36 @@ describe.each(modules)("a pool of regions, $name module", ({ debug }) => {
       expect(runtime.stats().bytesByOwner).toEqual(before.bytesByOwner);
     }));
 
+  test("gives arenas back that a burst of events needed, once many quiet ones have passed", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.regionPool();
+      const regions = Array.from({ length: 100 }, () => pool.createRegion());
+      for (const region of regions) pool.lease(region, 0);
+      for (const region of regions) pool.end(region);
+      expect(pool.size).toBeGreaterThan(90);
+      const [quiet] = regions as [Region];
+      const sizes: number[] = [];
+      for (let round = 0; round < 200; round++) {
+        for (let event = 0; event < 64; event++) {
+          pool.lease(quiet, 0);
+          pool.end(quiet);
+        }
+        sizes.push(pool.size);
+      }
+      expect(sizes[10]).toBeGreaterThan(80); // one in a round at the most
+      expect(sizes[40]).toBeLessThan(65);
+      expect(sizes.at(-1)).toBeLessThan(3);
+    }));
+
+  test("with a limit reserves no more than that, whatever is hinted", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.regionPool({ maximumBytes: 1000 });
+      const region = pool.createRegion();
+      pool.lease(region, 1 << 20);
+      expect(region.stats().reserved).toBeLessThan(10_000);
+      expect(region.allocate(1000)).toBeGreaterThan(0);
+    }));
+
   test("reserves what is hinted, once, so that the event takes no pages of its own", () =>
     withRuntime({ debug }, (runtime) => {
       const pool = runtime.regionPool();

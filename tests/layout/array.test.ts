@@ -232,7 +232,24 @@ describe("a fixed array", () => {
     expect(prices.length).toBe(3);
   });
 
-  test("cut short can be filled up again, with zeros first", () => {
+  test("that ends in the body of a loop over it is found out at the next step, behind the last element, too", () => {
+    for (const at of [0, 2]) {
+      const levels = arena.array(Level, 3);
+      const walk = () => {
+        let index = 0;
+        for (const _ of levels) if (index++ === at) arena.reset();
+      };
+      expectRefusal(walk, "ERR_TIDEMARK_STALE_REFERENCE");
+    }
+  });
+
+  test("cut short can be filled up again, with zeros first; a ref to an element shows what comes in its place", () => {
+    const cut = arena.array(Level);
+    cut.push({ price: 1 });
+    const ref = cut.at(0).ref();
+    cut.truncate(0);
+    cut.push({ price: 2 });
+    expect([ref.isLive(), arena.new(Level).moveTo(ref).price]).toEqual([true, 2]);
     const levels = arena.array(Level, 3);
     for (const level of levels) level.price = 7;
     levels.truncate(1);

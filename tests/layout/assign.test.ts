@@ -129,6 +129,9 @@ describe("assign", () => {
 
   test("refuses an object of a class that has none of the fields", () => {
     const record = level(1, 2);
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expectRefusal(() => record.assign(proxy), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level cannot be read/);
     for (const values of [[], new Map([["price", 9]]), new Set(), new Date(0), Object.create([]), new (class {})()]) {
       expectRefusal(() => record.assign(values as object), "ERR_TIDEMARK_INVALID_ARGUMENT", /Level/);
     }
