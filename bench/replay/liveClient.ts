@@ -3,6 +3,7 @@ import type { WebSocket } from "ws";
 import { BOOK_TICKER, NOT_TAKEN } from "./feedStructs.js";
 import { decodeMessage, FeedMessage } from "./message.js";
 import { PlainBook } from "./plainBook.js";
+import { excerpt } from "./printable.js";
 import { type BookSummary, type Observer, RefusalLog, type SubjectName, type TickerMessage } from "./subject.js";
 import { TidemarkBook } from "./tidemarkBook.js";
 
@@ -54,19 +55,18 @@ const RING_BYTES = 4 << 20;
  */
 const LOOP_OPTIONS = { queue: { capacity: 1024 }, turn: { milliseconds: 100 } };
 
-const EXCERPT_BYTES = 100;
-
-/** Tells of a refused message by its number, and by its text as it is at that moment. */
+/** Tells of a refused message by its number and its bytes. */
 class LiveRefusals extends RefusalLog {
-  text: () => string = () => "";
+  #bytes: Buffer = Buffer.alloc(0);
 
   constructor() {
-    super({ place: (line) => `message ${line + 1}`, excerpt: () => shorten(this.text()) });
+    super({ place: (number) => `message ${number + 1}`, excerpt: () => excerpt(this.#bytes) });
   }
-}
 
-function shorten(text: string): string {
-  return text.length > EXCERPT_BYTES ? `${text.slice(0, EXCERPT_BYTES)}… (${text.length} bytes)` : text;
+  refuseBytes(bytes: Buffer, number: number, reason: string): void {
+    this.#bytes = bytes;
+    this.refuse(number, reason);
+  }
 }
 
 /** A source of the loop takes the connection's messages into linear memory; the handler gives each to the book. */
@@ -82,7 +82,6 @@ class TidemarkClient implements LiveClient {
   #source: Source | undefined;
   #isStopped = false;
   readonly #unusual = new FeedMessage();
-  #message: RingMessage | undefined;
   #number = 0;
 
   constructor(book: TidemarkBook, observer: LiveObserver) {
@@ -93,7 +92,6 @@ class TidemarkClient implements LiveClient {
     this.#messages = this.#loop.on("message", (message: RingMessage, { region }) => this.#handle(message, region));
     this.#run = this.#loop.run();
     this.#run.catch(() => {}); // whoever follows is told by `follow`
-    this.refusals.text = () => this.#text();
   }
 
   async follow(socket: WebSocket): Promise<void> {
@@ -137,27 +135,22 @@ class TidemarkClient implements LiveClient {
 
   #handle(message: RingMessage, region: Region): void {
     if (this.#isStopped) return;
-    this.#message = message;
     const kind = this.#book.take(message.address, message.length, region);
-    if (kind === NOT_TAKEN) this.#handleUnusual();
+    if (kind === NOT_TAKEN) this.#handleUnusual(message);
     else if (kind === BOOK_TICKER) this.#observer.ticker?.(this.#book.message);
     this.#observer.end(this.#number++);
   }
 
-  #handleUnusual(): void {
-    const refusal = decodeMessage(this.#text(), this.#unusual);
+  #handleUnusual(message: RingMessage): void {
+    const { buffer, byteOffset, byteLength } = message.view();
+    const bytes = Buffer.from(buffer, byteOffset, byteLength);
+    const refusal = decodeMessage(bytes.toString("latin1"), this.#unusual); // as the plain client reads it
     if (refusal !== undefined) {
-      this.refusals.refuse(this.#number, refusal);
+      this.refusals.refuseBytes(bytes, this.#number, refusal);
       return;
     }
     this.#book.takeDecoded(this.#unusual);
     if (this.#unusual.kind === "bookTicker") this.#observer.ticker?.(this.#unusual);
-  }
-
-  /** As the plain client reads it. */
-  #text(): string {
-    const { buffer, byteOffset, byteLength } = this.#message!.view();
-    return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
   }
 }
 
@@ -213,14 +206,12 @@ class PlainClient implements LiveClient {
 
   #handle(data: Buffer): void {
     this.#observer.arrive(data.length);
-    const text = data.toString("latin1");
-    const refusal = decodeMessage(text, this.#message);
+    const refusal = decodeMessage(data.toString("latin1"), this.#message);
     if (refusal === undefined) {
       this.#book.take(this.#message);
       if (this.#message.kind === "bookTicker") this.#observer.ticker?.(this.#message);
     } else {
-      this.refusals.text = () => text;
-      this.refusals.refuse(this.#number, refusal);
+      this.refusals.refuseBytes(data, this.#number, refusal);
     }
     this.#observer.end(this.#number++);
   }

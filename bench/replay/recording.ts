@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { excerpt } from "./printable.js";
 
 /** A recording that cannot be read, with a message for the person who named the file. */
 export class RecordingError extends Error {
@@ -105,15 +106,9 @@ export class Recording {
 
   /** The line's text from its first byte on, stamp included, shortened and with unprintable bytes made visible. */
   excerpt(line: number): string {
-    const start = this.#lineStart(line);
-    const end = this.ends[line]!;
-    const shown = this.bytes.toString("latin1", start, Math.min(end, start + EXCERPT_BYTES));
-    const printable = shown.replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
-    return end - start > EXCERPT_BYTES ? `${printable}… (${end - start} bytes)` : printable;
+    return excerpt(this.bytes.subarray(this.#lineStart(line), this.ends[line]!));
   }
 }
-
-const EXCERPT_BYTES = 100;
 
 /**
  * Reads the files of one recording, in order, gzip or plain text.

@@ -6,6 +6,7 @@ import { type FeedSource, loadFeed } from "./feed.js";
 import { FeedServer, FeedServerError } from "./feedServer.js";
 import type { SubjectReport } from "./measure.js";
 import { parseOptions, type ReplayOptions } from "./options.js";
+import { printable } from "./printable.js";
 import type { Assignment } from "./protocol.js";
 import { RecordingError } from "./recording.js";
 import { findFaults, toResult } from "./result.js";
@@ -22,6 +23,23 @@ export interface Output {
   readonly terminal?: NodeJS.WritableStream | undefined;
 }
 
+/** Writes whole lines, and nothing in them that a terminal would obey: files, URLs and peers bring what they like. */
+class Lines {
+  readonly terminal: Output["terminal"];
+
+  constructor(private readonly output: Output) {
+    this.terminal = output.terminal;
+  }
+
+  out(line: string): void {
+    this.output.out(`${printable(line)}\n`);
+  }
+
+  error(line: string): void {
+    this.output.error(`${printable(line)}\n`);
+  }
+}
+
 /**
  * The whole program but for the process around it.
  *
@@ -30,23 +48,24 @@ export interface Output {
  * @returns the exit status, as `--help` describes it
  */
 export async function replay(words: readonly string[], output: Output, signal: AbortSignal): Promise<number> {
+  const lines = new Lines(output);
   try {
     const options = parseOptions(words, output);
     const { reports, isComplete } =
       options.server === undefined
-        ? await runSubjects(options, (_) => options.feed, output, signal)
-        : await serve(options, options.server, output, signal);
-    const status = reports.length === 0 ? EXIT.unusable : conclude(reports, options, output);
+        ? await runSubjects(options, (_) => options.feed, lines, signal)
+        : await serve(options, options.server, lines, signal);
+    const status = reports.length === 0 ? EXIT.unusable : conclude(reports, options, lines);
     return isComplete ? status : EXIT.unusable;
   } catch (error) {
     if (error instanceof CommandLineEnd) return error.status;
     if (signal.aborted) return signal.reason as number;
     if (error instanceof RecordingError || error instanceof FeedServerError) {
-      output.error(`error: ${error.message}\n`);
+      lines.error(`error: ${error.message}`);
       return EXIT.unusable;
     }
     if (error instanceof SubjectFailure) {
-      output.error(`error: ${error.message}\n`);
+      lines.error(`error: ${error.message}`);
       return EXIT.failed;
     }
     throw error;
@@ -57,14 +76,14 @@ export async function replay(words: readonly string[], output: Output, signal: A
 async function serve(
   options: ReplayOptions,
   { port }: { readonly port: number },
-  output: Output,
+  lines: Lines,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const recording = await loadFeed(options.feed as FeedSource);
   const server = await FeedServer.open(recording, { port, rate: options.rate });
   try {
     const expected = recording.lineCount;
-    const outcome = await runSubjects(options, (name) => ({ url: server.url(name), expected }), output, signal);
+    const outcome = await runSubjects(options, (name) => ({ url: server.url(name), expected }), lines, signal);
     const disorder = recording.disorder();
     return { ...outcome, reports: outcome.reports.map((report) => ({ ...report, disorder })) };
   } finally {
@@ -83,13 +102,13 @@ interface Outcome {
 async function runSubjects(
   options: ReplayOptions,
   feedOf: (name: SubjectName) => Assignment["feed"],
-  output: Output,
+  lines: Lines,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const names = (Object.keys(subjects) as SubjectName[]).filter((name) => (options.only ?? name) === name);
   const reports: SubjectReport[] = [];
   for (const name of names) {
-    const bar = openBar(name, output.terminal);
+    const bar = openBar(name, lines.terminal);
     try {
       const assignment = {
         subject: name,
@@ -97,12 +116,12 @@ async function runSubjects(
         options: { verify: options.verify, rate: options.rate, passes: options.passes },
         tellsProgress: bar !== undefined,
       };
-      const notice = (text: string) => output.error(`note: ${text}\n`);
+      const notice = (text: string) => lines.error(`note: ${text}`);
       reports.push(await runSubject(assignment, signal, { progress: bar?.progress ?? (() => {}), notice }));
     } catch (error) {
       // What one could not have, as another's client was in its place, the other may have had or may still have.
       if (!(error instanceof ConnectionFailure)) throw error;
-      output.error(`error: ${error.message}\n`);
+      lines.error(`error: ${error.message}`);
     } finally {
       bar?.close();
     }
@@ -125,48 +144,48 @@ function openBar(
 }
 
 /** Tells the outcome and decides the exit status. */
-function conclude(reports: readonly SubjectReport[], options: ReplayOptions, output: Output): number {
+function conclude(reports: readonly SubjectReport[], options: ReplayOptions, lines: Lines): number {
   const result = toResult(reports);
   const { messages, bytes, levels } = result.feed;
-  output.out(`${count(messages)} messages, ${count(bytes)} bytes, ${count(levels)} levels\n`);
-  output.out(`${renderTable(reports)}\n`);
-  for (const sentence of reports[0]!.disorder) output.out(`not in order: ${sentence}\n`);
-  describeProblems(reports, options, output);
+  lines.out(`${count(messages)} messages, ${count(bytes)} bytes, ${count(levels)} levels`);
+  for (const line of renderTable(reports).split("\n")) lines.out(line);
+  for (const sentence of reports[0]!.disorder) lines.out(`not in order: ${sentence}`);
+  describeProblems(reports, options, lines);
   const faults = findFaults(reports);
-  for (const fault of faults) output.error(`wrong: ${fault}\n`);
+  for (const fault of faults) lines.error(`wrong: ${fault}`);
   if (options.jsonFile !== undefined) {
     try {
       writeFileSync(options.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
     } catch (error) {
-      output.error(`error: --json ${options.jsonFile}: ${(error as Error).message}\n`);
+      lines.error(`error: --json ${options.jsonFile}: ${(error as Error).message}`);
       return EXIT.unusable;
     }
   }
   return faults.length > 0 ? EXIT.wrong : EXIT.good;
 }
 
-function describeProblems(reports: readonly SubjectReport[], { feed }: ReplayOptions, output: Output): void {
+function describeProblems(reports: readonly SubjectReport[], { feed }: ReplayOptions, lines: Lines): void {
   const { book, refused, disorder } = reports[0]!;
-  for (const { place, reason, text } of refused.first) output.error(`refused: ${place}: ${reason}: ${text}\n`);
+  for (const { place, reason, text } of refused.first) lines.error(`refused: ${place}: ${reason}: ${text}`);
   if (refused.count > refused.first.length) {
-    output.error(`refused: ${count(refused.count - refused.first.length)} more\n`);
+    lines.error(`refused: ${count(refused.count - refused.first.length)} more`);
   }
   for (const { name, connection } of reports) {
     if (connection === undefined) continue;
     const { url, connections, pauses } = connection;
     const what = connections === 1 ? "one connection" : `${connections} connections`;
-    output.out(`${name}: ${what} to ${url}, held up ${count(pauses)} times by the handler\n`);
+    lines.out(`${name}: ${what} to ${url}, held up ${count(pauses)} times by the handler`);
   }
   if (book.counters.snapshots === 0) {
     const question = "files" in feed && disorder.length === 0 ? ": are its files given in their order?" : "";
-    output.error(`note: the feed has no snapshot, so its book stays empty${question}\n`);
+    lines.error(`note: the feed has no snapshot, so its book stays empty${question}`);
   }
-  for (const sentence of disorder) output.error(`note: ${sentence}: are the files given in their order?\n`);
+  for (const sentence of disorder) lines.error(`note: ${sentence}: are the files given in their order?`);
   for (const { name, verification } of reports) {
     for (const { comparison, updateId, tickerId, rebuilt, ticker } of verification?.differences ?? []) {
-      output.error(
+      lines.error(
         `differs: ${name}, comparison ${count(comparison)}, update ${updateId}: the book has ${rebuilt.join(" ")}, ` +
-          `bookTicker ${tickerId} has ${ticker.join(" ")}\n`,
+          `bookTicker ${tickerId} has ${ticker.join(" ")}`,
       );
     }
   }

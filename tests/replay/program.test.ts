@@ -137,6 +137,14 @@ test("refused lines are shown with file, line and text, counted, and make the ex
   expect([result.feed.messages, result.refused]).toEqual([1000, 6]);
 });
 
+test("of a file's name a terminal is told nothing that it would obey", async () => {
+  const path = file("m\u00fcll\n\x1b[31m.txt", "{}\n");
+  const shown = "m\u00fcll\\x0a\\x1b[31m.txt";
+  const { error } = await run(path, "--passes", "1", "--only", "plain");
+  expect(error).toContain(`refused: ${shown}:1: neither snapshot nor stream event: {}\n`);
+  expect((await run(`${path}\r`)).error).toBe(`error: ${join(folder, shown)}\\x0d: no such file\n`);
+});
+
 test("a book that differs from its bookTicker fails the verification", async () => {
   const feed = generateFeed({ seed: 3, messages: 2000 }).toString("latin1");
   // From line 1,000 on, each ticker claims one more at the best bid.

@@ -1,16 +1,13 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { WebSocket, WebSocketServer } from "ws";
+import { WebSocket } from "ws";
 import { ConnectionFailure } from "../../bench/replay/connectionFailure.js";
 import { FeedServer, FeedServerError } from "../../bench/replay/feedServer.js";
-import { type FollowOptions, follow } from "../../bench/replay/follow.js";
 import { generateFeed } from "../../bench/replay/generator.js";
 import { createLiveClient, type LiveObserver } from "../../bench/replay/liveClient.js";
 import { LiveVerification } from "../../bench/replay/liveVerification.js";
@@ -22,14 +19,13 @@ import { PlainSubject } from "../../bench/replay/plainSubject.js";
 import { playClosed } from "../../bench/replay/play.js";
 import { type Recording, readRecording, recordingOf } from "../../bench/replay/recording.js";
 import type { ReplayResult } from "../../bench/replay/result.js";
-import type { BookSummary, SubjectName } from "../../bench/replay/subject.js";
+import type { BookSummary } from "../../bench/replay/subject.js";
 import { dataPath, hasData } from "../data.js";
+import { followed, names, run, withPeer } from "./following.js";
 
-const program = fileURLToPath(new URL("../../build/bench/replay/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "tidemark-serve-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const names: SubjectName[] = ["tidemark", "plain"];
 const recorded = () =>
   readRecording(["20240808", "20240809"].map((day) => dataPath(`orderbook/binance-spot/btcusdt_${day}.gz`)));
 const generated = (messages: number) => recordingOf("generated", generateFeed({ seed: 1, messages }));
@@ -78,12 +74,6 @@ async function connected(url: string): Promise<WebSocket> {
       await sleep(20);
     }
   }
-}
-
-async function followed(name: SubjectName, options: FollowOptions, progress?: (share: number) => void) {
-  const notices: string[] = [];
-  const report = await follow(name, options, (text) => notices.push(text), progress);
-  return { report, notices };
 }
 
 describe.each(names)("the %s client", (name) => {
@@ -143,26 +133,20 @@ describe.each(names)("the %s client", (name) => {
   });
 
   test("gives up a server that sends something and is gone, again and again", async () => {
-    const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
     let connections = 0;
-    server.on("connection", (socket) => {
+    const play = (socket: WebSocket) => {
       connections++;
       for (const line of generateFeed({ seed: 3, messages: 100 }).toString("latin1").split("\n").slice(0, 100)) {
         socket.send(line);
       }
       socket.close(1011);
-    });
-    try {
-      await once(server, "listening");
-      const { port } = server.address() as { port: number };
-      const lost = followed(name, { url: `ws://127.0.0.1:${port}/`, verify: false });
-      await expect(lost).rejects.toThrow(
+    };
+    await withPeer(play, async (url) => {
+      await expect(followed(name, { url, verify: false })).rejects.toThrow(
         /was lost after 600 messages, and was had again in 5 of 5 attempts, each time for less than 5 seconds: .*1011/,
       );
-      expect(connections).toBe(6);
-    } finally {
-      server.close();
-    }
+    });
+    expect(connections).toBe(6);
   });
 
   test("takes it for the end when the server ends, and asks for it no more", async () => {
@@ -346,15 +330,6 @@ describe("the server", () => {
 });
 
 describe("the program", () => {
-  const run = (...words: string[]) =>
-    new Promise<{ status: number | null; out: string; error: string }>((resolve) => {
-      const child = spawn(process.execPath, [program, ...words]);
-      const outcome = { out: "", error: "" };
-      child.stdout.on("data", (text: Buffer) => (outcome.out += text.toString()));
-      child.stderr.on("data", (text: Buffer) => (outcome.error += text.toString()));
-      child.once("close", (status) => resolve({ ...outcome, status }));
-    });
-
   test("serves a feed to both subjects, verifies, compares, and writes it all as JSON", async () => {
     const path = join(folder, "served.json");
     const { status, out, error } = await run("--serve", "--verify", "--messages", "5000", "--json", path);
@@ -450,16 +425,15 @@ describe("the program", () => {
     expect(nobody).toMatchObject({ status: 2, out: "" });
     expect(nobody.error).toBe("error: ws://127.0.0.1:1 cannot be followed: connect ECONNREFUSED 127.0.0.1:1\n");
 
-    const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-    server.on("connection", (socket) => {
+    const greet = (socket: WebSocket) => {
       socket.send("hello");
       socket.close(1000);
+    };
+    await withPeer(greet, async (url) => {
+      const { status, error } = await run("--connect", url);
+      expect(status).toBe(1);
+      expect(error).toContain("refused: message 1: not JSON: hello");
     });
-    await new Promise((resolve) => server.once("listening", resolve));
-    const { status, error } = await run("--connect", `ws://127.0.0.1:${(server.address() as { port: number }).port}`);
-    server.close();
-    expect(status).toBe(1);
-    expect(error).toContain("refused: message 1: not JSON: hello");
   });
 
   test.each([

@@ -1,0 +1,45 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { type WebSocket, WebSocketServer } from "ws";
+import { type FollowOptions, follow } from "../../bench/replay/follow.js";
+import type { SubjectName } from "../../bench/replay/subject.js";
+
+const program = fileURLToPath(new URL("../../build/bench/replay/main.js", import.meta.url));
+
+export const names: SubjectName[] = ["tidemark", "plain"];
+
+/** Follows a feed in this process, and keeps what is said meanwhile. */
+export async function followed(name: SubjectName, options: FollowOptions, progress?: (share: number) => void) {
+  const notices: string[] = [];
+  const report = await follow(name, options, (text) => notices.push(text), progress);
+  return { report, notices };
+}
+
+/** Runs the whole program to its end. */
+export function run(...words: string[]): Promise<{ status: number | null; out: string; error: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [program, ...words]);
+    const outcome = { out: "", error: "" };
+    child.stdout.on("data", (text: Buffer) => (outcome.out += text.toString()));
+    child.stderr.on("data", (text: Buffer) => (outcome.error += text.toString()));
+    child.once("close", (status) => resolve({ ...outcome, status }));
+  });
+}
+
+/** A server that is none of the program's own, and that does with each connection what `play` says. */
+export async function withPeer(play: (socket: WebSocket) => void, body: (url: string) => Promise<void>): Promise<void> {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  server.on("connection", (socket) => {
+    socket.on("error", () => {}); // a client that is gone is seen by its close
+    play(socket);
+  });
+  await once(server, "listening");
+  try {
+    await body(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  } finally {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  }
+}
