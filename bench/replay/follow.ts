@@ -58,7 +58,7 @@ export async function follow(
       latencyMicros: watcher.probe.summary(),
       collections: await watch.totals(),
       ...memoryOf(client),
-      feedBytes: watcher.bytes,
+      feedBytes: client.bytes,
       book,
       refused: { count: client.refusals.count, first: [...client.refusals.first] },
       verification: watcher.totals(),

@@ -1,7 +1,7 @@
 import { createLoop, type Kind, type Loop, type Region, type RingMessage, type Source, SourceError } from "tidemark";
 import type { WebSocket } from "ws";
 import { BOOK_TICKER, NOT_TAKEN } from "./feedStructs.js";
-import { decodeMessage, FeedMessage } from "./message.js";
+import { decodeBytes, FeedMessage, MAXIMUM_MESSAGE_BYTES } from "./message.js";
 import { PlainBook } from "./plainBook.js";
 import { excerpt } from "./printable.js";
 import { type BookSummary, type Observer, RefusalLog, type SubjectName, type TickerMessage } from "./subject.js";
@@ -14,8 +14,8 @@ export class ConnectionLost extends Error {
 
 /** What watches a client at work. */
 export interface LiveObserver extends Observer {
-  /** A message of so many bytes has arrived. */
-  arrive(bytes: number): void;
+  /** A message has arrived. */
+  arrive(): void;
   /** Where it verifies: the feed's own best levels have come. The object is used again for the next message. */
   ticker?(ticker: TickerMessage): void;
 }
@@ -25,13 +25,15 @@ export interface LiveClient {
   readonly name: SubjectName;
   /** Messages that are none. */
   readonly refusals: RefusalLog;
+  /** Bytes of the messages that have been handled, refused ones included. */
+  readonly bytes: number;
   /** How often the connection had to wait for the handler. */
   readonly pauses: number;
   /**
    * Follows one connection, which has just been asked for, to its end. What comes does not follow what came over another one:
    * updates are held until a snapshot has come.
    *
-   * @throws {ConnectionLost} it has ended in another way than with code 1000; all that has come has been handled
+   * @throws {ConnectionLost} it has ended in another way than with code 1000 or without one; all that has come has been handled
    */
   follow(socket: WebSocket): Promise<void>;
   /** Ends the connection that is followed, as if it had ended by itself; what has arrived is not handled any more. */
@@ -46,8 +48,11 @@ export async function createLiveClient(name: SubjectName, observer: LiveObserver
   return name === "plain" ? new PlainClient(observer) : new TidemarkClient(await TidemarkBook.create(), observer);
 }
 
-/** Bytes of messages that wait or are being handled; the recorded snapshots are some 64 KiB long. */
-const RING_BYTES = 4 << 20;
+/** What goes into the ring of a message that is too long: as much as tells that it is. */
+const LONGEST_BYTES = MAXIMUM_MESSAGE_BYTES + 1;
+
+/** Bytes of messages that wait or are being handled: one of the longest, or many. */
+const RING_BYTES = LONGEST_BYTES + 64 * 1024;
 
 /**
  * A socket is read up to 32 times before the next turn. So a turn may take longer than what came took, or messages would
@@ -55,16 +60,20 @@ const RING_BYTES = 4 << 20;
  */
 const LOOP_OPTIONS = { queue: { capacity: 1024 }, turn: { milliseconds: 100 } };
 
-/** Tells of a refused message by its number and its bytes. */
+/** Codes with which a connection ends as it should: normally, or without one. A source takes them for its end, too. */
+const NORMAL_CLOSURE = 1000;
+const NO_STATUS = 1005;
+
+/** Tells of a refused message by its number and how it begins. */
 class LiveRefusals extends RefusalLog {
-  #bytes: Buffer = Buffer.alloc(0);
+  #text = "";
 
   constructor() {
-    super({ place: (number) => `message ${number + 1}`, excerpt: () => excerpt(this.#bytes) });
+    super({ place: (number) => `message ${number + 1}`, excerpt: () => this.#text });
   }
 
-  refuseBytes(bytes: Buffer, number: number, reason: string): void {
-    this.#bytes = bytes;
+  refuseMessage(number: number, reason: string, text: string): void {
+    this.#text = text;
     this.refuse(number, reason);
   }
 }
@@ -73,6 +82,7 @@ class LiveRefusals extends RefusalLog {
 class TidemarkClient implements LiveClient {
   readonly name = "tidemark";
   readonly refusals = new LiveRefusals();
+  bytes = 0;
   pauses = 0;
   readonly #book: TidemarkBook;
   readonly #observer: LiveObserver;
@@ -82,6 +92,8 @@ class TidemarkClient implements LiveClient {
   #source: Source | undefined;
   #isStopped = false;
   readonly #unusual = new FeedMessage();
+  /** How long those were when they arrived that are not whole in the ring, oldest first. */
+  readonly #cutLengths: number[] = [];
   #number = 0;
 
   constructor(book: TidemarkBook, observer: LiveObserver) {
@@ -98,10 +110,8 @@ class TidemarkClient implements LiveClient {
     this.#book.awaitSnapshot();
     const source = this.#loop.source(this.#messages, socket, {
       ringBytes: RING_BYTES,
-      map: (data: Buffer) => {
-        this.#observer.arrive(data.length);
-        return data;
-      },
+      maximumMessageBytes: LONGEST_BYTES,
+      map: (data: Buffer) => this.#arrive(data),
     });
     this.#source = source;
     try {
@@ -133,20 +143,29 @@ class TidemarkClient implements LiveClient {
     this.#book.runtime.dispose();
   }
 
+  #arrive(data: Buffer): Buffer {
+    this.#observer.arrive();
+    if (data.length < LONGEST_BYTES) return data;
+    this.#cutLengths.push(data.length);
+    return data.subarray(0, LONGEST_BYTES);
+  }
+
   #handle(message: RingMessage, region: Region): void {
     if (this.#isStopped) return;
-    const kind = this.#book.take(message.address, message.length, region);
-    if (kind === NOT_TAKEN) this.#handleUnusual(message);
+    const length = message.length === LONGEST_BYTES ? this.#cutLengths.shift()! : message.length;
+    this.bytes += length;
+    const kind = this.#book.take(message.address, length, region);
+    if (kind === NOT_TAKEN) this.#handleUnusual(message, length);
     else if (kind === BOOK_TICKER) this.#observer.ticker?.(this.#book.message);
     this.#observer.end(this.#number++);
   }
 
-  #handleUnusual(message: RingMessage): void {
+  #handleUnusual(message: RingMessage, length: number): void {
     const { buffer, byteOffset, byteLength } = message.view();
     const bytes = Buffer.from(buffer, byteOffset, byteLength);
-    const refusal = decodeMessage(bytes.toString("latin1"), this.#unusual); // as the plain client reads it
+    const refusal = decodeBytes(bytes, 0, bytes.length, this.#unusual);
     if (refusal !== undefined) {
-      this.refusals.refuseBytes(bytes, this.#number, refusal);
+      this.refusals.refuseMessage(this.#number, refusal, excerpt(bytes, length));
       return;
     }
     this.#book.takeDecoded(this.#unusual);
@@ -158,6 +177,7 @@ class TidemarkClient implements LiveClient {
 class PlainClient implements LiveClient {
   readonly name = "plain";
   readonly refusals = new LiveRefusals();
+  bytes = 0;
   readonly pauses = 0;
   readonly #book = new PlainBook();
   readonly #observer: LiveObserver;
@@ -183,7 +203,7 @@ class PlainClient implements LiveClient {
         failure = error;
       });
       socket.on("close", (code, reason) => {
-        if (code === 1000 || this.#isStopped) resolve();
+        if (code === NORMAL_CLOSURE || code === NO_STATUS || this.#isStopped) resolve();
         else reject(new ConnectionLost(failure?.message ?? describeClose(code, String(reason)), { cause: failure }));
       });
     });
@@ -191,7 +211,7 @@ class PlainClient implements LiveClient {
 
   stop(): void {
     this.#isStopped = true;
-    this.#socket?.close(1000);
+    this.#socket?.close(NORMAL_CLOSURE);
   }
 
   book(): BookSummary {
@@ -205,13 +225,14 @@ class PlainClient implements LiveClient {
   async dispose(): Promise<void> {}
 
   #handle(data: Buffer): void {
-    this.#observer.arrive(data.length);
-    const refusal = decodeMessage(data.toString("latin1"), this.#message);
+    this.#observer.arrive();
+    this.bytes += data.length;
+    const refusal = decodeBytes(data, 0, data.length, this.#message);
     if (refusal === undefined) {
       this.#book.take(this.#message);
       if (this.#message.kind === "bookTicker") this.#observer.ticker?.(this.#message);
     } else {
-      this.refusals.refuseBytes(data, this.#number, refusal);
+      this.refusals.refuseMessage(this.#number, refusal, excerpt(data));
     }
     this.#observer.end(this.#number++);
   }

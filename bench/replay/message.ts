@@ -18,8 +18,11 @@ import type { Recording } from "./recording.js";
  */
 export type MessageKind = "snapshot" | "depthUpdate" | "bookTicker" | "trade";
 
-/** Longer lines are refused unread, so that one lost newline cannot take all memory. The recorded ones end at 64 KiB. */
-export const MAXIMUM_MESSAGE_BYTES = 16 * 1024 * 1024;
+/**
+ * Longer lines and messages are refused unread, so that one lost newline cannot take all memory, and a ring can hold what comes
+ * over a connection. The recorded ones end at 64 KiB.
+ */
+export const MAXIMUM_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 /** Levels as two parallel arrays that grow and are used again for the next message. */
 export class LevelRows {
@@ -62,10 +65,13 @@ export class FeedMessage {
  * @returns `undefined`, or the reason why the line is no message; then `message` holds nothing of use
  */
 export function decodeLine(recording: Recording, line: number, message: FeedMessage): string | undefined {
-  const start = recording.starts[line]!;
-  const end = recording.ends[line]!;
+  return decodeBytes(recording.bytes, recording.starts[line]!, recording.ends[line]!, message);
+}
+
+/** {@link decodeLine} for the bytes from `start` to `end`. */
+export function decodeBytes(bytes: Buffer, start: number, end: number, message: FeedMessage): string | undefined {
   if (end - start > MAXIMUM_MESSAGE_BYTES) return `longer than ${MAXIMUM_MESSAGE_BYTES} bytes`;
-  return decodeMessage(recording.bytes.toString("latin1", start, end), message);
+  return decodeMessage(bytes.toString("latin1", start, end), message);
 }
 
 /** {@link decodeLine} for one JSON text. Linear in its length. */

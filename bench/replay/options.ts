@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { EXIT, numberUpTo, type Output, readCommandLine, requireWritable, wholeNumber } from "../commandLine.js";
 import { DEFAULT_MESSAGES, DEFAULT_SEED, MESSAGES_AT_LEAST, MESSAGES_AT_MOST } from "./generator.js";
+import { MAXIMUM_MESSAGE_BYTES } from "./message.js";
 import type { Assignment } from "./protocol.js";
 import type { SubjectName } from "./subject.js";
 import { subjects } from "./subjects.js";
@@ -26,6 +27,7 @@ them; the same seed gives the same feed.
 
 FILE is gzip or plain text, a message a line: the receive time in nanoseconds, a space, and the JSON as received. The
 files of one recording are given in their order; where one begins before another that is given before it ends, that is said.
+A message that is longer than ${MAXIMUM_MESSAGE_BYTES >> 20} MiB is refused unread, wherever it comes from.
 
 Latency is counted from the end of the message before to the message's own end, all work between two messages included;
 with --rate, from the message's intended arrival, so that a stall is charged to everything behind it.
@@ -36,13 +38,14 @@ message to its end: for tidemark with the time in its queue, for plain, which ha
 connection that is lost is asked for again, up to five times until one has lasted for five seconds; the book then waits for
 a snapshot. --serve goes on where the client was, and sends one; it listens on 127.0.0.1 only, and ends with the subjects,
 closing what others have connected with code 1000. --messages is the number after which --connect stops; without it, when
-the server closes the connection with code 1000.
+the server closes the connection with code 1000 or without a code.
 
 The JavaScript heap is what is alive on it after a full collection at the end, Node itself included, the bytes of typed
 arrays not. Resident memory is the most at the end of a measured pass.
 
 The JSON file:
-  { "feed": { "messages", "bytes": unpacked, "levels": in all snapshots and depth updates }, "refused": lines,
+  { "feed": { "messages", "bytes": unpacked; with --serve and --connect, of the messages that were handled,
+        "levels": in all snapshots and depth updates }, "refused": lines,
     "verified": { "compared", "equal" }: of the subject with fewer equal; without --verify 0 and 0,
     "book": { "bids", "asks": levels at the end, "bestBid", "bestAsk": [price, quantity], or null where there is none },
     "subjects": [{ "name", "messagesPerSecond", "latencyMicros": { "p50", "p99", "p999", "p9999", "max" },

@@ -1,10 +1,14 @@
 /** Bytes of a message that are shown. */
 const EXCERPT_BYTES = 100;
 
-/** The first bytes of `bytes`, with those that are no printable ASCII made visible, and how many there are if that is not all. */
-export function excerpt(bytes: Buffer): string {
+/**
+ * How a message of `length` bytes begins, with what is no printable ASCII made visible, and how long it is if that is not all.
+ *
+ * @param bytes its own, or its first ones
+ */
+export function excerpt(bytes: Buffer, length = bytes.length): string {
   const shown = bytes.toString("latin1", 0, EXCERPT_BYTES).replace(/[^\x20-\x7e]/g, escaped);
-  return bytes.length > EXCERPT_BYTES ? `${shown}… (${bytes.length} bytes)` : shown;
+  return length > EXCERPT_BYTES ? `${shown}… (${length} bytes)` : shown;
 }
 
 /**

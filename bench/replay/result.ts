@@ -4,7 +4,10 @@ import type { BookSummary, SubjectName } from "./subject.js";
 
 /** The outcome of a replay, as `--json` writes it. */
 export interface ReplayResult {
-  /** Lines that are messages; bytes of the unpacked feed; levels in its snapshots and depth updates together. */
+  /**
+   * Lines that are messages; bytes of the unpacked feed, or over a connection of all messages that were handled; levels in its
+   * snapshots and depth updates together.
+   */
   readonly feed: { readonly messages: number; readonly bytes: number; readonly levels: number };
   /** Lines that are no messages. */
   readonly refused: number;

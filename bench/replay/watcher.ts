@@ -14,9 +14,8 @@ const PROGRESS_STEP = 1024;
 /** Watches a live client at work: counts, times, and says when it is enough. */
 export class Watcher implements LiveObserver {
   readonly probe: ArrivalProbe;
-  /** Messages that were handled, and bytes that have arrived. */
+  /** Messages that were handled. */
   messages = 0;
-  bytes = 0;
   /** Called when as many messages were handled as should be. */
   onLimit: () => void = () => {};
   readonly #limit: number;
@@ -39,8 +38,7 @@ export class Watcher implements LiveObserver {
     this.probe.forget();
   }
 
-  arrive(bytes: number): void {
-    this.bytes += bytes;
+  arrive(): void {
     this.probe.arrive();
   }
 

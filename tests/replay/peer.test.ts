@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { WebSocket } from "ws";
+import { generateFeed } from "../../bench/replay/generator.js";
+import { MAXIMUM_MESSAGE_BYTES } from "../../bench/replay/message.js";
 import { followed, names, run, withPeer } from "./following.js";
 
 /** What a terminal obeys, but for the ends of lines. */
@@ -34,6 +36,74 @@ describe.each(names)("of a server's texts the %s client shows", (name) => {
     });
   });
 });
+
+describe.each(names)("the %s client", (name) => {
+  const texts = generateFeed({ seed: 5, messages: 300 })
+    .toString("latin1")
+    .split("\n", 300)
+    .map((line) => line.slice(line.indexOf(" ") + 1));
+  const sendAll = (messages: readonly string[], end: (socket: WebSocket) => void) => (socket: WebSocket) => {
+    for (const message of messages) socket.send(message);
+    end(socket);
+  };
+
+  test("takes messages as long as a line of a file may be, one after another, and refuses longer ones only", async () => {
+    const longest = trade(MAXIMUM_MESSAGE_BYTES);
+    const tooLong = trade(MAXIMUM_MESSAGE_BYTES + 1);
+    const far = "x".repeat(2 * MAXIMUM_MESSAGE_BYTES);
+    const messages = [longest, texts[0]!, longest, longest, tooLong, far, longest, ...texts.slice(1), "{}"];
+    await withPeer(
+      sendAll(messages, (socket) => socket.close(1000)),
+      async (url) => {
+        const { report, notices } = await followed(name, { url, verify: false });
+        expect(notices).toEqual([]);
+        const reason = `longer than ${MAXIMUM_MESSAGE_BYTES} bytes`;
+        const shown = (text: string) => `${text.slice(0, 100)}… (${text.length} bytes)`;
+        expect(report.refused).toEqual({
+          count: 3,
+          first: [
+            { place: "message 5", reason, text: shown(tooLong) },
+            { place: "message 6", reason, text: shown(far) },
+            { place: "message 307", reason: "neither snapshot nor stream event", text: "{}" },
+          ],
+        });
+        expect(report.book.counters.messages).toBe(304);
+        expect(report.feedBytes).toBe(messages.reduce((sum, { length }) => sum + length, 0));
+      },
+    );
+  });
+
+  test.each([
+    ["with code 1000", (socket: WebSocket) => socket.close(1000)],
+    ["without a code", (socket: WebSocket) => socket.close()],
+  ])("takes it for the end when the server closes %s", async (_, end) => {
+    await withPeer(sendAll(texts, end), async (url) => {
+      const { report, notices } = await followed(name, { url, verify: false });
+      expect(notices).toEqual([]);
+      expect(report.book.counters.messages).toBe(300);
+      expect(report.connection!.connections).toBe(1);
+    });
+  });
+
+  test("counts the bytes of the messages that it has handled, and of none that came after the last", async () => {
+    const limit = 200;
+    const bytes = texts.slice(0, limit).reduce((sum, { length }) => sum + length, 0);
+    await withPeer(
+      sendAll(texts, () => {}),
+      async (url) => {
+        const { report } = await followed(name, { url, verify: false, limit });
+        expect(report.book.counters.messages).toBe(limit);
+        expect(report.feedBytes).toBe(bytes);
+      },
+    );
+  });
+});
+
+/** A message of so many bytes. */
+function trade(length: number): string {
+  const [begin, end] = ['{"stream":"', '@trade","data":{"e":"trade","p":"1.5","q":"2"}}'];
+  return begin + "s".repeat(length - begin.length - end.length) + end;
+}
 
 describe("the program has no text of a server command the terminal:", () => {
   test("neither a message", async () => {
