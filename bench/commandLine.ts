@@ -63,12 +63,13 @@ export function readOwnCommandLine<Options>(program: Command, read: (command: Co
   }
 }
 
-/** Reads an option's value. */
-export function wholeNumber(least: number, most: number): (text: string) => number {
+/** Reads an option's value; `advice`, a sentence, is for whoever has given something else. */
+export function wholeNumber(least: number, most: number, advice?: string): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? Number.NaN : Number(text);
     if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    const range = `It must be a whole number from ${least} to ${most}.`;
+    throw new InvalidArgumentError(advice === undefined ? range : `${range} ${advice}`);
   };
 }
 

@@ -154,7 +154,7 @@ function buildCommand(): Command {
     .option(
       "--serve [PORT]",
       "play the feed over a WebSocket on this machine, and have the subjects connect to it (default port: any)",
-      wholeNumber(0, 65_535),
+      wholeNumber(0, 65_535, "A FILE comes before --serve, or after its PORT."),
     )
     .option(
       "--connect <URL>",

@@ -446,6 +446,10 @@ describe("the program", () => {
     [["--connect", "ws://x", "--passes", "5"], /--passes is for a feed in memory/],
     [["--serve", "--passes", "5"], /--passes is for a feed in memory/],
     [["--serve", "65536"], /--serve.*65535/],
+    [
+      ["--serve", "day1.gz"],
+      /'day1.gz' is invalid. It must be .* 65535. A FILE comes before --serve, or after its PORT./,
+    ],
   ])("%j is refused with a message and status 2", async (words, message) => {
     const { status, out, error } = await run(...words);
     expect(error).toMatch(message);
