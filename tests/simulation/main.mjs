@@ -15,7 +15,7 @@ const program = new Command("npm run simulate --")
   .addOption(new Option("--seed <number>", "play this one alone").argParser(seed).conflicts(["from", "seeds"]))
   .option("--from <number>", "the first of several", seed, 0)
   .option("--seeds <count>", "how many", wholeNumber(1, Number.MAX_SAFE_INTEGER), 10_000)
-  .option("--trace", "write all that happens in the first")
+  .addOption(new Option("--trace", "play the first alone, and write all that happens in it").conflicts("seeds"))
   .addHelpText(
     "after",
     "\nExit status: 0 when all is as it should be, 1 when a scenario goes wrong, 2 when an option is bad.",
@@ -36,8 +36,9 @@ await build({
 const { playSeeds } = await import(outfile);
 
 Error.stackTraceLimit = options.trace ? 20 : 1; // the debug runtime takes one at each allocation
-const isAlone = options.seed !== undefined;
-const [first, seeds] = isAlone ? [options.seed, 1] : [options.from, options.seeds];
+const isAlone = options.seed !== undefined || options.trace;
+const first = options.seed ?? options.from;
+const seeds = isAlone ? 1 : options.seeds;
 const bar =
   !isAlone && process.stderr.isTTY ? new SingleBar({ format: "{bar} {value}/{total} {eta_formatted}" }) : undefined;
 process.once("SIGINT", () => {

@@ -17,11 +17,21 @@ test("a seed alone is played, and several are", () => {
   });
 });
 
+test("with a trace the first is played alone, whether it is named as the one or as the first", () => {
+  const traced = run("--seed", "5", "--trace");
+  expect(traced).toMatchObject({ status: 0, error: "", out: expect.stringMatching(/\n1 from seed 5 on/) });
+  const trace = (out: string) => out.slice(0, out.indexOf("1 from seed"));
+  expect(trace(traced.out).split("\n").length).toBeGreaterThan(20);
+  expect(trace(run("--from", "5", "--trace").out)).toBe(trace(traced.out));
+  expect(run("--trace")).toMatchObject({ status: 0, out: expect.stringMatching(/\n1 from seed 0 on/) });
+});
+
 test.each([
   [["--bogus"], /unknown option '--bogus'/],
   [["--seed", "-1"], /--seed.*whole number from 0/],
   [["--seeds", "0"], /--seeds.*whole number from 1/],
   [["--seed", "5", "--seeds", "3"], /'--seed <number>' cannot be used with option '--seeds <count>'/],
+  [["--trace", "--seeds", "3"], /'--trace' cannot be used with option '--seeds <count>'/],
   [["--seed", "5", "--from", "3"], /'--seed <number>' cannot be used with option '--from <number>'/],
 ])("%j is refused with a message and status 2", (words, message) => {
   const { status, out, error } = run(...words);
