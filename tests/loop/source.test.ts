@@ -284,7 +284,7 @@ describe("back-pressure", () => {
     withLoop(
       async ({ loop, kind, texts }) => {
         const faucet = new Faucet();
-        const source = loop.source(kind, faucet, { backlogBytes: 10 });
+        const source = loop.source(kind, faucet, { backlogBytes: 138 });
         const failed = source.done.catch((error: unknown) => error);
         for (const text of ["1", "2", "34567", "89012", "3"]) faucet.send(text);
         expect(faucet.destroyed).toBe(true);
@@ -293,13 +293,39 @@ describe("back-pressure", () => {
         const error = (await failed) as SourceError;
         expect(error).toBeInstanceOf(SourceError);
         expect(error).toMatchObject({ code: "ERR_TIDEMARK_SOURCE", reason: "overrun" });
-        expect(error.message).toMatch(/1 bytes came while 10 waited .* no more than 10/);
+        expect(error.message).toMatch(/length 1, which counts as 65, came while 138 waited .* no more than 138/);
         expect(texts).toEqual(["1", "2", "34567", "89012"]);
         await loop.close();
         await run;
       },
       { queue: { capacity: 1, overflow: 0 } },
     ));
+
+  test.each([
+    ["texts", "", 64],
+    ["buffers", new Uint8Array(0), 256],
+  ] as const)(
+    "bounds what waits by the memory that it takes, so that of %s without a byte, too",
+    (_what, empty, counted) =>
+      withLoop(
+        async ({ loop, kind, texts }) => {
+          const faucet = new Faucet();
+          const source = loop.source(kind, faucet, { backlogBytes: 1024 });
+          const failed = source.done.catch((error: unknown) => error);
+          for (let sent = 0; sent < 2 + 1024 / counted; sent++) faucet.send(empty);
+          expect(source.stats()).toMatchObject({ state: "paused", messages: 1, backlogBytes: 1024 });
+          faucet.send(empty);
+          expect(source.stats()).toMatchObject({ state: "ending" });
+          const run = loop.run();
+          expect(await failed).toMatchObject({ reason: "overrun" });
+          expect(texts.length).toBe(2 + 1024 / counted);
+          expect(source.stats().backlogBytes).toBe(0);
+          await loop.close();
+          await run;
+        },
+        { queue: { capacity: 1, overflow: 0 } },
+      ),
+  );
 
   test("takes of a chunk what there is, whatever its length is said to be", () =>
     withLoop(async ({ loop, kind, texts }) => {

@@ -148,13 +148,13 @@ describe("a browser's WebSocket", () => {
     withLoop(
       async ({ loop, kind, texts }) => {
         const socket = new BrowserSocket();
-        const source = loop.source(kind, socket, { backlogBytes: 20 });
+        const source = loop.source(kind, socket, { backlogBytes: 74 });
         expect(socket.binaryType).toBe("arraybuffer");
         socket.receive("one");
         socket.receive(new Uint8Array([50]).buffer);
         socket.receive("3".repeat(10));
         socket.receive("4".repeat(10));
-        expect(source.stats()).toMatchObject({ state: "paused", messages: 2, backlogBytes: 10 });
+        expect(source.stats()).toMatchObject({ state: "paused", messages: 2, backlogBytes: 74 });
         const run = loop.run();
         while (texts.length < 4) await settled();
         socket.end(1000);
@@ -170,7 +170,7 @@ describe("a browser's WebSocket", () => {
     withLoop(
       async ({ loop, kind, texts }) => {
         const socket = new BrowserSocket();
-        const source = loop.source(kind, socket, { backlogBytes: 20 });
+        const source = loop.source(kind, socket, { backlogBytes: 148 });
         const failed = source.done.catch((error: unknown) => error);
         for (let index = 0; index < 9; index++) socket.receive(`${index}`.repeat(10));
         expect(socket.closed).toBe(4013);

@@ -3,7 +3,7 @@ import type { MessageRing } from "../messageRing.js";
 import { NOTHING_FRAMED, TOO_LONG } from "../messageRingLayout.js";
 import type { PostResult } from "../queue.js";
 import type { RingMessage } from "../ringMessage.js";
-import { Backlog, type Chunk, encodedLength } from "./chunk.js";
+import { Backlog, type Chunk, encodedLength, weightOf } from "./chunk.js";
 import type { SourceSettings } from "./options.js";
 
 /** What an intake waits for before it can go on: nothing, room in the ring (a message's end), or room in the loop's queue. */
@@ -41,7 +41,7 @@ export class Intake {
     this.#post = post;
   }
 
-  /** Bytes that wait outside the ring; of texts, units. */
+  /** What waits outside the ring, in bytes, as {@link weightOf} counts them. */
   get backlogBytes(): number {
     return this.#backlog.isEmpty ? 0 : this.#backlog.bytes - this.#taken;
   }
@@ -63,10 +63,12 @@ export class Intake {
       return;
     }
     const limit = this.#settings.backlogBytes;
-    if (this.backlogBytes + chunk.length > limit) {
+    const weight = weightOf(chunk);
+    if (this.backlogBytes + weight > limit) {
       throw new SourceError(
         "overrun",
-        `${chunk.length} bytes came while ${this.backlogBytes} waited for room, and no more than ${limit} may wait`,
+        `a chunk of length ${chunk.length}, which counts as ${weight}, came while ${this.backlogBytes} waited for room, ` +
+          `and no more than ${limit} bytes may wait`,
       );
     }
     if (this.#backlog.isEmpty) this.#taken = 0;

@@ -24,7 +24,8 @@ export interface SourceOptions {
   readonly tooLong?: "end" | "skip" | undefined;
   /**
    * Bytes (of texts, units) that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does,
-   * from 0 to 2^40; 16 MiB if not given. One more chunk ends the source with a {@link SourceError}.
+   * from 0 to 2^40; 16 MiB if not given. For the engine's part of it each chunk counts as 64 bytes more if it is a text, and as 256
+   * if it is not. One more chunk ends the source with a {@link SourceError}.
    */
   readonly backlogBytes?: number | undefined;
   /** Makes bytes or a text of what the stream gives; chunks for which it returns `undefined` are skipped. */

@@ -32,7 +32,7 @@ export interface SourceReport {
 export interface SourceStats extends Omit<SourceReport, "ended"> {
   /** Whether the stream is flowing, is paused for want of room, or gives no more. */
   readonly state: "flowing" | "paused" | "ending" | "ended";
-  /** Bytes that wait outside the ring for room in it; of texts, units. */
+  /** Bytes that wait outside the ring for room in it, counted as for {@link SourceOptions.backlogBytes}. */
   readonly backlogBytes: number;
   readonly ring: MessageRingStats;
 }
