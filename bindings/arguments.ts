@@ -92,10 +92,19 @@ function shortened(text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
+/** What was thrown, or given as a reason, as a message shows it; never throwing, whatever it is. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "something that has no text";
+  }
+}
+
 /** A promise is told from others, since most often an `await` has been forgotten. */
 function describeObject(value: object): string {
   if (isArray(value)) return "an array";
-  return isPromise(value) ? "a promise" : "an object";
+  return isInstance(value, Promise) ? "a promise" : "an object";
 }
 
 /** As `Array.isArray`, which throws for a proxy that has been revoked. */
@@ -107,10 +116,13 @@ function isArray(value: object): boolean {
   }
 }
 
-/** Likewise. */
-function isPromise(value: object): boolean {
+/** Likewise, for `instanceof`. */
+export function isInstance<Instance>(
+  value: unknown,
+  of: abstract new (...given: never[]) => Instance,
+): value is Instance {
   try {
-    return value instanceof Promise;
+    return value instanceof of;
   } catch {
     return false;
   }

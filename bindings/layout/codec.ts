@@ -1,4 +1,4 @@
-import { describe } from "../arguments.js";
+import { describe, isInstance } from "../arguments.js";
 import { InvalidArgumentError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -62,7 +62,7 @@ export function imageOf(memory: LinearMemory, address: Address, size: number): I
 
 /** The error for an object whose getters throw; an error of our own stays what it is. */
 export function unreadable(cause: unknown, path: string, member: Member): TidemarkError {
-  if (cause instanceof TidemarkError) return cause;
+  if (isInstance(cause, TidemarkError)) return cause;
   return new InvalidArgumentError(`${pathOf(path, member)} cannot be read`, { cause });
 }
 

@@ -1,5 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { Worker } from "node:worker_threads";
+import { messageOf } from "../arguments.js";
 import type { Platform, PlatformWorker, WorkerEvents } from "../platform.js";
 
 function startWatchdog(events: WorkerEvents): PlatformWorker {
@@ -9,7 +10,7 @@ function startWatchdog(events: WorkerEvents): PlatformWorker {
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 },
   });
   worker.on("message", () => events.ready());
-  worker.on("error", (error) => events.failed(String(error)));
+  worker.on("error", (error) => events.failed(messageOf(error)));
   worker.on("exit", (code) => events.failed(`it has ended with code ${code}`));
   worker.unref();
   return {

@@ -1,3 +1,4 @@
+import { messageOf } from "../arguments.js";
 import type { Platform, PlatformWorker } from "../platform.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { SentinelOrders } from "./sentinel.js";
@@ -48,7 +49,7 @@ export class WatchdogThread {
       this.#worker.post({ ...orders, buffer: heartbeat.buffer }, port === undefined ? [] : [port]);
       this.heartbeat = heartbeat;
     } catch (error) {
-      this.#fail(String(error));
+      this.#fail(messageOf(error));
     }
   }
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../arguments.js";
 import { DestroyHookError } from "../errors.js";
 import type { LinearMemory } from "./linearMemory.js";
 
@@ -56,14 +57,5 @@ export class DestroySweep {
     if (failures === 0) return;
     const which = failures === 1 ? "a destroy hook threw" : `${failures} destroy hooks threw, this first`;
     throw new DestroyHookError(`${operation}: ${which}: ${messageOf(cause)}`, { cause });
-  }
-}
-
-/** What was thrown, as a message shows it; never throwing, whatever it is. */
-function messageOf(thrown: unknown): string {
-  try {
-    return thrown instanceof Error ? thrown.message : String(thrown);
-  } catch {
-    return "something that has no text";
   }
 }

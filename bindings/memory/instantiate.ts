@@ -1,5 +1,5 @@
 import { instantiateSync } from "@assemblyscript/loader";
-import { describe } from "../arguments.js";
+import { describe, isInstance, messageOf } from "../arguments.js";
 import { InvalidArgumentError, InvalidModuleError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "./linearMemory.js";
 import { GUEST_DATA, staticDataOf } from "./staticData.js";
@@ -80,7 +80,6 @@ export function instantiateOver(
 }
 
 function invalidModule(cause: unknown): TidemarkError {
-  if (cause instanceof TidemarkError) return cause;
-  const reason = cause instanceof Error ? cause.message : describe(cause);
-  return new InvalidModuleError(`the module cannot be instantiated: ${reason}`, { cause });
+  if (isInstance(cause, TidemarkError)) return cause;
+  return new InvalidModuleError(`the module cannot be instantiated: ${messageOf(cause)}`, { cause });
 }

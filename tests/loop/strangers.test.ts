@@ -18,6 +18,7 @@ import {
   type RingMessage,
   ref,
   SourceError,
+  type SourceStream,
   select,
   struct,
   u32,
@@ -300,6 +301,103 @@ describe("a stream that throws", () => {
       await loop.close();
     }));
 });
+
+/** What can be thrown, and has no text: an object without a prototype, errors whose message is none, a proxy that has been revoked. */
+const TEXTLESS: readonly [string, () => unknown][] = [
+  ["an object without a prototype", () => Object.create(null)],
+  ["an error whose message throws", () => withMessage({ get: fail })],
+  ["an error whose message is such an object", () => withMessage({ value: Object.create(null) })],
+  [
+    "a proxy that has been revoked",
+    () => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return proxy;
+    },
+  ],
+];
+
+function withMessage(message: PropertyDescriptor): Error {
+  return Object.defineProperty(new Error(), "message", message);
+}
+
+function fail(): never {
+  throw new Error("planned");
+}
+
+describe.each(TEXTLESS)("%s", (_what, make) => {
+  const streams: Record<string, (thrown: unknown) => SourceStream> = {
+    "a generator": async function* (thrown) {
+      yield "handled";
+      throw thrown;
+    },
+    "a Node stream": (thrown) => {
+      const stream = new Readable({ read() {}, objectMode: true });
+      stream.push("handled");
+      setImmediate(() => setImmediate(() => stream.emit("error", thrown)));
+      return stream;
+    },
+  };
+  test.each(Object.keys(streams))("is what %s may fail with: its source ends, with that as the cause", (name) =>
+    withRuntime({}, async (runtime) => {
+      const loop = createLoop(runtime);
+      const texts: string[] = [];
+      const kind = loop.on("kind", (message: RingMessage) => void texts.push(message.toString()));
+      const thrown = make();
+      const source = loop.source(kind, streams[name]!(thrown));
+      const run = loop.run();
+      const failure = await source.done.catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(SourceError);
+      expect(failure).toMatchObject({
+        reason: "failed",
+        message: "the stream has failed: something that has no text",
+      });
+      expect((failure as SourceError).cause === thrown).toBe(true);
+      expect([texts, source.stats().state]).toEqual([["handled"], "ended"]);
+      await loop.close();
+      await run;
+    }),
+  );
+
+  test("is what map may throw", () =>
+    withRuntime({}, async (runtime) => {
+      const loop = createLoop(runtime);
+      const map = () => {
+        throw make();
+      };
+      const source = loop.source(
+        loop.on("kind", (_: RingMessage) => {}),
+        streams["a generator"]!(undefined),
+        { map },
+      );
+      await expect(source.done).rejects.toThrow("map has thrown: something that has no text");
+      await loop.close();
+    }));
+
+  test("is what the start function of a guest may throw", () =>
+    withRuntime({}, async (runtime) => {
+      const imports = {
+        stranger: {
+          call() {
+            throw make();
+          },
+        },
+      };
+      await expect(runtime.instantiate(STARTS_STRANGER, imports)).rejects.toThrow(
+        "the module cannot be instantiated: something that has no text",
+      );
+    }));
+});
+
+/** (module (import "stranger" "call" (func)) (start 0)) */
+const STARTS_STRANGER = new Uint8Array(
+  [
+    [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // magic and version
+    [1, 4, 1, 0x60, 0, 0], // one type, () -> ()
+    [2, 17, 1, 8, ...Buffer.from("stranger"), 4, ...Buffer.from("call"), 0, 0], // one import, of that type
+    [8, 1, 0], // the start function
+  ].flat(),
+);
 
 describe("a stream that somebody else reads", () => {
   test.each(["for await", "data", "pipe"])("is refused, and left to its reader (%s)", (reader) =>

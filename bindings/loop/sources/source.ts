@@ -1,3 +1,4 @@
+import { isInstance, messageOf } from "../../arguments.js";
 import { DisposedError, LoopClosedError, SourceError, type SourceFailure } from "../../errors.js";
 import type { LinearMemory } from "../../memory/linearMemory.js";
 import { Deferred } from "../deferred.js";
@@ -309,7 +310,7 @@ export class Source implements Basin {
 
   /** Ends the source for a reason of its own. What has come before it is handled. */
   #break(error: unknown): void {
-    if (error instanceof LoopClosedError || error instanceof DisposedError) {
+    if (isInstance(error, LoopClosedError) || isInstance(error, DisposedError)) {
       this.#cutOff("loop-closed");
       return;
     }
@@ -352,9 +353,8 @@ export class Source implements Basin {
 }
 
 function failureOf(error: unknown, what: string): SourceError {
-  if (error instanceof SourceError) return error;
-  const words = error instanceof Error ? error.message : String(error);
-  return new SourceError("failed", `${what}: ${words}`, { cause: error });
+  if (isInstance(error, SourceError)) return error;
+  return new SourceError("failed", `${what}: ${messageOf(error)}`, { cause: error });
 }
 
 /** What a value is, in a word, for a message. */

@@ -1,3 +1,4 @@
+import { messageOf } from "../../arguments.js";
 import { SourceError } from "../../errors.js";
 import { ignore } from "../callback.js";
 import type { Basin, Closing, Tap } from "./tap.js";
@@ -38,9 +39,10 @@ const ABNORMAL_CLOSURE = 1006;
 const PRIVATE_CODES = 3000;
 
 /** How the end of a connection is told: `undefined` if it is as it should be. */
-function failureOf(code: number, reason: string, cause: unknown): SourceError | undefined {
+function failureOf(code: number, reason: unknown, cause: unknown): SourceError | undefined {
   if (code === NORMAL_CLOSURE || code === NO_STATUS) return undefined;
-  const words = reason === "" ? "" : `: ${reason}`;
+  const text = messageOf(reason);
+  const words = text === "" ? "" : `: ${text}`;
   return new SourceError("disconnected", `the WebSocket was closed with code ${code}${words}`, { cause });
 }
 
@@ -178,7 +180,7 @@ export class PausableWebSocketTap implements Tap {
   };
 
   readonly #onClose = (code: number, reason: unknown): void => {
-    const failure = failureOf(code, String(reason), this.#error);
+    const failure = failureOf(code, reason, this.#error);
     const basin = this.#letGo();
     if (failure === undefined) basin?.end();
     else basin?.fail(failure);
