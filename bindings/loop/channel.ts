@@ -1,5 +1,6 @@
 import { checkInteger } from "../arguments.js";
 import { ChannelClosedError, InvalidArgumentError } from "../errors.js";
+import { ChannelIterator } from "./channelIterator.js";
 import { Line, type LineKeeper, type Operation, type Place } from "./line.js";
 import { timersAmong, type WaitOptions } from "./waiting.js";
 
@@ -123,9 +124,12 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
     return { senders: this.#senders.length, receivers: this.#receivers.length };
   }
 
-  /** Receives until the channel has ended. Several may iterate: each value goes to one. Leaving the loop closes nothing. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Value, void, undefined> {
-    for (let value = await this.receive(); value !== undefined; value = await this.receive()) yield value;
+  /**
+   * Receives until the channel has ended. Several may iterate: each value goes to one. Leaving the loop closes nothing, and
+   * `return()` of an iterator that waits takes it out of the line.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Value> {
+    return new ChannelIterator(() => this.receive());
   }
 
   $attempt(place: Place, line: Line): boolean {

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Readable } from "node:stream";
 import {
   Baton,
   Channel,
@@ -185,6 +187,77 @@ test("several may iterate over a channel, and each value goes to one", async () 
   channel.close();
   await Promise.all(consumers);
   expect(seen.sort((left, right) => left - right)).toEqual(Array.from({ length: 100 }, (_, index) => index));
+});
+
+describe("an iteration over a channel", () => {
+  const end = { done: true, value: undefined };
+
+  test("gives each of several calls of next() its value in the order of the calls, and then the end", async () => {
+    const channel = new Channel<number>(0);
+    const iterator = channel[Symbol.asyncIterator]();
+    const nexts = Array.from({ length: 4 }, () => iterator.next());
+    expect(channel.waiting.receivers).toBe(4);
+    for (const value of [1, 2]) expect(channel.trySend(value)).toBe(true);
+    channel.close();
+    expect(await Promise.all(nexts)).toEqual([{ done: false, value: 1 }, { done: false, value: 2 }, end, end]);
+    expect(await iterator.next()).toEqual(end);
+  });
+
+  test.each(["return", "throw"] as const)(
+    "that is left by %s() stands in line no more, and loses no value",
+    async (way) => {
+      const channel = new Channel<number>(0);
+      const iterator = channel[Symbol.asyncIterator]();
+      const [first, ...others] = [iterator.next(), iterator.next(), iterator.next()];
+      const behind = Promise.resolve(channel.receive());
+      await settled();
+      expect([channel.waiting.receivers, channel.trySend(1)]).toEqual([4, true]);
+      const error = new Error("planned");
+      const left = way === "return" ? iterator.return!("given") : iterator.throw!(error);
+      expect(channel.waiting.receivers).toBe(1);
+      if (way === "return") expect(await left).toEqual({ done: true, value: "given" });
+      else await expect(left).rejects.toBe(error);
+      expect(await first).toEqual({ done: false, value: 1 }); // it had been sent before
+      expect(await Promise.all(others)).toEqual([end, end]);
+      expect(channel.trySend(2)).toBe(true);
+      expect(await behind).toBe(2);
+      expect(await iterator.next()).toEqual(end);
+      expect(channel.waiting.receivers).toBe(0);
+      expect(await iterator.return!()).toEqual(end); // a second time
+    },
+  );
+
+  test("that is left by break closes nothing, and another goes on", async () => {
+    const channel = new Channel<number>(3);
+    for (const value of [1, 2, 3]) channel.trySend(value);
+    channel.close();
+    const seen: number[] = [];
+    for await (const value of channel) {
+      seen.push(value);
+      break;
+    }
+    for await (const value of channel) seen.push(value);
+    expect(seen).toEqual([1, 2, 3]);
+  });
+
+  test("ends with a stream that is made of it and destroyed, although it waits for a value", async () => {
+    const channel = new Channel<number>(1);
+    const stream = Readable.from(channel).resume();
+    await settled();
+    expect(channel.waiting.receivers).toBe(1);
+    stream.destroy();
+    await once(stream, "close");
+    expect(channel.waiting.receivers).toBe(0);
+  });
+
+  test("waits for promises that were sent, as receive() does", async () => {
+    const channel = new Channel<Promise<number>>(2);
+    channel.trySend(Promise.resolve(1));
+    channel.trySend(Promise.reject(new Error("planned")));
+    const iterator = channel[Symbol.asyncIterator]();
+    expect(await iterator.next()).toEqual({ done: false, value: 1 });
+    await expect(iterator.next()).rejects.toThrow("planned");
+  });
 });
 
 test("channels take no bad input", async () => {

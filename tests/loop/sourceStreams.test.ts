@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { PassThrough, Readable } from "node:stream";
 import { MessageChannel as NodeMessageChannel } from "node:worker_threads";
-import { InvalidArgumentError, type SourceError, type SourceStream } from "tidemark";
+import { Channel, InvalidArgumentError, type SourceError, type SourceStream } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { settled, withLoop } from "./sourceSupport.js";
 
@@ -175,6 +175,23 @@ describe("pulled streams", () => {
         await source.done;
       }
       expect(returned).toBe(1);
+    }));
+
+  test("that are channels are left when the source is stopped: what is sent then is another's", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const channel = new Channel<string>(4);
+      const source = loop.source(kind, channel);
+      const run = loop.run();
+      await channel.send("its own");
+      while (texts.length === 0) await settled();
+      expect(channel.waiting.receivers).toBe(1);
+      await source.stop();
+      expect(channel.waiting.receivers).toBe(0);
+      await channel.send("another's");
+      expect(channel.tryReceive()).toBe("another's");
+      await loop.close();
+      await run;
+      expect(texts).toEqual(["its own"]);
     }));
 
   test("tell what they fail with", () =>
