@@ -54,7 +54,7 @@ export const RING_BYTES_LIMIT: u32 = 1 << 30;
 /** What must lie beside the longest message: a prefix, or what ends a line. */
 export const FRAMING_BYTES: u32 = 8;
 
-const PREFIX_BYTES: u32 = 4;
+export const PREFIX_BYTES: u32 = 4;
 const NEWLINE: u8 = 10;
 const RETURN: u8 = 13;
 

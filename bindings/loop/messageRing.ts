@@ -75,14 +75,18 @@ export class MessageRing implements MessageOwner {
     return this.#ring === 0 || this.$memory.disposed;
   }
 
-  /** Bytes that have arrived and are in no message yet. */
-  get open(): number {
-    return this.#word(Ring.HEAD) - this.#word(Ring.FRAME);
-  }
-
   /** How long the message was that `next` has found too long; of a line that has not ended, what of it is there. */
   get tooLong(): number {
     return this.#word(Ring.TOO_LONG);
+  }
+
+  /**
+   * When `next` has found nothing: what has come of a message that has not come to its end, in bytes, its prefix included, also of
+   * one that is left out. Of lines those that are left out count as nothing: they need no end.
+   */
+  get unfinished(): number {
+    const missing = this.#framing === "line" ? 0 : this.#word(Ring.SKIP);
+    return missing > 0 ? Ring.PREFIX_BYTES + this.tooLong - missing : this.#word(Ring.HEAD) - this.#word(Ring.FRAME);
   }
 
   // ── bytes in ──────────────────────────────────────────────────────────────────────────────────────────────────────

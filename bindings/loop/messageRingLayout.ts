@@ -13,6 +13,7 @@ export const Ring = {
   ENTRIES: 32,
   COUNT: 40,
   TOO_LONG: 48,
+  SKIP: 52,
   HIGH_WATER: 56,
   COUNT_HIGH_WATER: 60,
   PAGES: 64,
@@ -21,6 +22,7 @@ export const Ring = {
   ENTRY_OFFSET: 0,
   ENTRY_LENGTH: 4,
   ENTRY_BYTES: 16,
+  PREFIX_BYTES: 4,
   BYTES_LIMIT: RING_BYTES_LIMIT,
   FRAMING_BYTES,
 } as const;

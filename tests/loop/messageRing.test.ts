@@ -151,7 +151,7 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
         ring.fill(first, 0);
         const held: RingMessage[] = [];
         for (let found = ring.next(); typeof found !== "number"; found = ring.next()) held.push(found);
-        const { open } = ring;
+        const { unfinished: open } = ring;
         held.shift()!.$end();
         held.shift()!.$end();
         expect(ring.stats().moved).toBe(0);
@@ -236,6 +236,7 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
         expect(ring.fill(new Uint8Array(5000), 0)).toBe(5000);
         expect(ring.next()).toBe(NOTHING_FRAMED);
       }
+      expect(ring.unfinished).toBe(4 + 3 + 100 * 5000);
       expect(ring.stats().used).toBe(0);
     }));
 

@@ -537,6 +537,22 @@ describe("what is wrong", () => {
     }),
   );
 
+  test.each([
+    ["5 of 5000 bytes", [0, 0, 19, 136, 1, 2, 3, 4, 5], 9],
+    ["5 of 4 GiB", [255, 255, 255, 255, 1, 2, 3, 4, 5], 9],
+    ["none of 4 GiB", [255, 255, 255, 255], 4],
+  ])("one that is left out must have come to its end, too: %s", (_what, bytes, there) =>
+    failing(
+      (faucet) => {
+        faucet.send(new Uint8Array([0, 0, 0, 1, 65, ...bytes]));
+        faucet.end();
+      },
+      { framing: "length", maximumMessageBytes: 100, tooLong: "skip" },
+      ["A"],
+      { reason: "truncated", message: `the stream has ended ${there} bytes into a message, its length included` },
+    ),
+  );
+
   test("what is neither bytes nor text is named", () =>
     failing((faucet) => faucet.emit("data", new Blob(["x"])), {}, [], {
       reason: "unsupported",

@@ -166,14 +166,18 @@ export class Intake {
   }
 
   #frameTail(): void {
-    const open = this.#ring.open;
-    if (open > 0 && this.#settings.framing !== "line") {
-      throw new SourceError("truncated", `the stream has ended ${open} bytes into a message, its length included`);
+    const ring = this.#ring;
+    const { unfinished } = ring;
+    if (unfinished > 0 && this.#settings.framing !== "line") {
+      throw new SourceError(
+        "truncated",
+        `the stream has ended ${unfinished} bytes into a message, its length included`,
+      );
     }
-    if (open > this.#settings.maximumMessageBytes) {
-      this.#tooLong(open);
-      this.#ring.skip();
-    } else if (open > 0 && !this.#deliverIf(this.#ring.nextWhole())) {
+    if (unfinished > this.#settings.maximumMessageBytes) {
+      this.#tooLong(unfinished);
+      ring.skip();
+    } else if (unfinished > 0 && !this.#deliverIf(ring.nextWhole())) {
       return;
     }
     this.#ending = "none";

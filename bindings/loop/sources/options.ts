@@ -20,7 +20,10 @@ export interface SourceOptions {
   readonly ringBytes?: number | undefined;
   /** The longest message in bytes, from 1 to `ringBytes` − 8; a quarter of `ringBytes` if not given. */
   readonly maximumMessageBytes?: number | undefined;
-  /** What a longer message does: it ends the source with a {@link SourceError} (`"end"`, the default), or is left out. */
+  /**
+   * What a longer message does: it ends the source with a {@link SourceError} (`"end"`, the default), or is left out (`"skip"`).
+   * One with a length must come to its end even so: a stream that ends before that is truncated.
+   */
   readonly tooLong?: "end" | "skip" | undefined;
   /**
    * Bytes (of texts, units) that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does,
