@@ -11,6 +11,7 @@ import {
   StaleReferenceError,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
+import type { Framing } from "../../build/bindings/loop/messageRing.js";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { modules } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
@@ -35,19 +36,22 @@ describe("messages", () => {
       expect(faucet.destroyed).toBe(false);
     }));
 
+  /** The messages of these chunks. */
+  const readAll = async (framing: Framing, chunks: readonly (string | Uint8Array)[]) => {
+    let found: string[] = [];
+    await withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing });
+      for (const chunk of chunks) faucet.send(chunk);
+      faucet.end();
+      await Promise.all([source.done, loop.runUntilIdle()]);
+      found = texts;
+    });
+    return found;
+  };
+
   test("are lines however they are cut, the last one also without an end, but none where nothing is left", async () => {
-    const read = async (...chunks: (string | Uint8Array)[]) => {
-      let found: string[] = [];
-      await withLoop(async ({ loop, kind, texts }) => {
-        const faucet = new Faucet();
-        const source = loop.source(kind, faucet, { framing: "line" });
-        for (const chunk of chunks) faucet.send(chunk);
-        faucet.end();
-        await Promise.all([source.done, loop.runUntilIdle()]);
-        found = texts;
-      });
-      return found;
-    };
+    const read = (...chunks: (string | Uint8Array)[]) => readAll("line", chunks);
     expect(await read("a\nb\r\nc")).toEqual(["a", "b", "c"]);
     expect(await read("a\r", "\nb\n")).toEqual(["a", "b"]);
     expect(await read("\n\r\n\r\r\n\rx\r")).toEqual(["", "", "\r", "\rx\r"]);
@@ -55,6 +59,78 @@ describe("messages", () => {
     const euro = bytesOf("€\n");
     expect(await read(euro.subarray(0, 1), euro.subarray(1, 2), euro.subarray(2))).toEqual(["€"]);
     expect(await read("\u{1f600}".repeat(1000), "\n", "\ud800")).toEqual(["\u{1f600}".repeat(1000), "\ufffd"]);
+  });
+
+  describe("of texts", () => {
+    const [high, low] = ["\ud83d", "\ude00"];
+
+    test("are the same where a cut goes through a character, with or without nothing in between", async () => {
+      const text = `\u{1f600}ab\u{1f600}\u{1f600}\n${high}x${low}`;
+      const expected = ["\u{1f600}ab\u{1f600}\u{1f600}", "\ufffdx\ufffd"];
+      for (let first = 0; first <= text.length; first++) {
+        for (let second = first; second <= text.length; second++) {
+          const pieces = [text.slice(0, first), text.slice(first, second), text.slice(second)];
+          expect(await readAll("line", pieces)).toEqual(expected);
+        }
+      }
+      expect(await readAll("length", ["\0\0\0\x05x", high, low, `\0\0\0\x03${high}`])).toEqual([
+        "x\u{1f600}",
+        "\ufffd",
+      ]);
+    });
+
+    test("have U+FFFD for half a character that the next chunk does not complete: bytes, or another message", async () => {
+      expect(await readAll("line", [`a${high}`, bytesOf("b"), high, `${high}${low}`, low])).toEqual([
+        "a\ufffdb\ufffd\u{1f600}\ufffd",
+      ]);
+      expect(await readAll("message", [high, low])).toEqual(["\ufffd", "\ufffd"]);
+    });
+
+    test("are the same through a small ring and a full queue", () =>
+      withLoop(
+        async ({ loop, kind, texts }) => {
+          const lines = Array.from({ length: 300 }, (_, index) => `${index}${"\u{1f600}".repeat(index % 70)}`);
+          const faucet = new Faucet();
+          const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
+          const run = loop.run();
+          const random = new RandomNumbers(1);
+          const text = lines.join("\n");
+          for (let sent = 0; sent < text.length; ) {
+            const piece = text.slice(sent, sent + 1 + random.below(500));
+            sent += piece.length;
+            faucet.send(piece);
+            while (faucet.paused && random.below(2) === 0) await settled(); // at times one more comes all the same
+          }
+          faucet.end();
+          expect(await source.done).toMatchObject({ messages: lines.length });
+          expect(texts).toEqual(lines);
+          await loop.close();
+          await run;
+        },
+        { queue: { capacity: 4 } },
+      ));
+
+    test("that end in half a character are told of with what is behind them: a failure of the stream, or its overrun", () =>
+      withLoop(
+        async ({ loop, kind, texts }) => {
+          const faucets = [new Faucet(), new Faucet()];
+          const sources = faucets.map((faucet) =>
+            loop.source(kind, faucet, { framing: "line", maximumMessageBytes: 4, backlogBytes: 100 }),
+          );
+          const failed = sources.map(({ done }) => done.catch((error: SourceError) => error.reason));
+          faucets[0]!.send(`a\nabcd${high}`);
+          faucets[0]!.emit("error", new Error("planned"));
+          faucets[1]!.send("b\nb\n");
+          faucets[1]!.send(`c\nabcd${high}`);
+          faucets[1]!.send("x".repeat(100));
+          const run = loop.run();
+          expect(await Promise.all(failed)).toEqual(["failed", "overrun"]);
+          expect(texts).toEqual(["a", "b", "b", "c"]);
+          await loop.close();
+          await run;
+        },
+        { queue: { capacity: 1, overflow: 0 } },
+      ));
   });
 
   test("name the source that they have come through, to handlers of several, and to onError when they have ended", async () => {

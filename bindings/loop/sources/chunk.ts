@@ -33,6 +33,11 @@ export function encodedLength(text: string): number {
   return length;
 }
 
+/** The first half of a character in which a text ends, whose second half the next text may begin with; "" if it ends otherwise. */
+export function halfAtEnd(text: string): string {
+  return (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800 ? text.slice(-1) : "";
+}
+
 /** What the engine takes for a chunk that waits, beside its bytes: about 40 for a text; 100 to 400 for a view, or a buffer and one. */
 const TEXT_BYTES = 64;
 const VIEW_BYTES = 256;

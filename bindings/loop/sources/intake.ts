@@ -3,7 +3,7 @@ import type { MessageRing } from "../messageRing.js";
 import { NOTHING_FRAMED, TOO_LONG } from "../messageRingLayout.js";
 import type { PostResult } from "../queue.js";
 import type { RingMessage } from "../ringMessage.js";
-import { Backlog, type Chunk, encodedLength, weightOf } from "./chunk.js";
+import { Backlog, type Chunk, encodedLength, halfAtEnd, weightOf } from "./chunk.js";
 import type { SourceSettings } from "./options.js";
 
 /** What an intake waits for before it can go on: nothing, room in the ring (a message's end), or room in the loop's queue. */
@@ -28,6 +28,8 @@ export class Intake {
   readonly #backlog = new Backlog();
   /** How much of the chunk in hand has been copied: of the oldest in the backlog, while there is one. */
   #taken = 0;
+  /** Half a character in which the last text has ended, which the next may complete; "" if there is none. */
+  #half = "";
   /** With each chunk a message: whether one has been copied, and has no entry yet. */
   #isWritten = false;
   /** A message that the full queue has refused. */
@@ -57,6 +59,21 @@ export class Intake {
    * @throws {SourceError} as {@link run}; or because more waits than may, and then this chunk is lost
    */
   take(chunk: Chunk): void {
+    if (this.#settings.framing === "message") {
+      this.#add(chunk);
+    } else if (typeof chunk === "string") {
+      const text = this.#half + chunk;
+      const half = halfAtEnd(text);
+      if (text !== half) this.#add(text.slice(0, text.length - half.length));
+      this.#half = half;
+    } else {
+      if (this.#half !== "") this.#add(this.#half); // it stays half a one
+      this.#half = "";
+      this.#add(chunk);
+    }
+  }
+
+  #add(chunk: Chunk): void {
     if (this.#backlog.isEmpty && this.want === "nothing") {
       this.#taken = 0;
       if (!this.#consume(chunk)) this.#backlog.push(chunk);
@@ -71,12 +88,18 @@ export class Intake {
           `and no more than ${limit} bytes may wait`,
       );
     }
+    this.#keep(chunk);
+  }
+
+  /** Has a chunk wait, however much waits. */
+  #keep(chunk: Chunk): void {
     if (this.#backlog.isEmpty) this.#taken = 0;
     this.#backlog.push(chunk);
   }
 
   /** Nothing more comes: all of it is posted, and at a good end the last line, if nothing has ended it. */
   end(isGood: boolean): void {
+    if (isGood && this.#half !== "") this.#keep(this.#half);
     this.#ending = isGood ? "tail" : "none";
     if (this.want === "nothing") this.run();
   }
@@ -86,6 +109,7 @@ export class Intake {
     this.#ending = "none";
     this.want = "nothing";
     this.#backlog.clear();
+    this.#half = "";
     this.#isWritten = false;
     this.#pending?.$end();
     this.#pending = undefined;

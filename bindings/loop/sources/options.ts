@@ -9,7 +9,8 @@ export interface SourceOptions {
   /**
    * How the bytes become messages: `"message"` (the default): each chunk is one, as for WebSockets; `"line"`: each line, without
    * its end, `\n` or `\r\n`, and what follows the last one; `"length"`: each is preceded by its length in four bytes, the most
-   * significant first, or last for `"length-le"`.
+   * significant first, or last for `"length-le"`. Texts count as their bytes in UTF-8, for lengths, too. But for `"message"`, they may
+   * be cut anywhere, even in the midst of a character. Half a one that stays alone is U+FFFD.
    */
   readonly framing?: Framing | undefined;
   /**
