@@ -13,7 +13,8 @@ export type TimerTarget<Payload = unknown> =
  *
  * - `"skip"`: it stays on the grid of its first due time, and leaves out what it has missed. For samples and heartbeats.
  * - `"fixed-rate"`: it stays on the grid and makes up for what it has missed, one a turn. For what must be counted.
- * - `"fixed-delay"`: its next period begins as the callback returns. For work that must have a pause.
+ * - `"fixed-delay"`: its next period begins as the callback returns. For work that must have a pause. Neither a promise nor
+ *   an event that was posted is waited for: where calls must not overlap, take a fiber that loops over `yield sleep(…)`.
  */
 export type Drift = "skip" | "fixed-rate" | "fixed-delay";
 

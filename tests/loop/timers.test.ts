@@ -123,7 +123,12 @@ describe.each(modules)("timers of the $name module", ({ debug }) => {
 
 describe("periodic timers", () => {
   /** Fires at each of `moments`, and tells when it has. */
-  const firings = async (drift: "skip" | "fixed-rate" | "fixed-delay", moments: readonly number[], work = 0) => {
+  const firings = async (
+    drift: "skip" | "fixed-rate" | "fixed-delay",
+    moments: readonly number[],
+    work = 0,
+    answer?: unknown,
+  ) => {
     const at: number[] = [];
     let skipped = 0;
     await withTimers({}, ({ host, timers }) => {
@@ -132,6 +137,7 @@ describe("periodic timers", () => {
         () => {
           at.push(host.time);
           host.time += work;
+          return answer;
         },
         { drift },
       );
@@ -167,6 +173,11 @@ describe("periodic timers", () => {
       at: [10, 24, 60, 74],
       skipped: 0,
     });
+  });
+
+  test("of a fixed delay do not wait for the promise that a call has returned", async () => {
+    const never = new Promise(() => {});
+    expect(await firings("fixed-delay", [10, 12, 24, 34, 38], 4, never)).toEqual({ at: [10, 24, 38], skipped: 0 });
   });
 
   test("with a fraction in their period do not drift", () =>
