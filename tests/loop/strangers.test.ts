@@ -13,6 +13,7 @@ import {
   EventAbandonedError,
   type EventContext,
   InvalidArgumentError,
+  type Loop,
   Mutex,
   type Region,
   type RingMessage,
@@ -388,6 +389,38 @@ describe.each(TEXTLESS)("%s", (_what, make) => {
       );
     }));
 });
+
+describe.each([...TEXTLESS, ["an error whose cause throws", () => withoutCause()]] as typeof TEXTLESS)(
+  "%s,",
+  (_what, make) => {
+    const failing: Record<string, (loop: Loop) => unknown> = {
+      "a handler": (loop) => loop.on("fails", fail).post(undefined),
+      "an async handler": (loop) => loop.on("fails", async () => fail()).post(undefined),
+      "a timer": (loop) => loop.after(0, fail),
+      "a fiber": (loop) =>
+        loop.spawn(function* () {
+          fail();
+        }),
+    };
+    test.each(Object.keys(failing))("thrown by onError when %s has failed, stops the loop with that", (name) =>
+      withRuntime({}, async (runtime) => {
+        const thrown = make();
+        const loop = createLoop(runtime, {
+          onError() {
+            throw thrown;
+          },
+        });
+        failing[name]!(loop);
+        expect(await loop.run().then(fail, (error: unknown) => error === thrown)).toBe(true);
+        await loop.close();
+      }),
+    );
+  },
+);
+
+function withoutCause(): Error {
+  return Object.defineProperty(new Error(), "cause", { get: fail });
+}
 
 /** (module (import "stranger" "call" (func)) (start 0)) */
 const STARTS_STRANGER = new Uint8Array(
