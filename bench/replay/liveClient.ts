@@ -1,9 +1,9 @@
 import { createLoop, type Kind, type Loop, type Region, type RingMessage, type Source, SourceError } from "tidemark";
 import type { WebSocket } from "ws";
+import { excerpt } from "../printable.js";
 import { BOOK_TICKER, NOT_TAKEN } from "./feedStructs.js";
 import { decodeBytes, FeedMessage, MAXIMUM_MESSAGE_BYTES } from "./message.js";
 import { PlainBook } from "./plainBook.js";
-import { excerpt } from "./printable.js";
 import { type BookSummary, type Observer, RefusalLog, type SubjectName, type TickerMessage } from "./subject.js";
 import { TidemarkBook } from "./tidemarkBook.js";
 

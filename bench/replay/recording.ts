@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { excerpt } from "./printable.js";
+import { excerpt } from "../printable.js";
 
 /** A recording that cannot be read, with a message for the person who named the file. */
 export class RecordingError extends Error {

@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { Presets, SingleBar } from "cli-progress";
 import { CommandLineEnd, EXIT } from "../commandLine.js";
+import { printable } from "../printable.js";
 import { ConnectionFailure } from "./connectionFailure.js";
 import { type FeedSource, loadFeed } from "./feed.js";
 import { FeedServer, FeedServerError } from "./feedServer.js";
 import type { SubjectReport } from "./measure.js";
 import { parseOptions, type ReplayOptions } from "./options.js";
-import { printable } from "./printable.js";
 import type { Assignment } from "./protocol.js";
 import { RecordingError } from "./recording.js";
 import { findFaults, toResult } from "./result.js";

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { MEMORY_LIMIT_BYTES } from "../drivers/workbench.js";
+import { printable } from "../printable.js";
 import { readUnpacked } from "../replay/recording.js";
 
 /** A trace that is not one, or that no memory can hold, with a message that names file, line and text. */
@@ -170,6 +171,6 @@ class Parser {
   #refuse(reason: string): TraceError {
     const shown = JSON.stringify(this.#text.slice(0, EXCERPT_CHARACTERS));
     const more = this.#text.length > EXCERPT_CHARACTERS ? "…" : "";
-    return new TraceError(`${this.name}:${this.#line}: ${reason}: ${shown}${more}`);
+    return new TraceError(printable(`${this.name}:${this.#line}: ${reason}: ${shown}${more}`));
   }
 }

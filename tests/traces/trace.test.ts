@@ -80,6 +80,7 @@ test.each([
   ["a 0 4", /the block 0 is live already: "a 0 4"/],
   ["f 2", /the block 2 is not live: "f 2"/],
   ["r 2 4", /the block 2 is not live: "r 2 4"/],
+  ["a \u009b2J\u007f", /written a ID BYTES: "a \\x9b2J\\x7f"$/],
   [`a 1 ${"7".repeat(500)}`, /x:6: .*"a 1 7{56}"…$/],
 ])("%j is refused with line, reason and text", (line, message) => {
   const text = trace(["a 0 4", line, "f 0"]);
