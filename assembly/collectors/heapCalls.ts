@@ -173,6 +173,7 @@ export function heapHooked(heap: Heap): void {
   const object = heap.dying;
   heap.dying = 0;
   if (object && isCounted(heap)) afterHook(heap, object);
+  advanceEpoch(heap); // where there was no memory for a scope, the hook has been shown its object without a handle
 }
 
 /** Has the steps that follow come to an end of a cycle that begins now, or collect all cyclic garbage there is. */

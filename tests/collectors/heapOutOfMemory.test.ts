@@ -1,8 +1,20 @@
 import fc from "fast-check";
-import { type Arena, f64, type Heap, OutOfMemoryError, type Runtime, ref, type Scope, struct } from "tidemark";
+import {
+  type Arena,
+  f64,
+  type Heap,
+  OutOfMemoryError,
+  type Runtime,
+  ref,
+  type Scope,
+  StaleReferenceError,
+  struct,
+  u32,
+} from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { Graph, scenarios } from "../support/cycleScenarios.js";
+import { collectedRuns } from "../support/heaps.js";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { heapKinds, RawHeap, strategies, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE, modules, PAGE, withRuntime } from "../support/runtimes.js";
@@ -451,3 +463,53 @@ describe.each(modules)("a heap of the $name module that counts, with no memory l
       expect(heap.stats().objects).toBe(0);
     }));
 });
+
+test.each(collectedRuns)(
+  "what a destroy hook has seen ends with it where there is no memory for its scope ($strategy, $name module)",
+  ({ strategy, debug }) =>
+    withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      const seen: { isLive(): boolean }[] = [];
+      const File = struct(
+        "File",
+        { id: u32, next: ref("File") },
+        {
+          destroy(file) {
+            if (file.id !== 1) return;
+            const walker = heap.cursor(File);
+            walker.moveTo(file as never);
+            seen.push(file.ref(), walker, file.next as never);
+          },
+        },
+      );
+      const Holder = struct("Holder", { file: ref(File) });
+      const heap: Heap = runtime.heap(strategy, { types: [File, Holder], minimumBytes: 1 });
+      using scope = runtime.scope();
+      const holder = scope.keep(heap.new(Holder, scope));
+      const making = runtime.scope();
+      const file = heap.new(File, making);
+      file.id = 1;
+      file.next = heap.new(File, making);
+      holder.file = file;
+      making.end();
+      const hogs: Arena[] = [];
+      const fill = (take: () => unknown) => {
+        expect(() => {
+          for (;;) take();
+        }).toThrow(OutOfMemoryError);
+      };
+      fill(() => hogs.push(runtime.arena()));
+      const [objects] = runtime.$memory.collectors as unknown as Iterable<{ $openRange(): unknown }>;
+      fill(() => objects!.$openRange());
+      holder.file = null;
+      for (let step = 0; step < 1_000 && seen.length === 0; step++) heap.step(1);
+      expect(seen.map((view) => view.isLive())).toEqual([false, false, false]);
+      expect(() => {
+        holder.file = seen[0] as never;
+      }).toThrow(StaleReferenceError);
+      for (const arena of hogs) arena.destroy();
+      heap.collect();
+      expect([holder.file, heap.stats().objects]).toEqual([null, 1]);
+      heap.validate();
+      heap.release(holder);
+    }),
+);
