@@ -305,6 +305,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
 
 /** Has the next steps do all there is, candidates included, however few there are. */
 export function forceCounting(heap: Heap): void {
+  accountForMade(heap); // it is all paid now: no gap between events has to
   heap.forced = 1;
   seekLost(heap);
 }
