@@ -92,7 +92,7 @@ export class Heap {
   /** Finished cycles (runs of cycle collection under reference counting), objects freed by all of them. */
   cycles: u32;
   freedObjects: u32;
-  /** Units done in this cycle, and in the last one. */
+  /** Units done in this cycle of mark-sweep, and in the last cycle or run. */
   cycleUnits: u32;
   lastCycleUnits: u32;
   /** Bytes allocated while the last cycle ran, which it could not look at. */

@@ -226,8 +226,7 @@ function endRun(heap: Heap): void {
   heap.growth = 0;
   heap.floatingBytes = heap.runMade;
   heap.cycles++;
-  heap.lastCycleUnits = heap.cycleUnits;
-  heap.cycleUnits = 0;
+  heap.lastCycleUnits = heap.runUnits;
 }
 
 /** True if there is work that should not wait. */
@@ -298,7 +297,6 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       break;
     }
   }
-  heap.cycleUnits += done;
   heap.debt -= min(heap.debt, done);
   return done;
 }

@@ -16,7 +16,7 @@ export interface HeapStats {
   readonly freedObjects: number;
   /** Cycles of collection that have ended. */
   readonly cycles: number;
-  /** Units of the last cycle that has ended. */
+  /** Units of the last cycle that has ended; decrements that were done before or beside it are not among them. */
   readonly lastCycleUnits: number;
   /** Steps that have done something, and the units of all of them. A `collect()` is one step. */
   readonly steps: number;

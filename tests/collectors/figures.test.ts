@@ -71,6 +71,21 @@ describe.each(collectedRuns)("of its cycles a heap of the $name module under $st
       expect(told.map(({ cycle }) => cycle)).toEqual([1, 2, 3]);
     }));
 
+  test("tells the units of each alone, whatever else the step has done", () =>
+    withNodes(run, (heap, runtime) => {
+      const told: Collection[] = [];
+      heap.onCollection((collection) => told.push(collection));
+      for (const rings of [500, 20, 20]) {
+        dropRings(heap, runtime, rings);
+        const units = heap.collect();
+        expect(heap.stats().lastCycleUnits).toBe(told.at(-1)!.units);
+        // Counted references have been taken off before: that is no part of a cycle.
+        const drained = run.strategy === "refcount" ? 2 * rings : 0;
+        expect(told.at(-1)!.units + drained).toBeLessThanOrEqual(units);
+      }
+      expect(told[1]!.units).toBe(told[2]!.units);
+    }));
+
   test("times each step, and all of a cycle together", () =>
     withNodes(run, (heap, runtime) => {
       let microseconds = 0;
