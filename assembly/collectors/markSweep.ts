@@ -41,7 +41,7 @@ import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Barrier, Heap, Phase, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
-import { ALL, HASTE } from "./pacing";
+import { ALL, countOverrun, earlyTrigger, HASTE } from "./pacing";
 import { closeScope, isUnscanned, Scope } from "./scope";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
 
@@ -141,7 +141,7 @@ export function owedToMarking(heap: Heap): u32 {
   if (hasBegun) return heap.stepUnits;
   const allocated = allocatedBy(heap);
   if (allocated >= heap.headroom) {
-    if (heap.cycleBound > heap.cycleUnits + heap.stepUnits * HASTE) heap.overruns++;
+    countOverrun(heap, heap.cycleUnits);
     return ALL;
   }
   const due = dueAt(heap, allocated);
@@ -163,7 +163,7 @@ function dueAt(heap: Heap, allocated: u32): u32 {
 
 /** Has a cycle begin in idle time, where that would not be long in coming. */
 export function beginEarly(heap: Heap): void {
-  if (heap.phase == Phase.IDLE && allocatedBy(heap) >= heap.trigger >> 1) beginCycle(heap);
+  if (heap.phase == Phase.IDLE && allocatedBy(heap) >= earlyTrigger(heap)) beginCycle(heap);
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */

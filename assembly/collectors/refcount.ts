@@ -31,7 +31,7 @@ import { Flag, hold, isDead, retain, setWord, Visit, visitOf, wordOf } from "./c
 import { advanceRun, beginRun, hasCandidates, isCondemned, workOfRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
 import { Heap, Run } from "./heap";
-import { ALL, HASTE } from "./pacing";
+import { ALL, countOverrun, earlyTrigger, HASTE } from "./pacing";
 import {
   beginHook,
   decrement,
@@ -134,7 +134,7 @@ export function owedToCounting(heap: Heap): u32 {
     return 0;
   }
   if (isLate(heap)) {
-    if (heap.cycleBound > heap.runUnits + heap.stepUnits * HASTE) heap.overruns++;
+    countOverrun(heap, heap.runUnits);
     return ALL;
   }
   return heap.stepUnits + heap.debt / HASTE;
@@ -202,7 +202,7 @@ function isLate(heap: Heap): bool {
 export function runEarly(heap: Heap): void {
   if ((heap.runPhase | heap.purgeLeft) != 0 || !hasCandidates(heap)) return;
   if (!heap.pending.isEmpty || !heap.releasing.isEmpty || !heap.hooked.isEmpty) return; // when all is drained
-  if (heap.candidates.count >= IDLE_CANDIDATES || hasGrown(heap, heap.trigger >> 1)) startRun(heap);
+  if (heap.candidates.count >= IDLE_CANDIDATES || hasGrown(heap, earlyTrigger(heap))) startRun(heap);
 }
 
 /** A run has ended. O(classes) */

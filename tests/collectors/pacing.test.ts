@@ -1,5 +1,7 @@
+import { ref, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
+import { collectedRuns, withHeap } from "../support/heaps.js";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { ARRAY_HEADER, heapKinds, RawHeap, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE, PAGE } from "../support/runtimes.js";
@@ -111,4 +113,58 @@ describe.each(heapKinds)("a saturated program on a $strategy heap of the $module
       heap.destroy();
     });
   });
+});
+
+const Node = struct("Node", { value: u32, next: ref("Node") });
+
+describe.each(collectedRuns)("a $strategy heap of the $name module, whatever its steps are,", (run) => {
+  test.each([1, 2, 3, 7, 2 ** 32 - 1])(
+    "begins no cycle in idle time while it is empty (minimumBytes: %i)",
+    (minimumBytes) =>
+      withHeap(run, { types: [Node], stepUnits: 1, minimumBytes }, (heap, runtime) => {
+        const [collector] = runtime.$memory.collectors;
+        const idle = () => {
+          for (let turns = 0; turns < 2_000; turns++) if (!collector!.$idle()) return;
+          expect.fail("its idle time does not end");
+        };
+        idle();
+        expect(heap.stats().cycles).toBe(0);
+        const scope = runtime.scope();
+        const node = heap.new(Node, scope);
+        node.next = node;
+        scope.end();
+        collector!.$settle(); // as behind every event
+        for (let round = 0; round < 3; round++) idle();
+        if (minimumBytes < 8) expect(heap.stats().objects).toBe(0);
+        const { cycles } = heap.stats();
+        idle();
+        expect(heap.stats().cycles).toBe(cycles);
+      }),
+  );
+
+  test.each([2 ** 28, 2 ** 29, 2 ** 30, 2 ** 31 - 1])(
+    "counts no cycle as an overrun that less than eight steps are left of (stepUnits: %i)",
+    (stepUnits) =>
+      withHeap(run, { types: [Node], stepUnits, minimumBytes: 1_000 }, (heap, runtime) => {
+        using scope = runtime.scope();
+        const last = heap.cursor(Node);
+        const make = (count: number) => {
+          for (let made = 0; made < count; made++) {
+            heap.new(Node, scope, last);
+            last.next = last;
+          }
+        };
+        make(1_000);
+        heap.collect();
+        make(1_000);
+        const ring = runtime.scope();
+        heap.new(Node, ring).next = last; // a candidate, for a heap that counts
+        ring.end();
+        for (let step = 0; step < 5; step++) heap.step(1);
+        make(10_000);
+        const { cycles } = heap.stats();
+        for (const collector of runtime.$memory.collectors) collector.$settle();
+        expect(heap.stats()).toMatchObject({ overruns: 0, cycles: cycles + 1 });
+      }),
+  );
 });
