@@ -68,6 +68,7 @@ export class Steps {
     this.#sinceMicroseconds = 0;
     let thrown: [unknown] | undefined;
     for (const listener of [...this.#listeners]) {
+      if (!this.#listeners.has(listener)) continue; // another has taken it off meanwhile
       try {
         listener(collection);
       } catch (error) {

@@ -102,6 +102,21 @@ describe.each(collectedRuns)("of its cycles a heap of the $name module under $st
       expect(heap.stats().longestStepMicroseconds).toBe(longest);
       expect(told.map((collection) => collection.microseconds)).toEqual([expect.closeTo(microseconds, 6)]);
     }));
+
+  test("tells no listener that another has taken off meanwhile", () =>
+    withNodes(run, (heap, runtime) => {
+      const told: string[] = [];
+      const forget: (() => void)[] = [];
+      heap.onCollection(() => {
+        told.push("first");
+        forget[0]!();
+      });
+      forget.push(heap.onCollection(() => told.push("second")));
+      heap.onCollection(() => told.push("third"));
+      dropRings(heap, runtime, 1);
+      heap.collect();
+      expect(told).toEqual(["first", "third"]);
+    }));
 });
 
 test.each(collectedRuns.filter(({ strategy }) => strategy !== "mark-sweep-stop"))(
