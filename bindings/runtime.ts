@@ -192,7 +192,7 @@ export class Runtime {
   /** Makes a scope for handles, to be ended by the program. In a loop's handler there is `context.scope`. */
   scope(): Scope {
     this.$memory.assertUsable("scope");
-    return new Scope(this.$memory.sites);
+    return new Scope(this.$memory, this.$memory.sites);
   }
 
   /** Makes a pool of frames in three sizes. Errors as in {@link FramePool}. */

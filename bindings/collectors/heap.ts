@@ -106,8 +106,8 @@ export class Heap {
    * @param type one of the heap's structs
    * @param into a cursor of this heap to point at it, so that no garbage is made; a fresh one by default. What it showed before
    *   stays rooted until its scope ends
-   * @throws {InvalidArgumentError} if the heap was not made with `type`, `scope` is not a scope, or `into` is a cursor of something
-   *   else, a view of a part, or a kept handle
+   * @throws {InvalidArgumentError} if the heap was not made with `type`, `scope` is not a scope of its runtime, or `into` is a
+   *   cursor of something else, a view of a part, or a kept handle
    * @throws {ScopeEndedError} if the scope has ended
    * @throws {OutOfMemoryError}, {SealedError}; nothing has changed
    * @throws {ReentrantCallError} in a destroy hook, while the heap ends

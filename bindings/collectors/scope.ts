@@ -13,6 +13,9 @@ export interface ScopeRange {
 
 /** A heap as scopes see it. */
 export interface ScopedHeap<Range extends ScopeRange = ScopeRange> {
+  /** That of its runtime, whose scopes alone it serves. */
+  readonly memory: object;
+
   /**
    * Opens a range of handles for `scope`, one that has ended if there is one, so that an event makes no garbage.
    *
@@ -60,12 +63,14 @@ export class Scope {
   /** Further heaps and their ranges, where a scope serves several. */
   #others: Map<ScopedHeap, ScopeRange> | undefined = undefined;
   #ended = false;
+  readonly #memory: object;
   readonly #sites: AllocationSites | undefined;
   /** How many ranges are open, for `sites`: an object of its own, since these must not hold the scope. */
   readonly #open: { ranges: number } | undefined = undefined;
 
-  /** Use `runtime.scope()`, or `context.scope`. Give `sites` for a scope that the program has to end. */
-  constructor(sites?: AllocationSites) {
+  /** Use `runtime.scope()`, or `context.scope`. `memory` is its runtime's; give `sites` for one that the program has to end. */
+  constructor(memory: object, sites?: AllocationSites) {
+    this.#memory = memory;
     this.#sites = sites;
     if (sites === undefined) return;
     const open = { ranges: 0 };
@@ -84,7 +89,7 @@ export class Scope {
    *
    * @param record a cursor or array on a whole object of a heap, whichever scope, or kept handle, it came from
    * @throws {ScopeEndedError} if this scope has ended
-   * @throws {InvalidArgumentError} if it is no record of a heap, or a view inside an object
+   * @throws {InvalidArgumentError} if it is no record of a heap of this runtime, or a view inside an object
    * @throws {StaleReferenceError} if it has ended
    * @throws {DisposedError} if its heap has been destroyed
    * @throws {ResurrectionError} in a destroy hook, for an object that dies
@@ -93,7 +98,10 @@ export class Scope {
   keep<Record extends object>(record: Record): Record & Disposable {
     if (this.#ended) this.refuse("keep");
     const heap = (record as { readonly $heap?: ScopedHeap } | null | undefined)?.$heap;
-    if (typeof heap?.$keep === "function") return heap.$keep(record);
+    if (typeof heap?.$keep === "function") {
+      this.assertSameMemory(heap, "keep");
+      return heap.$keep(record);
+    }
     throw new InvalidArgumentError(`keep takes a cursor or array of a heap, but was given ${describe(record)}`);
   }
 
@@ -123,6 +131,7 @@ export class Scope {
    * The range of `heap` in this scope, which is opened when the first handle of an event needs it.
    *
    * @throws {ScopeEndedError} if the scope has ended
+   * @throws {InvalidArgumentError} if the scope is of another runtime than the heap
    * @throws as {@link ScopedHeap.$openRange}
    */
   $rangeOf<Range extends ScopeRange>(heap: ScopedHeap<Range>): Range {
@@ -133,6 +142,7 @@ export class Scope {
     if (this.#ended) this.refuse("a new handle");
     const known = this.#others?.get(heap);
     if (known !== undefined) return known as Range;
+    this.assertSameMemory(heap, "a new handle");
     const range = heap.$openRange(this);
     if (this.#open !== undefined) this.#open.ranges++;
     if (this.#heap === undefined) {
@@ -148,6 +158,11 @@ export class Scope {
   private endOthers(others: Map<ScopedHeap, ScopeRange>): void {
     for (const range of others.values()) range.$end();
     others.clear(); // the map serves the next event
+  }
+
+  private assertSameMemory(heap: ScopedHeap, operation: string): void {
+    if (heap.memory === this.#memory) return;
+    throw new InvalidArgumentError(`${operation}: the scope is of another runtime than the heap`);
   }
 
   private refuse(operation: string): never {

@@ -256,7 +256,7 @@ export class Context implements EventContext<unknown> {
     if (this.hasEnded) {
       throw new ScopeEndedError(`the event ${this.eventSequence} has ended, and its scope with it`);
     }
-    if (this.ownScope === undefined) this.ownScope = new Scope();
+    if (this.ownScope === undefined) this.ownScope = new Scope(this.leases.memory);
     else this.ownScope.$open();
     this.leases.scopesBegun++;
     this.state |= SCOPED;

@@ -96,7 +96,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#lanes = new Lanes(settings.capacity, settings.overflow);
     this.#kinds = new Kinds(this.#lanes, settings);
     this.#pressure = new Pressure(this.#lanes);
-    this.#leases = new Leases(runtime.regionPool());
+    this.#leases = new Leases(runtime.$memory, runtime.regionPool());
     this.#companions = new Companions(runtime, {
       host: settings.host,
       frames: settings.frames,

@@ -16,8 +16,14 @@ export class Leases {
   /** Of {@link ended}, as many as the pool has been told of. */
   private told = 0;
 
-  /** @param pool the loop's own */
-  constructor(readonly pool: RegionPool) {}
+  /**
+   * @param memory the runtime's
+   * @param pool the loop's own
+   */
+  constructor(
+    readonly memory: object,
+    readonly pool: RegionPool,
+  ) {}
 
   /** How many regions have ended since this was last asked. */
   newlyEnded(): number {

@@ -70,6 +70,28 @@ describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
       runtime.validate();
     }));
 
+  test("refuses a scope of another runtime, and makes nothing", () =>
+    withRuntime({ debug: run.debug }, (runtime) =>
+      withRuntime({ debug: run.debug }, (other) => {
+        const heap = runtime.heap(run.strategy, { types });
+        const foreign = other.heap(run.strategy, { types });
+        const here = runtime.scope();
+        const elsewhere = other.scope();
+        for (const isUsed of [false, true]) {
+          if (isUsed) foreign.new(Node, elsewhere);
+          expect(() => heap.new(Node, elsewhere)).toThrow(code("INVALID_ARGUMENT"));
+          expect(() => heap.new(Node, elsewhere, heap.cursor(Node))).toThrow(/scope .*another runtime/);
+          expect(() => heap.array(f64, 5, elsewhere)).toThrow(code("INVALID_ARGUMENT"));
+          expect(() => foreign.new(Node, here)).toThrow(code("INVALID_ARGUMENT"));
+          if (isUsed) expect(() => here.keep(foreign.new(Node, elsewhere))).toThrow(/another runtime/);
+        }
+        expect([heap.stats().objects, foreign.stats().objects]).toEqual([0, 2]);
+        expect(foreign.stats().handles).toBe(0);
+        elsewhere.end();
+        here.end();
+      }),
+    ));
+
   test("refuses types that refer to others which were not declared, and names all of those", () =>
     withRuntime({ debug: run.debug }, (runtime) => {
       const Lone = struct("Lone", {

@@ -28,8 +28,8 @@ const memoryError = () => new OutOfMemoryError("0 pages are left of 0");
 
 describe.each([{ debug: false }, { debug: true }])("what heaps owe, debug: $debug", ({ debug }) => {
   test("is paid after each event's end, before the next begins, however full the queue is", async () => {
-    const { host, loop, collectors } = setUp({ debug, collectors: 2, onError: () => {} });
-    const heap = new SimulatedHeap();
+    const { host, loop, memory, collectors } = setUp({ debug, collectors: 2, onError: () => {} });
+    const heap = new SimulatedHeap(memory);
     const log: string[] = [];
     collectors.forEach((collector, index) => {
       collector.onSettle = () => log.push(`settle ${index} with ${heap.live.size} ranges`);

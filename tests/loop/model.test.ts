@@ -270,7 +270,7 @@ class Simulation {
     readonly region: Region | undefined;
     readonly scope: Opened | undefined;
   }[] = [];
-  readonly heap = new SimulatedHeap();
+  readonly heap: SimulatedHeap;
   readonly collectors: SimulatedCollector[];
   /** Which collector has the next turn in idle time. */
   nextIdle = 0;
@@ -280,6 +280,7 @@ class Simulation {
 
   constructor(readonly configuration: Configuration) {
     this.simulation = new SimulatedRuntime({ debug: configuration.debug });
+    this.heap = new SimulatedHeap(this.simulation.$memory);
     this.model = new Model(configuration);
     this.collectors = configuration.collectors.map((work, index) => this.makeCollector(work, index));
     this.loop = createLoop(this.simulation.runtime, {

@@ -17,13 +17,15 @@ function setUp({ debug = false, ...options }: LoopOptions & { debug?: boolean } 
   const host = new SimulatedHost();
   const simulation = new SimulatedRuntime({ debug });
   const loop = createLoop(simulation.runtime, { host, ...options });
-  return { host, simulation, pool: simulation.pool, loop, heap: new SimulatedHeap() };
+  return { host, simulation, pool: simulation.pool, loop, heap: new SimulatedHeap(simulation.$memory) };
 }
 
 describe("a scope", () => {
+  const memory = {};
+
   test("opens a range in each heap when it first needs one, gives the same again, and ends all of them", () => {
-    const heaps = Array.from({ length: 4 }, () => new SimulatedHeap());
-    const scope = new Scope();
+    const heaps = Array.from({ length: 4 }, () => new SimulatedHeap(memory));
+    const scope = new Scope(memory);
     expect(heaps.map(({ opened }) => opened)).toEqual([0, 0, 0, 0]);
     const ranges = heaps.map((heap) => scope.$rangeOf(heap));
     for (const heap of [...heaps].reverse()) expect(scope.$rangeOf(heap)).toBe(ranges[heaps.indexOf(heap)]);
@@ -35,8 +37,8 @@ describe("a scope", () => {
   });
 
   test("ends once: a second end, also by dispose, ends nothing and throws nothing", () => {
-    const heap = new SimulatedHeap();
-    const scope = new Scope();
+    const heap = new SimulatedHeap(memory);
+    const scope = new Scope(memory);
     scope.$rangeOf(heap);
     {
       using same = scope;
@@ -47,10 +49,10 @@ describe("a scope", () => {
   });
 
   test("ends with the block that uses it", () => {
-    const heap = new SimulatedHeap();
+    const heap = new SimulatedHeap(memory);
     let range: SimulatedRange;
     {
-      using scope = new Scope();
+      using scope = new Scope(memory);
       range = scope.$rangeOf(heap);
       expect(range.ended).toBe(false);
     }
@@ -59,20 +61,20 @@ describe("a scope", () => {
 
   test("that has ended opens nothing and keeps nothing, whether or not a heap had used it", () => {
     for (const used of [false, true]) {
-      const heap = new SimulatedHeap();
-      const scope = new Scope();
+      const heap = new SimulatedHeap(memory);
+      const scope = new Scope(memory);
       if (used) scope.$rangeOf(heap);
       scope.end();
       expect(() => scope.$rangeOf(heap)).toThrow(ScopeEndedError);
-      expect(() => scope.$rangeOf(new SimulatedHeap())).toThrow(ScopeEndedError);
+      expect(() => scope.$rangeOf(new SimulatedHeap(memory))).toThrow(ScopeEndedError);
       expect(() => scope.keep({ $heap: heap })).toThrow(ScopeEndedError);
       expect([heap.opened, heap.kept.length]).toEqual([used ? 1 : 0, 0]);
     }
   });
 
   test("that is opened again has no range of before, in any heap", () => {
-    const heaps = [new SimulatedHeap(), new SimulatedHeap()];
-    const scope = new Scope();
+    const heaps = [new SimulatedHeap(memory), new SimulatedHeap(memory)];
+    const scope = new Scope(memory);
     const before = heaps.map((heap) => scope.$rangeOf(heap));
     scope.end();
     scope.$open();
@@ -87,10 +89,10 @@ describe("a scope", () => {
 
   test("is as it was when a heap cannot open a range, and may ask again", () => {
     for (const others of [0, 1, 2]) {
-      const scope = new Scope();
-      const used = Array.from({ length: others }, () => new SimulatedHeap());
+      const scope = new Scope(memory);
+      const used = Array.from({ length: others }, () => new SimulatedHeap(memory));
       for (const heap of used) scope.$rangeOf(heap);
-      const heap = new SimulatedHeap();
+      const heap = new SimulatedHeap(memory);
       heap.refusal = new OutOfMemoryError("0 pages are left of 0");
       expect(() => scope.$rangeOf(heap)).toThrow(OutOfMemoryError);
       expect(scope.$rangeOf(heap).ended).toBe(false);
@@ -102,10 +104,11 @@ describe("a scope", () => {
   test("that the program has to end is a leak of the debug runtime while it has handles", () =>
     withRuntime({ debug: true }, (runtime) => {
       const leaked = () => runtime.leaks().filter(({ kind }) => kind === "scope");
-      const scope = new Scope(runtime.$memory.sites);
+      const memory = runtime.$memory;
+      const scope = new Scope(memory, memory.sites);
       expect(leaked()).toEqual([]);
-      scope.$rangeOf(new SimulatedHeap());
-      scope.$rangeOf(new SimulatedHeap());
+      scope.$rangeOf(new SimulatedHeap(memory));
+      scope.$rangeOf(new SimulatedHeap(memory));
       expect(leaked()).toMatchObject([{ count: 1, bytes: 16 }]);
       expect(leaked()[0]!.stack).toContain("scopes.test.ts");
       scope.end();
@@ -113,14 +116,24 @@ describe("a scope", () => {
     }));
 
   test("keeps a record through the heap that it is of, and refuses what is of none", () => {
-    const heap = new SimulatedHeap();
-    const scope = new Scope();
+    const heap = new SimulatedHeap(memory);
+    const scope = new Scope(memory);
     const record = { $heap: heap, value: 7 };
     const kept = scope.keep(record);
     expect(kept.value).toBe(7);
     expect(heap.kept).toEqual([record]);
     expect(heap.opened).toBe(0); // what is kept is not the scope's
-    for (const none of [undefined, null, 1, "text", {}, { $heap: undefined }, { $heap: {} }, () => 1, new Scope()]) {
+    for (const none of [
+      undefined,
+      null,
+      1,
+      "text",
+      {},
+      { $heap: undefined },
+      { $heap: {} },
+      () => 1,
+      new Scope(memory),
+    ]) {
       expect(() => scope.keep(none as never)).toThrow(InvalidArgumentError);
     }
     expect(heap.kept).toHaveLength(1);

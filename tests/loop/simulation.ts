@@ -168,6 +168,9 @@ export class SimulatedHeap implements ScopedHeap<SimulatedRange> {
   /** Thrown by the next range to end, once it has ended. */
   fault: Error | undefined;
 
+  /** @param memory that of its runtime */
+  constructor(readonly memory: object) {}
+
   $openRange(): SimulatedRange {
     const { refusal } = this;
     this.refusal = undefined;
