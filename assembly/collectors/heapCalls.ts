@@ -182,7 +182,10 @@ export function heapBeginCycle(heap: Heap): void {
   else beginCycle(heap);
 }
 
-/** The next live object of a fixed type behind `after`, by class block and address; 0 at the end. The heap must have nothing left to do. */
+/**
+ * The next live object of a fixed type behind `after`, block by block as the heap has taken these, by address in each; 0 at the end.
+ * The heap must have nothing left to do.
+ */
 export function heapNextObject(heap: Heap, type: CellType, after: Address): Address {
   const c = changetype<CellClass>(changetype<Address>(type));
   if (!c.blocks) return 0;

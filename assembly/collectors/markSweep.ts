@@ -4,8 +4,8 @@
 //
 //   MARK   what can be reached is marked, see marker.ts. New objects are marked too, until the sweep begins.
 //   WEAK   weak slots that refer to unmarked objects are emptied.
-//   HOOKS  the destroy hooks of unmarked objects run, type by type in the order of declaration, in the order of addresses.
-//          Nothing has been reclaimed, so a hook may look at whatever its object refers to.
+//   HOOKS  the destroy hooks of unmarked objects run, type by type in the order of declaration, block by block as the heap has
+//          taken these, in the order of addresses. Nothing has been reclaimed, so a hook may look at whatever its object refers to.
 //   SWEEP  block by block, unmarked cells become free. An allocation that finds no room sweeps first. A cycle ends when all blocks
 //          have been swept, so that the next one finds no bit of this one.
 //

@@ -291,8 +291,10 @@ export class Heap {
   }
 
   /**
-   * Runs the destroy hooks of all objects and gives all memory back. The hooks run type by type in the order of declaration, and
-   * all objects are there until the last has run: in the meantime nothing can be made, and {@link free} does nothing. Handles and
+   * Runs the destroy hooks of all objects and gives all memory back. The hooks run type by type in the order of declaration, of
+   * a type in the order in which the heap has taken its pages, and on a page in that of addresses; under `"manual"` in that of
+   * addresses alone. All objects that live are there until the last hook has run; what is dead already, and waits for its hook,
+   * ends before. In the meantime nothing can be made, and {@link free} does nothing. Handles and
    * cursors are stale afterwards, also those of scopes that go on, and calls are a {@link DisposedError}, but for {@link
    * release}. A second call does nothing.
    *

@@ -1,8 +1,10 @@
 import {
+  array,
   type CursorOf,
   DestroyHookError,
   DisposedError,
   type Fields,
+  f64,
   type Heap,
   ReentrantCallError,
   ResurrectionError,
@@ -106,7 +108,50 @@ describe.each(heapRuns)("when a heap is destroyed, destroy hooks, under $strateg
       for (const error of made) expect(error).toBeInstanceOf(ReentrantCallError);
       runtime.validate();
     }));
+
+  test("run in the order in which the heap has taken the pages of a type, and on each in that of addresses", () =>
+    withRuntime({ debug: run.debug }, (runtime) => {
+      using scope = runtime.scope();
+      const { heap, ran, addresses, inOrderOfMaking } = acrossPages(run, runtime, scope);
+      heap.destroy();
+      if (run.strategy === "manual") expect([...ran].sort()).toEqual([...inOrderOfMaking].sort());
+      else expect(ran).toEqual(inOrderOfMaking);
+      const ofSecond = addresses.slice(0, 300);
+      expect(ran.slice(0, 300).every((name) => name.startsWith("Second"))).toBe(true);
+      if (run.strategy === "manual") expect(ofSecond).toEqual(sorted(ofSecond));
+      else expect(ofSecond).not.toEqual(sorted(ofSecond));
+    }));
 });
+
+/** A heap of two types that have hooks, with objects on many pages, of which the later ones lie below the first; each is a ring. */
+function acrossPages(run: HeapRun, runtime: Runtime, scope: Scope) {
+  const ran: string[] = [];
+  const addresses: number[] = [];
+  const hookedType = (name: string): AnyStruct =>
+    struct(
+      name,
+      { id: u32, self: ref(name), filling: array(f64, 100) },
+      {
+        destroy(record) {
+          ran.push(`${name} ${record.id}`);
+          addresses.push(record.$address);
+        },
+      },
+    ) as never;
+  const types = ["Second", "First"].map(hookedType);
+  const heap = runtime.heap(run.strategy, { types });
+  const below = Array.from({ length: 8 }, () => runtime.arena());
+  for (const arena of below) arena.allocate(200_000);
+  for (let id = 0; id < 300; id++) {
+    if (id === 150) for (const arena of below) arena.destroy();
+    for (const type of types) {
+      const record = heap.new(type, scope);
+      Object.assign(record, { id, self: record });
+    }
+  }
+  const inOrderOfMaking = types.flatMap(({ name }) => Array.from({ length: 300 }, (_, id) => `${name} ${id}`));
+  return { heap, ran, addresses, inOrderOfMaking };
+}
 
 describe.each(heapRuns)("destroy hooks in a heap of the $name module under $strategy", (run) => {
   test("run exactly once for each object that is freed, and for the others when the heap is destroyed", () =>
@@ -305,6 +350,40 @@ describe.each(collectedRuns)("destroy hooks in a collected heap of the $name mod
       heap.collect();
       expect([read, heap.stats().objects]).toEqual([10, 0]);
     }));
+
+  test.runIf(run.strategy.startsWith("mark-sweep"))(
+    "run type by type, in the order in which the heap has taken the pages, and on each in that of addresses",
+    () =>
+      withRuntime({ debug: run.debug }, (runtime) => {
+        const scope = runtime.scope();
+        const { heap, ran, addresses, inOrderOfMaking } = acrossPages(run, runtime, scope);
+        scope.end();
+        heap.collect();
+        expect(ran).toEqual(inOrderOfMaking);
+        expect(addresses.slice(0, 300)).not.toEqual(sorted(addresses.slice(0, 300)));
+        heap.destroy();
+      }),
+  );
+
+  test.runIf(run.strategy === "refcount")(
+    "of a dropped cycle run along the references from where it was let go of",
+    () =>
+      withFiles(run, (heap, runtime, files) => {
+        const scope = runtime.scope();
+        const order = [3, 1, 4, 0, 5, 2];
+        const made = makeFiles(heap, files, scope, order.length);
+        order.forEach((id, index) => {
+          made[id]!.next = made[order[(index + 1) % order.length]!]!;
+        });
+        const kept = scope.keep(made[4]!);
+        scope.end();
+        heap.collect();
+        expect(files.log.ran).toEqual([]);
+        heap.release(kept);
+        heap.collect();
+        expect(files.log.ran).toEqual([4, 0, 5, 2, 3, 1]);
+      }),
+  );
 
   test("that make and drop objects with hooks do not keep a collection from coming to an end", () =>
     withRuntime({ debug: run.debug }, (runtime) => {
