@@ -1,14 +1,18 @@
 /** How a heap finds out what can go: see `runtime.heap()`. */
 export type Strategy = "manual" | "refcount" | "mark-sweep" | "mark-sweep-stop";
 
-/** The figures of a heap. Units are those of `heap.step(units)`, bytes those of objects with their headers. */
+/**
+ * The figures of a heap. Units are those of `heap.step(units)`; bytes those of objects with their headers. Only under `"manual"`
+ * the header of an object, by which references to it are checked, lies apart and is not counted: 4 bytes.
+ */
 export interface HeapStats {
   readonly strategy: Strategy;
   /** Objects that have not been freed: those that nothing leads to any more are counted until they are found. */
   readonly objects: number;
-  /** What they take, in bytes. */
+  /** What they take, in bytes. A collected array of more than 8 KiB takes whole pages of 64 KiB. */
   readonly bytes: number;
-  /** What the heap has taken from the page heap for objects, in bytes; handles, scopes and lists lie in small blocks. */
+  /** What the heap has taken from the page heap for objects, in bytes; handles, scopes and lists lie in small blocks, the headers
+   * of `"manual"` in pages of guards that all share. */
   readonly reservedBytes: number;
   /** Kept handles that have not been released. */
   readonly handles: number;

@@ -1,7 +1,7 @@
 import { array, type Collection, f64, type Heap, type Runtime, ref, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { collectedRuns, type HeapRun, heapRuns, withHeap } from "../support/heaps.js";
-import { withoutStacks } from "../support/runtimes.js";
+import { PAGE, withoutStacks } from "../support/runtimes.js";
 
 withoutStacks();
 
@@ -43,6 +43,27 @@ describe.each(heapRuns)("the figures of a heap of the $name module under $strate
       scope.end();
       heap.collect();
       expect(heap.stats()).toMatchObject({ objects: 0, bytes: 0, freedObjects: 2 });
+    }));
+
+  test("have in their bytes the headers of objects that are collected, and the pages of large ones", () =>
+    withNodes(run, (heap, runtime) => {
+      using scope = runtime.scope();
+      const isManual = run.strategy === "manual";
+      const per = (make: () => void, count: number) => {
+        const before = heap.stats();
+        for (let made = 0; made < count; made++) make();
+        const { bytes, reservedBytes } = heap.stats();
+        return { bytes: (bytes - before.bytes) / count, reserved: (reservedBytes - before.reservedBytes) / count };
+      };
+      expect(per(() => heap.new(Node, scope), 1_000).bytes).toBe(
+        { manual: 16, refcount: 12, "mark-sweep": 8, "mark-sweep-stop": 8 }[run.strategy],
+      );
+      heap.bytes(8_000, scope); // the first of a size takes a page, which others share
+      expect(per(() => heap.bytes(8_000, scope), 4).reserved).toBeLessThan(PAGE);
+      const page = isManual ? { bytes: 8_208 } : { bytes: PAGE, reserved: PAGE };
+      expect(per(() => heap.bytes(8_200, scope), 20)).toMatchObject(page);
+      const pages = isManual ? { bytes: 70_008 } : { bytes: 2 * PAGE, reserved: 2 * PAGE };
+      expect(per(() => heap.bytes(70_000, scope), 20)).toMatchObject(pages);
     }));
 });
 
