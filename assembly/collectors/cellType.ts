@@ -40,7 +40,6 @@ export class CellType extends CellClass {
   cyclicCount: u32;
   weakSlots: Address;
   weakCount: u32;
-  nextType: Address;
 
   @inline
   get isVariable(): bool {
@@ -80,9 +79,6 @@ export function addType(
     type.type = address;
     layOut(type, heap, bytes, (flags & TypeFlag.WORD_ALIGNED) != 0);
   } else if (weakCount) heap.variableWeak = 1;
-  if (heap.lastType) changetype<CellType>(heap.lastType).nextType = address;
-  else heap.types = address;
-  heap.lastType = address;
   return address;
 }
 

@@ -56,9 +56,7 @@ export class Heap {
   black: u32;
   /** Bytes before each object: the word of a count under reference counting. */
   lead: u32;
-  /** The first of all types and classes, linked by `nextType` and `nextClass` in the order of their making. */
-  types: Address;
-  lastType: Address;
+  /** The first of all classes, linked by `nextClass` in the order of their making, and the last. */
   classes: Address;
   lastClass: Address;
   /** The table of classes of variable-length objects: see variableClass.ts. */

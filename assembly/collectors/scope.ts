@@ -21,7 +21,6 @@ export class Scope extends RingMember {
   stack: WordStack;
   /** That of the heap, once the cycle under way has scanned the scope, or need not: it was opened since. */
   scanEpoch: u32;
-  isOpen: u32;
 }
 const SCOPE_BYTES: u32 = offsetof<Scope>();
 
@@ -34,7 +33,6 @@ export function openScope(heap: Heap): Address {
   const scope = changetype<Scope>(address);
   changetype<Guard>(scope.guard).nextFree = address;
   scope.scanEpoch = heap.scanEpoch;
-  scope.isOpen = 1;
   joinRing(changetype<Address>(heap) + offsetof<Heap>("scopes"), address);
   return address;
 }
@@ -69,7 +67,6 @@ export function closeScope(scope: Scope): void {
     if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;
   } else leaveRing(changetype<Address>(heap) + offsetof<Heap>("scopes"), address);
   if (heap.scanScope == address) heap.scanScope = 0;
-  scope.isOpen = 0;
   const guard = advanceGuard(scope.guard);
   if (guard) {
     scope.guard = guard;
