@@ -68,6 +68,8 @@ export const HOOKED = 1;
 export const VARIABLE = 2;
 /** In front of an array's elements: its type's address and its length. */
 export const ARRAY_HEADER = 8;
+/** What a step may do beyond its budget: a block's sweep, which is the largest piece of work; reference counting has none such. */
+export const STEP_SLACK = { refcount: 2, "mark-sweep": 257, "mark-sweep-stop": 257 } as const;
 /** The calls of heapStep and the units that a cycle may take in a test before it is said not to end. */
 const STEP_LIMIT = 1_000_000;
 const UNITS_LIMIT = 30_000_000;
