@@ -200,7 +200,8 @@ function isLate(heap: Heap): bool {
 
 /** Begins a run in idle time, where one would not be long in coming. */
 export function runEarly(heap: Heap): void {
-  if ((heap.runPhase | heap.purgeLeft) != 0 || !hasCandidates(heap)) return;
+  // One that was short of memory a moment ago would be again, for as long as idle time lasts.
+  if ((heap.runPhase | heap.purgeLeft | heap.starved) != 0 || !hasCandidates(heap)) return;
   if (!heap.pending.isEmpty || !heap.releasing.isEmpty || !heap.hooked.isEmpty) return; // when all is drained
   if (heap.candidates.count >= IDLE_CANDIDATES || hasGrown(heap, earlyTrigger(heap))) startRun(heap);
 }

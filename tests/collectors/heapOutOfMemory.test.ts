@@ -437,6 +437,33 @@ describe.each(modules)("a heap of the $name module that counts, with no memory l
     }),
   );
 
+  test.each([1, 2, 100])("comes to the end of its idle time, in steps of %i units", (stepUnits) =>
+    withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      using heap = runtime.heap("refcount", { types: [Pair], minimumBytes: 1 << 20, stepUnits });
+      const scope = runtime.scope();
+      const first = heap.new(Pair, scope);
+      let last = first;
+      for (let count = 1; count < 2000; count++) {
+        last.other = heap.new(Pair, scope);
+        last = last.other;
+      }
+      last.other = first;
+      const hogs: Arena[] = [];
+      expect(() => {
+        for (;;) hogs.push(runtime.arena());
+      }).toThrow(OutOfMemoryError);
+      scope.end();
+      const [collector] = runtime.$memory.collectors;
+      while (heap.stats().pendingDecrements > 0) collector!.$settle();
+      let turns = 0;
+      while (collector!.$idle()) if (++turns > 20_000) expect.fail("it does not end");
+      expect(heap.stats().cycles).toBeGreaterThan(0);
+      for (const arena of hogs) arena.destroy();
+      heap.collect();
+      expect(heap.stats().objects).toBe(0);
+    }),
+  );
+
   test("says so where a cycle is larger than its lists, keeps what lives, and frees it when there is room", () =>
     withFullMemory(({ heap, makeRings, fill, makeRoom }) => {
       const scope = makeRings(0);
