@@ -220,6 +220,24 @@ describe.each(heapKinds)("under $strategy, in the $module module,", ({ strategy,
       heap.destroy();
     }));
 
+  test("what a hook has been shown without a handle ends when it returns", () =>
+    withCollectorRuntime({ debug }, (runtime) => {
+      const heap = new RawHeap(runtime, { strategy, shapes });
+      const scope = heap.openScope();
+      for (let count = 0; count < 3; count++) heap.allocate(heapShape("hooked"), 0, scope);
+      heap.exports.endScope(scope);
+      heap.beginCycle();
+      const epoch = () => heap.at(heap.word("HEAP_EPOCH_GUARD"));
+      for (let hooks = 0; hooks < 3; hooks++) {
+        while (heap.dying === 0) heap.step(1);
+        const shown = epoch();
+        heap.exports.heapHooked(heap.address);
+        expect(epoch()).not.toBe(shown);
+      }
+      heap.finish(1000);
+      heap.destroy();
+    }));
+
   test("the live objects of a type are listed once each, for a dispose with hooks", async () => {
     await withHeap({}, (model, graph) => {
       const expected: number[] = [];

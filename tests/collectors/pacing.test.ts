@@ -1,7 +1,5 @@
-import { ref, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
-import { collectedRuns, withHeap } from "../support/heaps.js";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { ARRAY_HEADER, heapKinds, RawHeap, STEP_SLACK, withCollectorRuntime } from "../support/rawHeap.js";
 import { MEBIBYTE, PAGE } from "../support/runtimes.js";
@@ -113,56 +111,64 @@ describe.each(heapKinds)("a saturated program on a $strategy heap of the $module
   });
 });
 
-const Node = struct("Node", { value: u32, next: ref("Node") });
+describe.each(heapKinds)("a $strategy heap of the $module module", ({ strategy, debug }) => {
+  const withNodes = (minimumBytes: number, stepUnits: number, body: (heap: RawHeap) => void) =>
+    withCollectorRuntime({ debug, maximumBytes: 64 * MEBIBYTE }, (runtime) => {
+      const heap = new RawHeap(runtime, { strategy, shapes, minimumBytes, stepUnits });
+      body(heap);
+      heap.validate();
+      heap.destroy();
+    });
+  /** Makes so many rings, with a handle each in `scope`. */
+  const makeRings = (heap: RawHeap, scope: number, count: number) => {
+    for (let made = 0; made < count; made++) {
+      const node = heap.allocate(NODE, 0, scope);
+      heap.store(node, node);
+    }
+  };
 
-describe.each(collectedRuns)("a $strategy heap of the $name module, whatever its steps are,", (run) => {
   test.each([1, 2, 3, 7, 2 ** 32 - 1])(
     "begins no cycle in idle time while it is empty (minimumBytes: %i)",
     (minimumBytes) =>
-      withHeap(run, { types: [Node], stepUnits: 1, minimumBytes }, (heap, runtime) => {
-        const [collector] = runtime.$memory.collectors;
+      withNodes(minimumBytes, 1, (heap) => {
         const idle = () => {
-          for (let turns = 0; turns < 2_000; turns++) if (!collector!.$idle()) return;
+          for (let turns = 0; turns < 5_000; turns++) {
+            heap.exports.heapIdle(heap.address);
+            if (heap.step(1) === 0) return;
+          }
           expect.fail("its idle time does not end");
         };
         idle();
-        expect(heap.stats().cycles).toBe(0);
-        const scope = runtime.scope();
-        const node = heap.new(Node, scope);
-        node.next = node;
-        scope.end();
-        collector!.$settle(); // as behind every event
+        expect(heap.word("HEAP_CYCLES")).toBe(0);
+        const scope = heap.openScope();
+        makeRings(heap, scope, 1);
+        heap.exports.endScope(scope);
+        settle(heap); // as behind every event
         for (let round = 0; round < 3; round++) idle();
-        if (minimumBytes < 8) expect(heap.stats().objects).toBe(0);
-        const { cycles } = heap.stats();
+        if (minimumBytes < 8) expect(heap.objects).toBe(0);
+        const cycles = heap.word("HEAP_CYCLES");
         idle();
-        expect(heap.stats().cycles).toBe(cycles);
+        expect(heap.word("HEAP_CYCLES")).toBe(cycles);
       }),
   );
 
   test.each([2 ** 28, 2 ** 29, 2 ** 30, 2 ** 31 - 1])(
     "counts no cycle as an overrun that less than eight steps are left of (stepUnits: %i)",
     (stepUnits) =>
-      withHeap(run, { types: [Node], stepUnits, minimumBytes: 1_000 }, (heap, runtime) => {
-        using scope = runtime.scope();
-        const last = heap.cursor(Node);
-        const make = (count: number) => {
-          for (let made = 0; made < count; made++) {
-            heap.new(Node, scope, last);
-            last.next = last;
-          }
-        };
-        make(1_000);
+      withNodes(1_000, stepUnits, (heap) => {
+        const scope = heap.openScope();
+        makeRings(heap, scope, 1_000);
         heap.collect();
-        make(1_000);
-        const ring = runtime.scope();
-        heap.new(Node, ring).next = last; // a candidate, for a heap that counts
-        ring.end();
+        makeRings(heap, scope, 1_000);
+        const dropped = heap.openScope();
+        makeRings(heap, dropped, 1); // a candidate, for a heap that counts
+        heap.exports.endScope(dropped);
+        heap.owed();
         for (let step = 0; step < 5; step++) heap.step(1);
-        make(10_000);
-        const { cycles } = heap.stats();
-        for (const collector of runtime.$memory.collectors) collector.$settle();
-        expect(heap.stats()).toMatchObject({ overruns: 0, cycles: cycles + 1 });
+        makeRings(heap, scope, 10_000);
+        const cycles = heap.word("HEAP_CYCLES");
+        settle(heap);
+        expect([heap.word("HEAP_OVERRUNS"), heap.word("HEAP_CYCLES")]).toEqual([0, cycles + 1]);
       }),
   );
 });

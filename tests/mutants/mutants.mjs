@@ -152,6 +152,9 @@ export const mutants = [
     find: "value && !isMarked(value) && isMarked(objectAround(slot))",
     replace: "value && !isMarked(value)",
   }),
+  mutant("heapCalls.ts", "what a hook was shown without a handle stays good", {
+    find: "  advanceEpoch(heap); // where there was no memory for a scope, the hook has been shown its object without a handle\n",
+  }),
   mutant("weakWalk.ts", "only the first weak slot of an object is looked at", {
     find: "if (object && typeOf(object).weakCount) heap.weakHolder = object;",
     replace: "if (object && typeOf(object).weakCount == 1) heap.weakHolder = object;",
@@ -354,6 +357,15 @@ export const mutants = [
   mutant("heapCalls.ts", "an object is made without room for its handle", {
     find: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {\n  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;",
     replace: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {",
+  }),
+  // ── pacing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+  mutant("pacing.ts", "idle time begins cycles where nothing was allocated", {
+    find: "return heap.trigger - (heap.trigger >> 1);",
+    replace: "return heap.trigger >> 1;",
+  }),
+  mutant("pacing.ts", "the units of eight long steps are computed in 32 bits", {
+    find: "<u64>units + <u64>heap.stepUnits * HASTE",
+    replace: "units + heap.stepUnits * HASTE",
   }),
   // ── handles ───────────────────────────────────────────────────────────────────────────────────────────────────────
   mutant("scope.ts", "the handles of an ended scope stay good", {

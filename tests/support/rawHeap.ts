@@ -30,6 +30,7 @@ export interface CollectorExports {
   heapLoadWeak(heap: number, slot: number): number;
   heapStoreWeak(heap: number, slot: number, object: number): number;
   heapOwed(heap: number): number;
+  heapIdle(heap: number): void;
   heapStep(heap: number, units: number): number;
   heapHooked(heap: number): void;
   heapBeginCycle(heap: number): void;
