@@ -224,15 +224,15 @@ export class Runtime {
    * Instantiates a module of your own over this memory, compiled with
    * `--importMemory --runtime stub --memoryBase 4096 --enable simd` and with `assembly/` imported as source. It works on the same
    * heap, since all state lies in linear memory. Static data must end at 32,768, and that of several guests must not overlap,
-   * which is not checked: give each a `--memoryBase` of its own.
+   * which is not checked: give each a `--memoryBase` of its own. For modules in C see {@link ByteHeap.asMalloc}.
    *
    * @param source the module, compiled with `--use DEBUG=1` for a debug runtime, `DEBUG=0` for another. Best given as
-   *   bytes, for then the place of its static data can be checked
+   *   bytes, for then the place of its static data and its stack can be checked
    * @param imports what it imports beside `env.memory` and the growth hook, which are added
    * @returns its exports
    * @throws {InvalidArgumentError} if `source` is neither a module nor bytes, a `Response`, or a promise of these
    * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, or its static data
-   *   lies over the runtime's own
+   *   or its stack lies over the runtime's own
    * @throws {DisposedError} if the runtime has been disposed, or is meanwhile
    *
    * @example
@@ -251,7 +251,7 @@ export class Runtime {
         `the module is compiled with DEBUG=${this.debug ? 0 : 1}, this runtime needs DEBUG=${this.debug ? 1 : 0}`,
       );
     }
-    if (bytes !== undefined) assertPlacement(bytes);
+    if (bytes !== undefined) assertPlacement(module, bytes);
     return instantiateOver(memory, module, imports) as Exports;
   }
 

@@ -2,7 +2,10 @@ import { instantiateSync } from "@assemblyscript/loader";
 import { describe, isInstance, messageOf } from "../arguments.js";
 import { InvalidArgumentError, InvalidModuleError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "./linearMemory.js";
-import { GUEST_DATA, staticDataOf } from "./staticData.js";
+import { GUEST_DATA, stackStartOf, staticDataOf } from "./staticData.js";
+
+/** What has LLVM's linker put data and stack where those of guests belong. */
+const LINKER_FLAGS = `--global-base=${GUEST_DATA.start} -z stack-size=16384, from LLVM 22 on --no-stack-first`;
 
 /** What can be instantiated: a compiled module, its bytes, or a response that delivers them. */
 export type WasmSource =
@@ -50,13 +53,26 @@ function assertBuffer(what: string, given: BufferSource): void {
   );
 }
 
-/** @throws {InvalidModuleError} if static data lies where the runtime's own tables do */
-export function assertPlacement(bytes: Uint8Array): void {
+/**
+ * Makes sure that what a guest has in a memory of the runtime's keeps to the place that is for it.
+ *
+ * @param bytes of `module`
+ * @throws {InvalidModuleError} if its static data, or its stack, lies where the runtime's own tables do
+ */
+export function assertPlacement(module: WebAssembly.Module, bytes: Uint8Array): void {
+  if (!WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory")) return; // a memory of its own, or none
   const stray = staticDataOf(bytes).find(({ start, end }) => start < GUEST_DATA.start || end > GUEST_DATA.end);
-  if (stray === undefined) return;
+  if (stray !== undefined) {
+    throw new InvalidModuleError(
+      `the module has static data from ${stray.start} to ${stray.end}, over the runtime's own: compile it with ` +
+        `--memoryBase ${GUEST_DATA.start} (wasm-ld: ${LINKER_FLAGS}), to end at ${GUEST_DATA.end} at the latest`,
+    );
+  }
+  const stack = stackStartOf(module, bytes);
+  if (stack === undefined || stack <= GUEST_DATA.end) return;
   throw new InvalidModuleError(
-    `the module has static data from ${stray.start} to ${stray.end}, over the runtime's own: compile it with ` +
-      `--memoryBase ${GUEST_DATA.start}, to end at ${GUEST_DATA.end} at the latest`,
+    `the module has a stack that goes down from ${stack}, over the runtime's own memory: link it with ${LINKER_FLAGS}, ` +
+      `for data and stack to end at ${GUEST_DATA.end} at the latest`,
   );
 }
 

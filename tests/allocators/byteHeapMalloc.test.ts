@@ -226,7 +226,9 @@ struct node { struct node *next; int value; };
 
 __attribute__((export_name("sum"))) int sum(int count) {
   struct node *first = 0;
+  volatile int recent[4]; // so that there is a stack in memory
   for (int value = 1; value <= count; value++) {
+    recent[value & 3] = value;
     struct node *node = malloc(sizeof(struct node));
     node->next = first;
     node->value = value;
@@ -249,34 +251,46 @@ const CLANG = "/usr/bin/clang";
 const canCompileC = existsSync(CLANG) && existsSync("/usr/bin/wasm-ld");
 if (!canCompileC) console.warn("SKIPPED: no clang with wasm-ld is there, so no C program was compiled against malloc");
 
+/** Has the program's data and stack lie where those of guests do. */
+const PLACED = ["--global-base=4096", "-z", "stack-size=16384"];
+
+/** The program, linked with these flags. */
+function compileC(flags: readonly string[]): Uint8Array<ArrayBuffer> {
+  const folder = mkdtempSync(join(tmpdir(), "tidemark-c-"));
+  try {
+    writeFileSync(join(folder, "program.c"), C_SOURCE);
+    const all = ["--no-entry", "--import-memory", "--allow-undefined", ...flags].flatMap((flag) => ["-Xlinker", flag]);
+    const files = ["-o", join(folder, "program.wasm"), join(folder, "program.c")];
+    execFileSync(CLANG, ["--target=wasm32", "-O2", "-fno-builtin", "-nostdlib", ...all, ...files]);
+    return new Uint8Array(readFileSync(join(folder, "program.wasm")));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 test.skipIf(!canCompileC)("a program in C, compiled by clang, allocates from the heap", () =>
   withRuntime({ initialBytes: 4 * PAGE, maximumBytes: 64 * MEBIBYTE }, async (runtime) => {
-    const folder = mkdtempSync(join(tmpdir(), "tidemark-c-"));
-    try {
-      writeFileSync(join(folder, "program.c"), C_SOURCE);
-      // Its stack lies where the static data of guests does.
-      const linker = [
-        "--no-entry",
-        "--import-memory",
-        "--allow-undefined",
-        "--global-base=4096",
-        "-z",
-        "stack-size=16384",
-      ];
-      const flags = linker.flatMap((flag) => ["-Xlinker", flag]);
-      const files = ["-o", join(folder, "program.wasm"), join(folder, "program.c")];
-      execFileSync(CLANG, ["--target=wasm32", "-O2", "-fno-builtin", "-nostdlib", ...flags, ...files]);
-      const heap = runtime.byteHeap();
-      const program = new Uint8Array(readFileSync(join(folder, "program.wasm")));
-      const { sum } = await runtime.instantiate<{ sum(count: number): number }>(program, {
-        env: { ...heap.asMalloc() },
-      });
-      for (const count of [0, 1, 1000, 50_000]) expect(sum(count)).toBe((count * (count + 1)) / 2);
-      heap.validate();
-      heap.trim();
-      expect(heap.stats()).toMatchObject({ blocks: 0, refusals: 0, reservedBytes: 0 });
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const heap = runtime.byteHeap();
+    const { sum } = await runtime.instantiate<{ sum(count: number): number }>(compileC(PLACED), {
+      env: { ...heap.asMalloc() },
+    });
+    for (const count of [0, 1, 1000, 50_000]) expect(sum(count)).toBe((count * (count + 1)) / 2);
+    heap.validate();
+    heap.trim();
+    expect(heap.stats()).toMatchObject({ blocks: 0, refusals: 0, reservedBytes: 0 });
+  }),
+);
+
+test.skipIf(!canCompileC).each([
+  ["as it comes", []],
+  ["with its data in place alone", PLACED.slice(0, 1)],
+  ["without what debuggers need", ["--strip-debug"]],
+])("a program in C that is linked %s is refused, since its stack would lie over the heap's memory", (_, flags) =>
+  withRuntime({}, async (runtime) => {
+    const env = { ...runtime.byteHeap().asMalloc() };
+    await expect(runtime.instantiate(compileC(flags), { env })).rejects.toMatchObject({
+      code: "ERR_TIDEMARK_INVALID_MODULE",
+      message: expect.stringContaining("stack-size=16384"),
+    });
   }),
 );
