@@ -3,7 +3,7 @@ import { CorruptionError, DisposedError, InvalidArgumentError, OutOfBoundsError 
 import { assertBytes, Bytes } from "../layout/bytes.js";
 import { assertLive, assertMovable, assertSameMemory, place } from "../layout/location.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
-import { type Address, ALIGNMENT_LIMIT, PAGE_SIZE, SIZE_LIMIT } from "../memory/module.js";
+import { type Address, ALIGNMENT_LIMIT, PAGE_SIZE, SIZE_LIMIT, SMALL_BLOCK_SIZE } from "../memory/module.js";
 import { walk } from "./findings.js";
 
 /** The highest address, in bytes. */
@@ -106,8 +106,7 @@ export class ByteHeap {
     this.#address = memory.exports.createByteHeap(Math.random() * 2 ** 32) >>> 0;
     if (this.#address === 0) throw memory.failure("making a byte heap");
     if (memory.sites === undefined) return;
-    const address = this.#address;
-    memory.sites.register(this, "byteHeap", ({ exports }) => exports.byteHeapPages(address) * PAGE_SIZE);
+    memory.sites.register(this, "byteHeap", byteHeapBytes(this.#address));
     const sites = new Map<Address, { site: number; bytes: number }>();
     this.#sites = sites;
     // The source must not keep the heap itself alive, which may be dropped and reported.
@@ -448,6 +447,11 @@ export class ByteHeap {
     if (damaged !== 0) memory.u32[word] = 0;
     return damaged;
   }
+}
+
+/** What a byte heap takes in bytes, its header and bins included, for who asks when the object that stood for it may be gone. */
+export function byteHeapBytes(heap: Address): (memory: LinearMemory) => number {
+  return ({ exports }) => 2 * SMALL_BLOCK_SIZE + exports.byteHeapPages(heap) * PAGE_SIZE;
 }
 
 function checkAddress(address: Address): void {

@@ -1,4 +1,4 @@
-import { ByteHeap } from "../allocators/byteHeap.js";
+import { ByteHeap, byteHeapBytes } from "../allocators/byteHeap.js";
 import { poolBytes } from "../allocators/cells.js";
 import { Pool } from "../allocators/pool.js";
 import { Bytes } from "../layout/bytes.js";
@@ -263,10 +263,9 @@ export class ManualObjects extends Objects {
   }
 
   bytesOf(): (memory: LinearMemory) => number {
-    const arrays = this.#arrays.address;
-    const pools = [...this.#pools.values()].map((pool) => poolBytes(pool.$address));
-    return (memory) =>
-      pools.reduce((sum, bytes) => sum + bytes(memory), memory.exports.byteHeapPages(arrays) * PAGE_SIZE);
+    const parts = [...this.#pools.values()].map((pool) => poolBytes(pool.$address));
+    parts.push(byteHeapBytes(this.#arrays.address));
+    return (memory) => parts.reduce((sum, bytes) => sum + bytes(memory), 0);
   }
 
   /** Runs the hooks of all objects, type by type, and only then gives the first of them back. */

@@ -113,7 +113,7 @@ export class Timers implements TimerOwner {
     const { alarm, forget } = alarmOf(memory, host);
     this.#alarm = alarm;
     this.#forgetMemory = forget;
-    memory.sites?.register(this, "timers", (own) => bytesOf(own, wheel));
+    memory.sites?.register(this, "timers", bytesOf(wheel));
   }
 
   /**
@@ -294,7 +294,7 @@ export class Timers implements TimerOwner {
       cancelled: f64[(wheel + Wheel.CANCELLED) >>> 3]!,
       skipped: this.#skipped,
       failed: this.#failed,
-      bytes: bytesOf(this.$memory, wheel),
+      bytes: bytesOf(wheel)(this.$memory),
     };
   }
 
@@ -547,9 +547,9 @@ export class Timers implements TimerOwner {
 
 const RESOLVED = Promise.resolve();
 
-/** The bytes of the wheel at `address`. */
-function bytesOf({ u32 }: LinearMemory, address: Address): number {
-  return u32[(address + Wheel.PAGES) >>> 2]! * PAGE_SIZE;
+/** What the wheel at `address` takes, in bytes. Made here, since a function made in the constructor would hold the timers. */
+function bytesOf(address: Address): (memory: LinearMemory) => number {
+  return ({ u32 }) => u32[(address + Wheel.PAGES) >>> 2]! * PAGE_SIZE;
 }
 
 /**

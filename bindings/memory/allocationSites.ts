@@ -113,7 +113,8 @@ export class AllocationSites {
    * Takes note of an owner that is being made.
    *
    * @param bytes what the owner takes now. It must refer neither to the owner nor to the memory, which could then never be
-   *   collected; it is asked too when the owner is gone
+   *   collected, and so must none of the functions that were made in one call with it: they share what they refer to. It is asked
+   *   too when the owner is gone
    */
   register(owner: object, kind: LeakKind, bytes: BytesOf): void {
     const site = this.siteOf();

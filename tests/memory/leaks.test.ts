@@ -161,7 +161,7 @@ describe("what is dropped without having been disposed of", () => {
   /** Runs `body` in a process that can collect garbage when it likes; returns what was reported, and the console. */
   async function reportsOf(body: string): Promise<{ reports: Leak[][]; warnings: string }> {
     const program = `
-      const { createLoop, createRuntime, f64, struct, u32 } = await import(${JSON.stringify(entry)});
+      const { createLoop, createRuntime, createTimers, f64, ref, struct, u32 } = await import(${JSON.stringify(entry)});
       const Hooked = struct("Hooked", { id: u32 }, { destroy() {} });
       const reports = [];
       let told = [];
@@ -221,6 +221,48 @@ describe("what is dropped without having been disposed of", () => {
     expect(second).toEqual([]);
     expect(alive).toHaveLength(5); // their memory is in use, whether or not somebody can reach them
     expect(afterDispose).toEqual([]);
+  });
+
+  test("is reported of every kind of owner, also where nothing was ever put into it", async () => {
+    const { reports } = await reportsOf(`
+      const runtime = await createRuntime({ debug: true, onLeak });
+      const Cell = struct("Cell", { value: f64, next: ref("Cell") });
+      const heap = (strategy) => runtime.heap(strategy, { types: [Cell] });
+      const makers = [
+        function arena() { runtime.arena(); },
+        function map() { runtime.sortedMap(u32, f64); },
+        function pool() { runtime.pool(Cell); },
+        function hookedPool() { runtime.pool(Hooked); },
+        function byteHeap() { runtime.byteHeap(); },
+        function framePool() { const frames = runtime.framePool(); frames.release(frames.acquire("small")); },
+        function manual() { heap("manual"); },
+        function refcount() { heap("refcount"); },
+        function markSweep() { heap("mark-sweep"); },
+        function timers() { createTimers(runtime); },
+        function firedTimers() {
+          const timers = createTimers(runtime);
+          timers.after(1, () => {}).cancel();
+          timers.after(0, () => {}).unref();
+        },
+      ];
+      for (const make of makers) make();
+      await collect();
+      runtime.dispose();
+    `);
+    const told = reports[0]!.map(({ kind, bytes, stack }) => [/at (\w+)/.exec(stack)?.[1], kind, bytes]);
+    expect(told.sort()).toEqual([
+      ["arena", "arena", SMALL_BLOCK],
+      ["byteHeap", "byteHeap", 2 * SMALL_BLOCK],
+      ["firedTimers", "timers", PAGE],
+      ["framePool", "framePool", PAGE],
+      ["heap", "heap", SMALL_BLOCK],
+      ["heap", "heap", SMALL_BLOCK],
+      ["heap", "heap", PAGE + 2 * SMALL_BLOCK],
+      ["hookedPool", "pool", PAGE],
+      ["map", "sortedMap", SMALL_BLOCK],
+      ["pool", "pool", PAGE],
+      ["timers", "timers", PAGE],
+    ]);
   });
 
   test("is one leak where a runtime is dropped with all that is in it, a loop that runs included", async () => {
