@@ -109,6 +109,11 @@ describe("the package", () => {
     }
   });
 
+  test("leads bundlers that look for no exports, as Parcel does, to the browsers' entry", () => {
+    const { main, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    expect(main).toBe(exports["."].default);
+  });
+
   test("leads nowhere with its exports that is not in it", () => {
     const { exports, dependencies, scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
     const targets = (value: unknown): string[] =>
