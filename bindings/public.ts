@@ -21,6 +21,7 @@ export {
   type BigintType,
   type ByteType,
   bool,
+  type FieldKind,
   type FieldType,
   f32,
   f64,

@@ -2,6 +2,7 @@ export { Baton } from "./baton.js";
 export { Channel } from "./channel.js";
 export { Condition } from "./condition.js";
 export type { EventContext } from "./context.js";
+export type { LoopRuntime } from "./eventLoop.js";
 export { Fiber, type FiberBody, type FiberContext, type FiberState } from "./fiber.js";
 export { createFibers, Fibers } from "./fibers.js";
 export type { FibersOptions, FibersStats, SpawnOptions } from "./fibersOptions.js";

@@ -275,7 +275,7 @@ export async function main(inline: boolean): Promise<number | undefined> {
 /** Exports what it makes of Tidemark's types without naming them, as libraries do. */
 const TYPED_LIBRARY = `
 import {
-  type Arena, array, Channel, createLoop, createRuntime, f64, Mutex, type Region, ref, select, struct, text, u64,
+  type Arena, array, Channel, createLoop, createRuntime, f64, Mutex, type Region, ref, select, type SourceOptions, struct, text, u64,
 } from "tidemark";
 export const Level = struct("Level", { price: f64, quantity: u64, note: text(4) });
 export const Node = struct("Node", { next: ref("Node"), levels: array(Level, 2), many: array(ref("Node"), 2) });
@@ -303,4 +303,7 @@ export const place = (space: Arena | Region) => [space, space.array, space.new, 
 export const { after, every } = loop;
 export const operations = [new Channel<number>(1).receive(), new Mutex().lock()] as const;
 export const selected = () => select(operations);
+export const { kind: fieldKind } = f64;
+export const loopOf = (...[runtime]: Parameters<typeof createLoop>) => runtime;
+export const stopOf = ({ onStop }: SourceOptions) => onStop;
 `;

@@ -6,4 +6,5 @@ export type { NodeStream } from "./nodeStream.js";
 export type { SourceOptions } from "./options.js";
 export type { WebStream } from "./pulled.js";
 export { Source, type SourceReport, type SourceStats } from "./source.js";
+export type { StopPolicy } from "./tap.js";
 export type { WebSocketStream } from "./webSocket.js";

@@ -1,6 +1,6 @@
 import { SourceError } from "../../errors.js";
 import { ignore } from "../callback.js";
-import type { Basin, Closing, Tap } from "./tap.js";
+import type { Basin, StopPolicy, Tap } from "./tap.js";
 
 /** What a source needs of a Node readable stream: a socket, a file, a pipe, `process.stdin`, a response. */
 export interface NodeStream {
@@ -53,11 +53,11 @@ export class NodeStreamTap implements Tap {
     this.#stream.resume();
   }
 
-  close(closing: Closing): void {
+  close(policy: StopPolicy): void {
     if (this.#basin === undefined) return;
     this.#letGo();
     const stream = this.#stream;
-    if (closing === "leave") stream.pause();
+    if (policy === "leave") stream.pause();
     else if (stream.destroyed !== true) {
       stream.on("error", ignore); // nobody is left whom an error of its closing could tell anything
       stream.destroy?.();

@@ -2,7 +2,7 @@ import { assertFunction, assertOptions, checkInteger, describe, type NamesOf } f
 import { InvalidArgumentError } from "../../errors.js";
 import type { Framing } from "../messageRing.js";
 import { FRAMING_BYTES, RING_BYTES_LIMIT } from "../messageRingLayout.js";
-import type { Closing } from "./tap.js";
+import type { StopPolicy } from "./tap.js";
 
 /** Options of `loop.source()`; all may be left out. */
 export interface SourceOptions {
@@ -41,7 +41,7 @@ export interface SourceOptions {
    * it closes, cancels or destroys it (`"close"`, the default), or only lets go of it (`"leave"`): a Node stream is paused, a web
    * stream unlocked, a WebSocket left as it is. Of an async iterable the chunk that has been asked for already is lost.
    */
-  readonly onStop?: Closing | undefined;
+  readonly onStop?: StopPolicy | undefined;
 }
 
 /** The options, checked and complete. */
@@ -53,7 +53,7 @@ export interface SourceSettings {
   readonly backlogBytes: number;
   readonly map: ((chunk: never) => unknown) | undefined;
   readonly event: string;
-  readonly onStop: Closing;
+  readonly onStop: StopPolicy;
 }
 
 const DEFAULT_RING_BYTES = 1 << 20;

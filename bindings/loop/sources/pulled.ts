@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "../../errors.js";
 import { ignore } from "../callback.js";
-import type { Basin, Closing, Tap } from "./tap.js";
+import type { Basin, StopPolicy, Tap } from "./tap.js";
 
 /** What a source needs of a web `ReadableStream`. */
 export interface WebStream {
@@ -18,7 +18,7 @@ const PULLS = 1024;
 interface Supply {
   next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
   /** The end, before it has come by itself. */
-  leave(closing: Closing): void;
+  leave(policy: StopPolicy): void;
 }
 
 /** A stream that gives a chunk when asked for one, and is not asked while the source has no room: that is its pause. */
@@ -46,10 +46,10 @@ export class PulledTap implements Tap {
     if (!this.#isPulling) void this.#pull();
   }
 
-  close(closing: Closing): void {
+  close(policy: StopPolicy): void {
     if (this.#basin === undefined) return;
     this.#basin = undefined;
-    this.#supply.leave(closing);
+    this.#supply.leave(policy);
   }
 
   /** One at a time, since a stream may be asked for the next chunk only when it has given this one. */
@@ -94,8 +94,8 @@ export function webStreamTap(stream: WebStream): Tap {
   }
   return new PulledTap({
     next: () => reader.read(),
-    leave: (closing) => {
-      if (closing === "close") reader.cancel().catch(ignore);
+    leave: (policy) => {
+      if (policy === "close") reader.cancel().catch(ignore);
       reader.releaseLock();
     },
   });
@@ -105,9 +105,9 @@ export function asyncIterableTap(iterable: AsyncIterable<unknown>): Tap {
   const iterator = iterable[Symbol.asyncIterator]();
   return new PulledTap({
     next: () => iterator.next(),
-    leave: (closing) => {
+    leave: (policy) => {
       // A generator that waits for something takes note of it only then: it is not waited for.
-      if (closing === "close") Promise.resolve(iterator.return?.()).catch(ignore);
+      if (policy === "close") Promise.resolve(iterator.return?.()).catch(ignore);
     },
   });
 }

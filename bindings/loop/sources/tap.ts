@@ -1,5 +1,5 @@
-/** How a tap is closed: the stream with it, or only what is tied to the stream. */
-export type Closing = "close" | "leave";
+/** What becomes of a stream that its source lets go of before it has ended: it is closed, or left as it is. */
+export type StopPolicy = "close" | "leave";
 
 /** Whom a tap tells what comes out of its stream. All may be called at any time once the tap is open, until it is closed. */
 export interface Basin {
@@ -31,5 +31,5 @@ export interface Tap {
    *
    * @param code why, as a WebSocket would say it: 1000 for nothing unusual
    */
-  close(closing: Closing, code: number): void;
+  close(policy: StopPolicy, code: number): void;
 }

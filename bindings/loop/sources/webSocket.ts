@@ -1,7 +1,7 @@
 import { messageOf } from "../../arguments.js";
 import { SourceError } from "../../errors.js";
 import { ignore } from "../callback.js";
-import type { Basin, Closing, Tap } from "./tap.js";
+import type { Basin, StopPolicy, Tap } from "./tap.js";
 
 /** What a source needs of a WebSocket: a browser's, Node's own, or one of the `ws` package. */
 export interface WebSocketStream {
@@ -78,10 +78,10 @@ export class WebSocketTap implements Tap {
 
   resume(): void {}
 
-  close(closing: Closing, code: number): void {
+  close(policy: StopPolicy, code: number): void {
     if (this.#letGo() === undefined) return;
     const socket = this.#socket;
-    if (closing === "leave") socket.binaryType = this.#binaryType;
+    if (policy === "leave") socket.binaryType = this.#binaryType;
     else if (socket.readyState <= OPEN) socket.close(code === NORMAL_CLOSURE ? code : code + PRIVATE_CODES);
   }
 
@@ -148,10 +148,10 @@ export class PausableWebSocketTap implements Tap {
     this.#socket.resume();
   }
 
-  close(closing: Closing, code: number): void {
+  close(policy: StopPolicy, code: number): void {
     if (this.#letGo() === undefined) return;
     const socket = this.#socket;
-    if (closing === "leave") {
+    if (policy === "leave") {
       socket.binaryType = this.#binaryType;
       return;
     }
