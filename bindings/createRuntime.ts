@@ -12,8 +12,9 @@ export interface RuntimeOptions {
   /** Memory taken at the start, in bytes, rounded up to pages of 64 KiB. Default 1 MiB, or `maximumBytes` if that is less. */
   initialBytes?: number | undefined;
   /**
-   * The most memory it may ever take, in bytes, rounded down to pages: at least 128 KiB, for the tables and a page, and at most
-   * 65,535 pages. Default 1 GiB.
+   * The most memory it may ever take, in bytes, rounded down to pages: at most 65,535 pages, and at least 128 KiB, for the tables
+   * and a page, which is enough for timers only. 192 KiB are enough for an arena, a map, a pool, frames or a byte heap, and
+   * 256 KiB for a heap or checked bytes. Default 1 GiB.
    */
   maximumBytes?: number | undefined;
   /**

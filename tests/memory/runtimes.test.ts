@@ -1,5 +1,14 @@
 import { runInNewContext } from "node:vm";
-import { createRuntime, f64, InvalidArgumentError, type RuntimeOptions, struct } from "tidemark";
+import {
+  createRuntime,
+  createTimers,
+  f64,
+  InvalidArgumentError,
+  type Runtime,
+  type RuntimeOptions,
+  ref,
+  struct,
+} from "tidemark";
 import { describe, expect, test } from "vitest";
 import { compileGuest } from "../support/guest.js";
 import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runtimes.js";
@@ -42,6 +51,48 @@ describe("createRuntime", () => {
         runtime.arena().new(Cell);
         runtime.validate();
       });
+    }
+  });
+
+  const Node = struct("Node", { next: ref("Node") });
+  test.each<[number, Record<string, (runtime: Runtime) => unknown>]>([
+    [
+      2,
+      {
+        timers: (runtime) =>
+          createTimers(runtime)
+            .after(1000, () => {})
+            .unref(),
+      },
+    ],
+    [
+      3,
+      {
+        arena: (runtime) => runtime.arena().new(Cell),
+        map: (runtime) => runtime.sortedMap(f64, f64).set(1, 2),
+        pool: (runtime) => runtime.pool(Cell).new(),
+        frames: (runtime) => runtime.framePool().acquire("small"),
+        byteHeap: (runtime) => runtime.byteHeap().allocate(8),
+      },
+    ],
+    [
+      4,
+      {
+        bytes: (runtime) => runtime.byteHeap().bytes(8),
+        manual: (runtime) => runtime.heap("manual", { types: [Node] }).new(Node, runtime.scope()),
+        refcount: (runtime) => runtime.heap("refcount", { types: [Node] }).new(Node, runtime.scope()),
+        "mark-sweep": (runtime) => runtime.heap("mark-sweep", { types: [Node] }).new(Node, runtime.scope()),
+      },
+    ],
+  ])("of %i pages at the most can make what it is said to, and that is the fewest", async (pages, makers) => {
+    for (const debug of [false, true]) {
+      for (const make of Object.values(makers)) {
+        await withRuntime({ debug, maximumBytes: pages * PAGE }, (runtime) => void make(runtime));
+        if (pages === 2) continue;
+        await withRuntime({ debug, maximumBytes: (pages - 1) * PAGE }, (runtime) => {
+          expect(() => make(runtime)).toThrow(code("OUT_OF_MEMORY"));
+        });
+      }
     }
   });
 
