@@ -330,7 +330,7 @@ export class ByteHeap {
    * in a runtime.
    *
    * The contract is C's; what C leaves undefined is refused, and counted in {@link stats}. A size of 0 gives the smallest
-   * block. Once the heap has been destroyed, it is to them as if memory were out.
+   * block. Once the heap has been destroyed, alone or with the runtime, it is to them as if memory were out.
    *
    * A C module's data and stack together must end at 32,768. LLVM's linker puts 64 KiB of stack elsewhere if it is not told
    * `--import-memory --global-base=4096 -z stack-size=16384`, and from LLVM 22 on `--no-stack-first`. `runtime.instantiate` refuses

@@ -112,6 +112,7 @@ export class LinearMemory {
     this.collectors.clear();
     this.sites?.clear();
     this.recover(); // a hook may have had the host grow memory
+    this.setRootWord("ROOT_GUEST_HEAP", 0); // guests may still have the functions that allocate from it
     this.u32[ROOT >>> 2] = 0; // no runtime lives here any more: another one may
     this.raw = undefined as never;
     this.refresh();

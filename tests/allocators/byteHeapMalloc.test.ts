@@ -215,6 +215,16 @@ describe.each(modules)("a guest of the $name module that imports C's functions",
       expect(guest.doPosixMemalign(block, 16, 5)).toBe(12);
       guest.doFree(block);
     }));
+
+  test("gets nothing once the runtime has been disposed of", () =>
+    withGuest((guest, _heap, runtime) => {
+      const block = guest.doMalloc(50);
+      runtime.dispose();
+      expect([guest.doMalloc(5), guest.doCalloc(1, 5), guest.doRealloc(block, 5), guest.doUsableSize(block)]).toEqual([
+        0, 0, 0, 0,
+      ]);
+      guest.doFree(block);
+    }));
 });
 
 const C_SOURCE = `
