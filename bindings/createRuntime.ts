@@ -1,7 +1,7 @@
 import { assertFunction, assertOptions, checkFlag, checkInteger, describe, type NamesOf } from "./arguments.js";
-import { InvalidArgumentError, OutOfMemoryError } from "./errors.js";
+import { InvalidArgumentError, InvalidModuleError, OutOfMemoryError } from "./errors.js";
 import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/allocationSites.js";
-import { compile, instantiateOver, type WasmSource } from "./memory/instantiate.js";
+import { compile, instantiateOver, isDebugModule, type WasmSource } from "./memory/instantiate.js";
 import { LinearMemory } from "./memory/linearMemory.js";
 import { MAGIC, type ModuleExports, PAGE_LIMIT, PAGE_OWNERS, PAGE_SIZE, ROOT, verifyModule } from "./memory/module.js";
 import type { Platform } from "./platform.js";
@@ -19,7 +19,8 @@ export interface RuntimeOptions {
   maximumBytes?: number | undefined;
   /**
    * Take the debug module: what ends is filled with poison, canaries lie behind blocks and cells, every event has a context of
-   * its own, so that one that was kept is found out, and leaks are told of. It is slower. Default false.
+   * its own, so that one that was kept is found out, and leaks are told of. It is slower. Default false, or what the module given
+   * as `wasm` is, which must not be another than is asked for.
    */
   debug?: boolean | undefined;
   /**
@@ -63,7 +64,12 @@ export function runtimeFactory(
     const stack = debug ? callerStack() : ""; // now, since after an await it is another
     const raw = given ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
-    const { module } = await compile("wasm", wasm === undefined ? load(debug) : wasm);
+    const { module } = await compile("wasm", wasm === undefined ? load(debug === true) : wasm);
+    if (debug !== undefined && isDebugModule(module) === !debug) {
+      throw new InvalidModuleError(
+        `the module given as wasm is the ${debug ? "release" : "debug"} module, but debug is ${debug}: give the other, or no debug`,
+      );
+    }
     // Once more, since another runtime may have taken the memory meanwhile; from here on nothing waits.
     if (given !== undefined) checkMemory(given, maximumPages);
     const exports = instantiateOver(memory, module, {}) as ModuleExports;
@@ -112,7 +118,7 @@ const OPTIONS: NamesOf<RuntimeOptions> = {
 interface RuntimeSettings {
   readonly initialPages: number;
   readonly maximumPages: number;
-  readonly debug: boolean;
+  readonly debug: boolean | undefined;
   readonly onLeak: (leak: Leak) => void;
   readonly wasm: WasmSource | undefined;
   readonly memory: WebAssembly.Memory | undefined;
@@ -120,7 +126,7 @@ interface RuntimeSettings {
 
 function settingsOf(options: RuntimeOptions): RuntimeSettings {
   assertOptions("the options argument of createRuntime", options, OPTIONS);
-  const { maximumBytes = DEFAULT_MAXIMUM_BYTES, debug = false, onLeak = warnOfLeak, wasm, memory } = options;
+  const { maximumBytes = DEFAULT_MAXIMUM_BYTES, debug, onLeak = warnOfLeak, wasm, memory } = options;
   const maximum = checkInteger("maximumBytes", maximumBytes, 1, PAGE_LIMIT * PAGE_SIZE);
   const maximumPages = Math.floor(maximum / PAGE_SIZE);
   const metadataPages = Math.ceil((PAGE_OWNERS + maximumPages) / PAGE_SIZE);
@@ -132,7 +138,7 @@ function settingsOf(options: RuntimeOptions): RuntimeSettings {
   const { initialBytes = Math.min(DEFAULT_INITIAL_BYTES, maximum) } = options;
   const initial = checkInteger("initialBytes", initialBytes, 1, maximum);
   const initialPages = Math.min(Math.max(Math.ceil(initial / PAGE_SIZE), metadataPages), maximumPages);
-  checkFlag("debug", debug);
+  if (debug !== undefined) checkFlag("debug", debug);
   assertFunction("onLeak", onLeak);
   if (memory !== undefined && !(memory instanceof WebAssembly.Memory)) {
     throw new InvalidArgumentError(`memory must be a WebAssembly.Memory, but is ${describe(memory)}`);

@@ -17,7 +17,8 @@ async function load(debug: boolean): Promise<WebAssembly.Module> {
  *
  * @throws {InvalidArgumentError} for options out of range, a `wasm` that is no module, or a memory that is too large or in use
  * @throws {OutOfMemoryError} if the engine refuses the memory
- * @throws {InvalidModuleError} if the module cannot be found, compiled, or is of another version, or the memory has no maximum
+ * @throws {InvalidModuleError} if the module cannot be found or compiled, is of another version, or not the one that `debug` asks for,
+ *   or the memory has no maximum
  *
  * @example
  * const runtime = await createRuntime({ maximumBytes: 512 << 20 });

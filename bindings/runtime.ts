@@ -16,7 +16,7 @@ import { newSequence } from "./layout/fields.js";
 import type { FieldType } from "./layout/fieldType.js";
 import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
 import type { Leak } from "./memory/allocationSites.js";
-import { assertPlacement, compile, instantiateOver, type WasmSource } from "./memory/instantiate.js";
+import { assertPlacement, compile, instantiateOver, isDebugModule, type WasmSource } from "./memory/instantiate.js";
 import type { LinearMemory } from "./memory/linearMemory.js";
 import { PAGE_LIMIT, PAGE_SIZE } from "./memory/module.js";
 import type { Platform } from "./platform.js";
@@ -245,8 +245,7 @@ export class Runtime {
     memory.assertUsable("instantiate");
     const { module, bytes } = await compile("the module to instantiate", source);
     memory.assertUsable("instantiate"); // a dispose may have come meanwhile
-    const mode = WebAssembly.Module.imports(module).find(({ module: from }) => from === "growth")?.name;
-    if (mode !== undefined && (mode === "grownDebug") !== this.debug) {
+    if (isDebugModule(module) === !this.debug) {
       throw new InvalidModuleError(
         `the module is compiled with DEBUG=${this.debug ? 0 : 1}, this runtime needs DEBUG=${this.debug ? 1 : 0}`,
       );

@@ -76,6 +76,12 @@ export function assertPlacement(module: WebAssembly.Module, bytes: Uint8Array): 
   );
 }
 
+/** Whether a module of the package's source is compiled with DEBUG=1; undefined if it cannot be told, and does not matter. */
+export function isDebugModule(module: WebAssembly.Module): boolean | undefined {
+  const mode = WebAssembly.Module.imports(module).find(({ module: from }) => from === "growth")?.name;
+  return mode === undefined ? undefined : mode === "grownDebug";
+}
+
 /** @throws {InvalidModuleError} if the module's imports cannot be met, or its start function traps */
 export function instantiateOver(
   memory: LinearMemory,

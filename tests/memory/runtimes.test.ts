@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { runInNewContext } from "node:vm";
 import {
   createRuntime,
@@ -176,6 +177,18 @@ describe("createRuntime", () => {
     }
     const bytes = runInNewContext("(size) => new Uint8Array(size)")(5);
     await expect(createRuntime({ wasm: bytes.buffer })).rejects.toEqual(code("INVALID_MODULE"));
+  });
+
+  test("refuses a module that is not the one that debug asks for, and leaves a memory given as it was", async () => {
+    for (const debug of [false, true]) {
+      const wasm = await readFile(new URL(`../../build/tidemark${debug ? ".debug" : ""}.wasm`, import.meta.url));
+      const memory = new WebAssembly.Memory({ initial: 16, maximum: 16 });
+      const options = { wasm, memory, maximumBytes: 16 * PAGE };
+      await expect(createRuntime({ ...options, debug: !debug })).rejects.toEqual(code("INVALID_MODULE"));
+      for (const asked of [debug, undefined]) {
+        await withRuntime({ ...options, debug: asked }, (runtime) => expect(runtime.debug).toBe(debug));
+      }
+    }
   });
 
   test.each(modules)("lives in a memory that others have used and left dirty, $name module", async ({ debug }) => {
