@@ -7,9 +7,10 @@ import { CLASS_COUNT, classBytes, GRANULE, GRANULE_SHIFT } from "../memory/sizeC
 import { AREA_HEADER, Area } from "./area";
 import { BIN_COUNT, BLOCK_GRAIN, BLOCK_MINIMUM, binOf, TAG_SIZE, TaggedBlock } from "./boundaryTag";
 import { ByteHeap } from "./byteHeap";
+import { givenAddress } from "./checkedBlock";
 import { Findings, found, Violation } from "./findings";
 import { FreeRun, LAST_BIN } from "./freeRuns";
-import { isGuardedSound } from "./guardedBlock";
+import { contentOf, isGuardedSound } from "./guardedBlock";
 import {
   ALL_GRANULES,
   FIRST_GRANULE,
@@ -38,14 +39,14 @@ function walkSpans(heap: ByteHeap, findings: Findings): bool {
     if (!isSpanPage(page) || heapOf(page) != changetype<Address>(heap)) return found(findings, Violation.OWNER, page);
     pages++;
     if (freeFrom(page + FIRST_GRANULE) == ALL_GRANULES) empty++;
-    if (!walkSpan(page, findings)) return false;
+    if (!walkSpan(heap, page, findings)) return false;
   }
   const isRight = pages == heap.runs.pages && empty == heap.runs.emptyPages && empty <= 1;
   return isRight || found(findings, Violation.FIGURES, heap.runs.firstPage);
 }
 
 /** Goes from block to block, and over the runs between them: together they are the whole page. */
-function walkSpan(page: Address, findings: Findings): bool {
+function walkSpan(heap: ByteHeap, page: Address, findings: Findings): bool {
   let address = page + FIRST_GRANULE;
   let isBehindFree = false;
   while (address < page + LAST_GRANULE) {
@@ -64,7 +65,7 @@ function walkSpan(page: Address, findings: Findings): bool {
     if (state == GranuleState.INSIDE || granules > CLASS_COUNT) return found(findings, Violation.SPAN, address);
     const bytes = classBytes(granules);
     if (!isFree) {
-      if (IS_DEBUG && !isGuardedSound(address, bytes)) return found(findings, Violation.CANARY, address);
+      if (IS_DEBUG && !isGuardedSound(address, bytes)) return foundDamage(heap, findings, address);
       findings.blocks++;
       findings.bytes += bytes;
     }
@@ -136,7 +137,7 @@ function walkAreas(heap: ByteHeap, findings: Findings): bool {
       const isMerged = !(block.isFree && previous && changetype<TaggedBlock>(previous).isFree);
       if (!isWell || !isMerged || changetype<Address>(block.next) > changetype<Address>(area.endTag))
         return found(findings, Violation.TAG, changetype<Address>(block));
-      if (!walkBlock(block, findings)) return false;
+      if (!walkBlock(heap, block, findings)) return false;
       if (block.isFree) freeBytes += block.size;
       previous = changetype<Address>(block);
       block = block.next;
@@ -153,7 +154,7 @@ function walkAreas(heap: ByteHeap, findings: Findings): bool {
   return isRight || found(findings, Violation.FIGURES, heap.areas.first);
 }
 
-function walkBlock(block: TaggedBlock, findings: Findings): bool {
+function walkBlock(heap: ByteHeap, block: TaggedBlock, findings: Findings): bool {
   const content = changetype<Address>(block) + TAG_SIZE;
   if (block.isFree) {
     findings.freeBlocks++;
@@ -163,7 +164,12 @@ function walkBlock(block: TaggedBlock, findings: Findings): bool {
   }
   findings.blocks++;
   findings.bytes += block.size - TAG_SIZE;
-  return !IS_DEBUG || isGuardedSound(content, block.size - TAG_SIZE) || found(findings, Violation.CANARY, content);
+  return !IS_DEBUG || isGuardedSound(content, block.size - TAG_SIZE) || foundDamage(heap, findings, content);
+}
+
+/** Notes that the block at `raw` is damaged, by the address that the program knows. Returns false. */
+function foundDamage(heap: ByteHeap, findings: Findings, raw: Address): bool {
+  return found(findings, Violation.CANARY, givenAddress(heap, contentOf(raw)));
 }
 
 /** True if a block may begin at `address`, which may be anything. */

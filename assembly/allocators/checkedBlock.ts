@@ -66,6 +66,11 @@ export function isChecked(heap: ByteHeap, address: Address): bool {
   return load<Address>(block.link) == address;
 }
 
+/** What the program knows the block at `address` by: its content's address if it is one of checked bytes, or its own. */
+export function givenAddress(heap: ByteHeap, address: Address): Address {
+  return isChecked(heap, address) ? address + HEADER : address;
+}
+
 /** The guard of the block whose content is at `content`, which must be one. */
 export function checkedGuard(content: Address): Address {
   return changetype<CheckedBlock>(content - HEADER).guard;

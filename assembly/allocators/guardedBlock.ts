@@ -183,6 +183,12 @@ export function isGuardedSound(raw: Address, bytes: u32): bool {
   return header.state == LIVE || (header.state == FREED && isPoisoned(content, content + header.size));
 }
 
+/** Where the content of the raw block at `raw` begins; where that has been written over, its likeliest place. */
+export function contentOf(raw: Address): Address {
+  const front = load<u32>(raw);
+  return raw + (isFront(front) ? front : HEADER);
+}
+
 /** True if content can begin `front` bytes behind its raw block. */
 function isFront(front: u32): bool {
   return front >= HEADER && front <= ALIGNMENT_LIMIT && isPowerOfTwo(front);
