@@ -53,8 +53,10 @@ const isAbsent = (value: unknown) => value === undefined;
 /** An object with none of the options is one with the defaults; types keep other classes out. */
 const isObject = (value: unknown) =>
   value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value));
-/** What has a name of its own has an option that does not exist. */
-const isOptions = (value: unknown) => isObject(value) && Object.keys(value ?? {}).length === 0;
+/** What has a name of its own has an option that does not exist, and what is of a class is something else. */
+const isOptions = (value: unknown) =>
+  value === undefined || (isObject(value) && isPlain(value as object) && Object.keys(value as object).length === 0);
+const isPlain = (value: object) => [Object.prototype, null].includes(Object.getPrototypeOf(value));
 /** Live bytes can be pointed at something else, whosever they are. */
 const isReusable = (value: unknown) => value === undefined || value instanceof Bytes;
 
