@@ -230,7 +230,7 @@ export interface Loop {
 /**
  * Makes an event loop on a runtime. Nothing runs before `run()`, `runUntilIdle()` or `close()`; posts are queued.
  *
- * @throws {InvalidArgumentError} if `runtime` is not a runtime, or an option is out of range
+ * @throws {InvalidArgumentError} if `runtime` is not a runtime, an option is out of range, or `frames` are another runtime's
  * @throws {DisposedError} if the runtime has been disposed
  *
  * @example
@@ -244,5 +244,9 @@ export function createLoop(runtime: LoopRuntime, options: LoopOptions = {}): Loo
   if (typeof runtime?.regionPool !== "function" || typeof runtime.$onDispose !== "function") {
     throw new InvalidArgumentError(`createLoop takes a runtime, but was given ${describe(runtime)}`);
   }
-  return new EventLoop(runtime, settingsOf(options));
+  const settings = settingsOf(options);
+  if (settings.frames !== undefined && settings.frames.$memory !== runtime.$memory) {
+    throw new InvalidArgumentError("createLoop: the frame pool given as frames belongs to another runtime");
+  }
+  return new EventLoop(runtime, settings);
 }

@@ -61,7 +61,7 @@ export interface LoopOptions extends WatchOptions {
    * an event that is abandoned stops the loop.
    */
   readonly abandonAfter?: number | undefined;
-  /** Where the frames of fibers come from; a pool of the loop's own if not given, of 1, 4 and 16 KiB. */
+  /** Where the frames of fibers come from, of the loop's runtime; a pool of the loop's own if not given, of 1, 4 and 16 KiB. */
   readonly frames?: FramePool | undefined;
   /** Clock, hop and timer; those of the platform if not given. */
   readonly host?: Host | undefined;

@@ -1,6 +1,7 @@
 import type { Host, KindOptions, LoopOptions } from "tidemark";
 import { createLoop, DuplicateKindError, InvalidArgumentError, LoopClosedError } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { withRuntime } from "../support/runtimes.js";
 import { SimulatedHost, SimulatedRuntime } from "./simulation.js";
 
 const make = (options: unknown) => createLoop(new SimulatedRuntime().runtime, options as LoopOptions);
@@ -26,6 +27,16 @@ test("a loop of a promise of a runtime is told that it is one", () => {
 });
 
 describe("the options of a loop", () => {
+  test("take frames of its own runtime only", () =>
+    withRuntime({}, (runtime) =>
+      withRuntime({}, async (other) => {
+        const frames = other.framePool();
+        expect(() => createLoop(runtime, { frames })).toThrow(InvalidArgumentError);
+        expect(() => createLoop(runtime, { frames })).toThrow("another runtime");
+        await createLoop(other, { frames }).close();
+      }),
+    ));
+
   test("may all be left out", () => {
     expect(createLoop(new SimulatedRuntime().runtime).stats().processed).toBe(0);
     expect(make({ queue: {}, turn: {} }).stats().queued).toBe(0);
