@@ -16,7 +16,14 @@ import { newSequence } from "./layout/fields.js";
 import type { FieldType } from "./layout/fieldType.js";
 import { type CursorOf, type Fields, type SequenceOf, StructType } from "./layout/struct.js";
 import type { Leak } from "./memory/allocationSites.js";
-import { assertPlacement, compile, instantiateOver, isDebugModule, type WasmSource } from "./memory/instantiate.js";
+import {
+  assertImports,
+  assertPlacement,
+  compile,
+  instantiateOver,
+  isDebugModule,
+  type WasmSource,
+} from "./memory/instantiate.js";
 import type { LinearMemory } from "./memory/linearMemory.js";
 import { PAGE_LIMIT, PAGE_SIZE } from "./memory/module.js";
 import type { Platform } from "./platform.js";
@@ -230,7 +237,8 @@ export class Runtime {
    *   bytes, for then the place of its static data and its stack can be checked
    * @param imports what it imports beside `env.memory` and the growth hook, which are added
    * @returns its exports
-   * @throws {InvalidArgumentError} if `source` is neither a module nor bytes, a `Response`, or a promise of these
+   * @throws {InvalidArgumentError} if `source` is neither a module nor bytes, a `Response`, or a promise of these, or the imports
+   *   are not objects
    * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, or its static data
    *   or its stack lies over the runtime's own
    * @throws {DisposedError} if the runtime has been disposed, or is meanwhile
@@ -243,6 +251,7 @@ export class Runtime {
   async instantiate<Exports extends object>(source: WasmSource, imports: WebAssembly.Imports = {}): Promise<Exports> {
     const memory = this.$memory;
     memory.assertUsable("instantiate");
+    assertImports(imports);
     const { module, bytes } = await compile("the module to instantiate", source);
     memory.assertUsable("instantiate"); // a dispose may have come meanwhile
     if (isDebugModule(module) === !this.debug) {

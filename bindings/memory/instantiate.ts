@@ -1,5 +1,5 @@
 import { instantiateSync } from "@assemblyscript/loader";
-import { describe, isInstance, messageOf } from "../arguments.js";
+import { assertObject, describe, isInstance, messageOf } from "../arguments.js";
 import { InvalidArgumentError, InvalidModuleError, TidemarkError } from "../errors.js";
 import type { LinearMemory } from "./linearMemory.js";
 import { GUEST_DATA, stackStartOf, staticDataOf } from "./staticData.js";
@@ -80,6 +80,14 @@ export function assertPlacement(module: WebAssembly.Module, bytes: Uint8Array): 
 export function isDebugModule(module: WebAssembly.Module): boolean | undefined {
   const mode = WebAssembly.Module.imports(module).find(({ module: from }) => from === "growth")?.name;
   return mode === undefined ? undefined : mode === "grownDebug";
+}
+
+/** @throws {InvalidArgumentError} if `imports` is no object, or has something that is none for a module */
+export function assertImports(imports: WebAssembly.Imports): void {
+  assertObject("the imports", imports);
+  for (const [name, members] of Object.entries(imports)) {
+    if (members !== undefined) assertObject(`the imports from ${describe(name)}`, members);
+  }
 }
 
 /** @throws {InvalidModuleError} if the module's imports cannot be met, or its start function traps */

@@ -11,6 +11,8 @@ const NO_ALIGNMENTS = [0, -8, 3, 6, 12, 1.5, Number.NaN, Infinity, 4097, 8192, 2
 const NO_OBJECTS = [null, 5, "5", 5n, true, Symbol("five")];
 const NO_TYPES = [undefined, null, 5, "f64", {}, [], () => f64, Symbol("f64")];
 
+const EMPTY_MODULE = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+
 const arguments_: Row[] = [
   ...rows("allocate: size", "INVALID_ARGUMENT", [...NO_SIZES, undefined, 2 ** 32 - 1], ({ arena }, size) =>
     arena.allocate(size),
@@ -168,6 +170,12 @@ const arguments_: Row[] = [
   ),
   ...rows("runtime.instantiate", "INVALID_ARGUMENT", [undefined, null, 5, "module", {}], ({ runtime }, source) =>
     runtime.instantiate(source),
+  ),
+  ...rows(
+    "runtime.instantiate: imports",
+    "INVALID_ARGUMENT",
+    [null, 5, "env", [], () => {}, { env: null }, { env: 5 }, { env: [] }],
+    ({ runtime }, imports) => runtime.instantiate(EMPTY_MODULE, imports),
   ),
   ...rows("runtime.instantiate", "INVALID_MODULE", [new Uint8Array(0), new Uint8Array(100)], ({ runtime }, source) =>
     runtime.instantiate(source),
