@@ -1,4 +1,12 @@
-import { assertFunction, assertOptions, checkFlag, checkInteger, describe, type NamesOf } from "./arguments.js";
+import {
+  assertFunction,
+  assertOptions,
+  checkFlag,
+  checkInteger,
+  describe,
+  messageOf,
+  type NamesOf,
+} from "./arguments.js";
 import { InvalidArgumentError, InvalidModuleError, OutOfMemoryError } from "./errors.js";
 import { AllocationSites, callerStack, type Leak, warnOfLeak } from "./memory/allocationSites.js";
 import { compile, instantiateOver, isDebugModule, type WasmSource } from "./memory/instantiate.js";
@@ -89,6 +97,15 @@ export function runtimeFactory(
     if (runtime.debug) memory.sites = new AllocationSites(memory, onLeak, stack);
     return runtime;
   };
+}
+
+/** The error of a loader whose module's file is not there. */
+export function moduleNotFound(cause: unknown): InvalidModuleError {
+  return new InvalidModuleError(
+    `the package's module cannot be found: ${messageOf(cause)}. Where a bundler has not copied its file, use the entry ` +
+      "tidemark/inline, or give the module as wasm",
+    { cause },
+  );
 }
 
 /** Keeps what `find` has found. */

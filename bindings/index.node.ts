@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
+import { moduleNotFound, type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
 import { nodePlatform } from "./loop/platform.node.js";
 import type { Runtime } from "./runtime.js";
 
@@ -7,9 +7,14 @@ export * from "./public.js";
 
 /** The package's own modules, beside this one. Bundlers look for the whole expression, each with its file. */
 async function load(debug: boolean): Promise<WebAssembly.Module> {
-  const bytes = await readFile(
-    debug ? new URL("../tidemark.debug.wasm", import.meta.url) : new URL("../tidemark.wasm", import.meta.url),
-  );
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(
+      debug ? new URL("../tidemark.debug.wasm", import.meta.url) : new URL("../tidemark.wasm", import.meta.url),
+    );
+  } catch (cause) {
+    throw moduleNotFound(cause);
+  }
   return WebAssembly.compile(new Uint8Array(bytes));
 }
 

@@ -1,15 +1,23 @@
 export * from "./public.js";
 
-import { type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
+import { moduleNotFound, type RuntimeOptions, runtimeFactory } from "./createRuntime.js";
 import { webPlatform } from "./loop/platform.web.js";
 import type { Runtime } from "./runtime.js";
 
 /** The package's own modules, beside this one; bundlers that follow `new URL(…, import.meta.url)` copy them. */
 async function load(debug: boolean): Promise<WebAssembly.Module> {
-  const url = debug ? new URL("../tidemark.debug.wasm", import.meta.url) : new URL("../tidemark.wasm", import.meta.url);
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} could not be fetched: ${response.status}`);
-  return WebAssembly.compile(await response.arrayBuffer());
+  let bytes: ArrayBuffer;
+  try {
+    const url = debug
+      ? new URL("../tidemark.debug.wasm", import.meta.url)
+      : new URL("../tidemark.wasm", import.meta.url);
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${url} could not be fetched: ${response.status}`);
+    bytes = await response.arrayBuffer();
+  } catch (cause) {
+    throw moduleNotFound(cause);
+  }
+  return WebAssembly.compile(bytes);
 }
 
 /**

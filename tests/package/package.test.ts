@@ -178,6 +178,26 @@ describe("installed in another project, without any build,", () => {
     expect(used).toBe(true);
   });
 
+  test.each(["node", "browser"] as const)(
+    "a CommonJS bundle for %s, in which the module's file cannot be found, is told of the entry that needs none",
+    async (platform) => {
+      await build({
+        stdin: {
+          contents: `import { createRuntime } from "tidemark";
+            createRuntime().catch(({ code, message }) => console.log(JSON.stringify([code, message])));`,
+          resolveDir: consumer,
+        },
+        bundle: true,
+        format: "cjs",
+        platform,
+        outfile: join(consumer, "bundle.cjs"),
+        logLevel: "silent",
+      });
+      const told = JSON.parse(run(process.execPath, ["bundle.cjs"], consumer));
+      expect(told).toEqual(["ERR_TIDEMARK_INVALID_MODULE", expect.stringContaining("use the entry tidemark/inline")]);
+    },
+  );
+
   test("a module that is missing is a typed error, and is found once it is there", () => {
     const path = join(consumer, "node_modules/tidemark/build/tidemark.wasm");
     const bytes = readFileSync(path);
