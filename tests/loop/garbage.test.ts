@@ -33,6 +33,7 @@ const program = `
   let idle = 0;
   const range = { $end() { open--; } };
   const heap = {
+    memory: runtime.$memory,
     $figures: { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 },
     $openRange() { open++; return range; },
     $settle() { settled++; },
