@@ -309,6 +309,7 @@ export class StructArray<F extends Fields> extends Sequence<CursorOf<F>> {
    */
   push(values?: ValuesOf<F> | Cursor<F> | Ref<F>): CursorOf<F> {
     const cursor = this.#cursor;
+    assertMovable(cursor); // before there is another element
     const address = values === undefined ? this.$append() : this.appendFrom(values);
     place(cursor, address, this.$guard, this.$generation);
     return cursor;

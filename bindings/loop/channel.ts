@@ -128,7 +128,7 @@ export class Channel<Value extends NonNullable<unknown> | null> implements LineK
    * Receives until the channel has ended. Several may iterate: each value goes to one. Leaving the loop closes nothing, and
    * `return()` of an iterator that waits takes it out of the line.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Value> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Value> & AsyncDisposable {
     return new ChannelIterator(() => this.receive());
   }
 

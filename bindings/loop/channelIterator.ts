@@ -7,7 +7,7 @@ import { platformTimers, type Registration, type Waiter, type WaitTimers } from 
  *
  * Each `next()` is a receiver of its own from the call on, so those of one iterator get their values in the order of the calls.
  */
-export class ChannelIterator<Value> implements AsyncIterableIterator<Value> {
+export class ChannelIterator<Value> implements AsyncIterableIterator<Value>, AsyncDisposable {
   readonly #receive: () => Operation<Value | undefined>;
   /** The calls of `next()` that stand in the line, by who waits for them. */
   readonly #waiting = new Map<Receiver<Value>, Registration>();
@@ -41,6 +41,11 @@ export class ChannelIterator<Value> implements AsyncIterableIterator<Value> {
   async throw(error?: unknown): Promise<never> {
     this.#leave();
     throw error;
+  }
+
+  /** As {@link return}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave();
   }
 
   #leave(): void {

@@ -79,6 +79,8 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   readonly #phase = new Phase();
   #runner: Runner | undefined;
   #closing: Closing | undefined;
+  /** Whether somebody has been told that `onError`, or an `onDrain` without it, has failed itself. */
+  #isFaultTold = false;
   readonly #pressure: Pressure;
   /** Whether the loop runs, and has gone to rest for want of events: the next post wakes it. */
   #resting = false;
@@ -460,16 +462,23 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     }
     callBack(
       () => onError(error, event),
-      (fault) => this.#stop(causedBy(fault, error)),
+      (fault) => {
+        this.#isFaultTold = true;
+        this.#stop(causedBy(fault, error));
+      },
       (fault) => this.#stopAside(causedBy(fault, error)),
     );
   }
 
-  /** What was to be told of a failure has failed in its turn, maybe when nobody is left to be told. */
+  /**
+   * A promise of `onError`, or of `onDrain` where there is none, has rejected, maybe when the loop has stopped for another reason and
+   * nobody is left to be told but the platform. Those that follow the first are not told of: mostly they are the same fault again.
+   */
   #stopAside(error: unknown): void {
-    const { name, failure } = this.#phase;
-    if (name === "closed" || failure !== undefined) {
-      if (failure?.error !== error) stray(error);
+    if (this.#isFaultTold || this.#phase.isRefusal(error)) return;
+    this.#isFaultTold = true;
+    if (this.#phase.name === "closed" || this.#phase.failure !== undefined) {
+      stray(error);
       return;
     }
     this.#stop(error);

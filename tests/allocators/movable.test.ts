@@ -66,10 +66,16 @@ describe("what takes a cursor to move refuses", () => {
     const map = runtime.sortedMap(f64, Point);
     map.set(1, {});
     expect(() => map.get(1, Object.freeze(runtime.cursor(Point)))).toThrow(refused);
+    const place = runtime.arena();
     const grown = arena.array(f64);
     Object.freeze(grown);
     for (let time = 0; time < 3; time++) expect(() => grown.push(1)).toThrow(refused);
     expect(grown.length).toBe(0);
+    const points = place.array(Point);
+    points.push();
+    Object.freeze(points.at(0));
+    for (const value of [undefined, { x: 1 }]) expect(() => points.push(value as never)).toThrow(refused);
+    expect(points.length).toBe(1);
     const target = runtime.arena();
     const empty = target.stats();
     expect(() => arena.new(Point).copyTo(target, Object.freeze(runtime.cursor(Point)))).toThrow(refused);

@@ -306,21 +306,21 @@ describe("an async onError that rejects", () => {
   });
 });
 
-describe("what rejects when nobody is left to be told", () => {
-  /** What the platform is told of that nobody has handled. */
-  async function straysOf(act: () => Promise<unknown>): Promise<unknown[]> {
-    const strays: unknown[] = [];
-    const note = (error: unknown) => strays.push(error);
-    process.on("unhandledRejection", note);
-    try {
-      await act();
-      await settled();
-      return strays;
-    } finally {
-      process.off("unhandledRejection", note);
-    }
+/** What the platform is told of that nobody has handled. */
+async function straysOf(act: () => Promise<unknown>): Promise<unknown[]> {
+  const strays: unknown[] = [];
+  const note = (error: unknown) => strays.push(error);
+  process.on("unhandledRejection", note);
+  try {
+    await act();
+    await settled();
+    return strays;
+  } finally {
+    process.off("unhandledRejection", note);
   }
+}
 
+describe("what rejects when nobody is left to be told", () => {
   test.each(["closed", "aborted", "closed without onError"] as const)(
     "goes to the platform, of a loop that is %s",
     (end) => {
@@ -347,6 +347,56 @@ describe("what rejects when nobody is left to be told", () => {
       }).then((strays) => expect(strays).toEqual([fault]));
     },
   );
+});
+
+describe("what rejects behind the first failure", () => {
+  test("is no stray rejection where an async onError throws on what it is given, as a synchronous one does", () =>
+    straysOf(async () => {
+      const { host, loop } = setUp({
+        onError: async (error) => {
+          throw error;
+        },
+      });
+      const gate = new Gate();
+      const kind = loop.on("kind", async (index: number) => {
+        await gate.promise;
+        throw new Error(`of ${index}`);
+      });
+      for (let index = 0; index < 3; index++) kind.post(index);
+      const run = new Outcome(loop.run());
+      await host.rest();
+      gate.open();
+      await settled();
+      await host.rest();
+      expect(String(run.error)).toBe("Error: of 0");
+    }).then((strays) => expect(strays).toEqual([])));
+
+  test("does not stop a loop that drains, if it is a post of onDrain that the closing loop has refused", () =>
+    straysOf(async () => {
+      const gate = new Gate();
+      const { host, loop } = setUp({
+        queue: {
+          capacity: 4,
+          onDrain: async () => {
+            await gate.promise;
+            kind.post(9);
+          },
+        },
+        turn: { events: 1 },
+      });
+      let handled = 0;
+      const kind = loop.on("kind", (_: number) => void handled++);
+      for (let index = 0; index < 5; index++) kind.post(index); // the last is refused, so that onDrain is called
+      const run = new Outcome(loop.run());
+      await host.rest();
+      for (let index = 0; index < 4; index++) kind.post(index);
+      const close = new Outcome(loop.close());
+      gate.open();
+      await settled();
+      await host.rest();
+      expect([run.state, close.value]).toEqual(["resolved", { processed: 8, dropped: 0, abandoned: 0 }]);
+      expect(handled).toBe(8);
+    }).then((strays) => expect(strays).toEqual([])));
 });
 
 describe("onError", () => {
