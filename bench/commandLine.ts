@@ -1,6 +1,7 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, CommanderError, InvalidArgumentError } from "commander";
+import { printable } from "./printable.js";
 
 /** The command line ends here: help was asked for (status 0), or an option is bad (status 2). All has been said. */
 export class CommandLineEnd extends Error {
@@ -42,7 +43,7 @@ export function readCommandLine<Options>(
   write: Output,
   read: (command: Command) => Options,
 ): Options {
-  const command = program.configureOutput({ writeOut: write.out, writeErr: write.error });
+  const command = program.configureOutput({ writeOut: write.out, writeErr: (text) => write.error(visible(text)) });
   try {
     command.parse([...words], { from: "user" });
     return read(command);
@@ -50,6 +51,11 @@ export function readCommandLine<Options>(
     if (error instanceof CommanderError) throw new CommandLineEnd(error.exitCode === 0 ? EXIT.good : EXIT.unusable);
     throw error;
   }
+}
+
+/** Lines that may repeat what was given, which may be anything. */
+function visible(text: string): string {
+  return text.split("\n").map(printable).join("\n");
 }
 
 /** {@link readCommandLine} of this process's own command line; where that ends, the process does. */

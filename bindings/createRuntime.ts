@@ -21,8 +21,8 @@ export interface RuntimeOptions {
   initialBytes?: number | undefined;
   /**
    * The most memory it may ever take, in bytes, rounded down to pages: at most 65,535 pages, and at least 128 KiB, for the tables
-   * and a page, which is enough for timers only. 192 KiB are enough for an arena, a map, a pool, frames or a byte heap, and
-   * 256 KiB for a heap or checked bytes. Default 1 GiB.
+   * and a page, which is enough for timers only. 192 KiB are enough for an arena, a map, a pool of small records, small or
+   * medium frames, or a byte heap, and 256 KiB for a heap or checked bytes. Default 1 GiB.
    */
   maximumBytes?: number | undefined;
   /**
@@ -69,7 +69,7 @@ export function runtimeFactory(
   return async (options = {}) => {
     const { initialPages, maximumPages, debug, onLeak, wasm, memory: given } = settingsOf(options);
     if (given !== undefined) checkMemory(given, maximumPages);
-    const stack = debug ? callerStack() : ""; // now, since after an await it is another
+    const stack = (debug ?? wasm !== undefined) ? callerStack() : ""; // now, since after an await it is another
     const raw = given ?? newMemory(initialPages, maximumPages);
     const memory = new LinearMemory(raw);
     const { module } = await compile("wasm", wasm === undefined ? load(debug === true) : wasm);

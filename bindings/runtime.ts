@@ -240,7 +240,7 @@ export class Runtime {
    * @throws {InvalidArgumentError} if `source` is neither a module nor bytes, a `Response`, or a promise of these, or the imports
    *   are not objects
    * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, or its static data
-   *   or its stack lies over the runtime's own
+   *   or its stack lies over the runtime's own, as far as its bytes tell
    * @throws {DisposedError} if the runtime has been disposed, or is meanwhile
    *
    * @example

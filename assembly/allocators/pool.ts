@@ -363,7 +363,7 @@ function inverseOf(odd: u32): u32 {
  * takes several pages, and those that are free lie apart: then one page of generations may stay, for the next that needs some.
  */
 function hasRoomFor(capacity: u32, cellsInSlab: u32, slabPages: u32): bool {
-  const slabs = (max(capacity, 1) - 1) / cellsInSlab + 1;
+  const slabs = capacity <= cellsInSlab ? 1 : (capacity - 1) / cellsInSlab + 1;
   const room = availablePages();
   let pages = <u64>slabs * slabPages;
   if (pages <= room) pages += guardPagesFor(cellsInSlab, slabs);

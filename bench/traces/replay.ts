@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { SingleBar } from "cli-progress";
 import { CommandLineEnd, EXIT } from "../commandLine.js";
+import { printable } from "../printable.js";
 import { RecordingError } from "../replay/recording.js";
 import type { Output } from "../replay/replay.js";
 import { parseOptions, type TraceOptions } from "./options.js";
@@ -32,7 +33,7 @@ export async function replayTraces(words: readonly string[], output: Output, sig
     if (error instanceof CommandLineEnd) return error.status;
     if (signal.aborted) return signal.reason as number;
     if (error instanceof RecordingError || error instanceof AllocatorFailure) {
-      output.error(`error: ${error.message}\n`);
+      output.error(`error: ${printable(error.message)}\n`);
       return error instanceof RecordingError ? EXIT.unusable : EXIT.failed;
     }
     throw error;
@@ -99,7 +100,7 @@ function conclude(result: ReplayResult, { jsonFile }: TraceOptions, output: Outp
     try {
       writeFileSync(jsonFile, `${JSON.stringify(result, null, 2)}\n`);
     } catch (error) {
-      output.error(`error: --json ${jsonFile}: ${(error as Error).message}\n`);
+      output.error(`error: ${printable(`--json ${jsonFile}: ${(error as Error).message}`)}\n`);
       return EXIT.unusable;
     }
   }

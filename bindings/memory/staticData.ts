@@ -67,6 +67,7 @@ export function stackStartOf(module: WebAssembly.Module, bytes: Uint8Array): num
 }
 
 function isOfLinker(module: WebAssembly.Module): boolean {
+  if (WebAssembly.Module.imports(module).some(({ name }) => name === STACK_POINTER)) return false; // it has none of its own
   const names = WebAssembly.Module.customSections(module, "name");
   return (
     names.some((section) => new TextDecoder().decode(section).includes(COUNTED_STACK_POINTER)) ||

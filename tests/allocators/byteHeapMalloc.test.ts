@@ -234,9 +234,12 @@ extern void free(void *);
 
 struct node { struct node *next; int value; };
 
+volatile int calls[2] = {1, 2}; // so that there is static data
+
 __attribute__((export_name("sum"))) int sum(int count) {
   struct node *first = 0;
   volatile int recent[4]; // so that there is a stack in memory
+  calls[0]++;
   for (int value = 1; value <= count; value++) {
     recent[value & 3] = value;
     struct node *node = malloc(sizeof(struct node));
@@ -295,6 +298,8 @@ test.skipIf(!canCompileC).each([
   ["as it comes", []],
   ["with its data in place alone", PLACED.slice(0, 1)],
   ["without what debuggers need", ["--strip-debug"]],
+  ["with a small stack below its data", ["--stack-first", "-z", "stack-size=16384", "--global-base=16384"]],
+  ["with a small stack at the beginning", ["--stack-first", "-z", "stack-size=4096", "--global-base=4096"]],
 ])("a program in C that is linked %s is refused, since its stack would lie over the heap's memory", (_, flags) =>
   withRuntime({}, async (runtime) => {
     const env = { ...runtime.byteHeap().asMalloc() };

@@ -173,6 +173,8 @@ test.each([
   [["/no/such/trace.rep.gz"], /\/no\/such\/trace\.rep\.gz: no such file/],
   [[good, "/no/such/trace.rep.gz"], /\/no\/such\/trace\.rep\.gz: no such file/],
   [[good, "--allocator", "nobody"], /--allocator.*nobody/],
+  [["/no/\u001b[31m"], /\/no\/\\x1b\[31m: no such file/],
+  [[good, "--allocator", "\u001b[31m"], /--allocator.*\\x1b\[31m/],
   [[good, "--bogus"], /--bogus/],
   [[good, "--json", "/no/such/folder/x.json"], /\/no\/such\/folder/],
   [[good, "--json", tmpdir()], /folder/],
