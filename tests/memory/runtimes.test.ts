@@ -302,6 +302,17 @@ describe.each(modules)("runtimes side by side, $name module", ({ debug }) => {
     for (const runtime of runtimes) runtime[Symbol.dispose]();
   });
 
+  test("a guest may import the members of a function or a class: these are objects to WebAssembly", async () => {
+    const source =
+      '@external("sums", "add") declare function add(a: i32, b: i32): i32; export function three(): i32 { return add(1, 2); }';
+    const runtime = await createRuntime({ debug });
+    const wasm = new Uint8Array(await compileGuest(source, debug));
+    const sums = Object.assign(() => {}, { add: (left: number, right: number) => left + right });
+    const guest = await runtime.instantiate<{ three(): number }>(wasm, { sums: sums as never });
+    expect(guest.three()).toBe(3);
+    runtime.dispose();
+  });
+
   test("a guest whose instantiation outlasts the runtime is refused", async () => {
     const source = "export function answer(): u32 { return 42; }";
     const wasm = new Uint8Array(await compileGuest(source, debug));
