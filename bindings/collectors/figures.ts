@@ -11,8 +11,10 @@ export interface HeapStats {
   readonly objects: number;
   /** What they take, in bytes. A collected array of more than 8 KiB takes whole pages of 64 KiB. */
   readonly bytes: number;
-  /** What the heap has taken from the page heap for objects, in bytes; handles, scopes and lists lie in small blocks, the headers
-   * of `"manual"` in pages of guards that all share. */
+  /**
+   * What the heap has taken from the page heap for objects, in bytes; handles, scopes and lists lie in small blocks, the headers
+   * of `"manual"` in pages of guards that all share.
+   */
   readonly reservedBytes: number;
   /** Kept handles that have not been released. */
   readonly handles: number;

@@ -131,7 +131,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       this.#stop(error(), true);
       this.#dispatcher.forgetRegions();
       this.#companions.sleepers.refuse(error); // those in flight are waited for
-      if (!this.#turning) this.#advance();
+      this.#advanceAside();
     });
   }
 
@@ -224,6 +224,11 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#wake();
     this.#resting = this.#isRunning && this.#lanes.length === 0;
     this.#isPlain = this.#phase.name === "open" && !this.#resting;
+  }
+
+  /** Something has happened that may have been outside any turn, which would advance at its end. */
+  #advanceAside(): void {
+    if (!this.#turning) this.#advance();
   }
 
   /** The queue is empty: says so, and comes to an end if nothing else is under way. */
@@ -415,7 +420,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       if (deadline !== undefined && this.#phase.name !== "closed") {
         closing.cancelDeadline = this.#settings.host.after(deadline, () => this.#expire(closing));
       }
-      if (!this.#turning) this.#advance();
+      this.#advanceAside();
       return closing.done.promise;
     } catch (error) {
       return Promise.reject(error);
@@ -482,13 +487,13 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       return;
     }
     this.#stop(error);
-    if (!this.#turning) this.#advance();
+    this.#advanceAside();
   }
 
   /** Something has failed that is no event: maybe outside any turn, which would see to what follows. */
   #failedAside(error: unknown): void {
     this.failed(error, NO_EVENT);
-    if (!this.#turning) this.#advance();
+    this.#advanceAside();
   }
 
   #start(until: Runner["until"], options: RunOptions): Promise<void> {
@@ -501,7 +506,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
       signal?.throwIfAborted();
       const runner = new Runner(until, signal, (reason) => this.#abortRun(reason));
       this.#runner = runner;
-      if (!this.#turning) this.#advance();
+      this.#advanceAside();
       return runner.done.promise;
     } catch (error) {
       return Promise.reject(error);
@@ -510,7 +515,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
 
   #abortRun(reason: unknown): void {
     this.#stop(reason);
-    if (!this.#turning) this.#advance();
+    this.#advanceAside();
   }
 
   /** The runner, who is told by the caller, and is no runner any more. */
