@@ -79,7 +79,7 @@ export class Baton implements Waitable<undefined>, Registration {
     if (milliseconds === undefined) return this.#untimed;
     checkMilliseconds("the time limit of wait", milliseconds);
     // One that was made and has not begun keeps its limit: whoever has it may be about to await it.
-    if (this.#timed === undefined || this.#timed.isOffered) this.#timed = new TimedBatonWait(this);
+    if (this.#timed === undefined || this.#timed.isTaken) this.#timed = new TimedBatonWait(this);
     return this.#timed.offer(milliseconds);
   }
 
@@ -157,8 +157,9 @@ class TimedBatonWait extends Waiting<boolean> implements Waiter, Registration {
     this.#baton = baton;
   }
 
-  get isOffered(): boolean {
-    return this.#offered;
+  /** Whether it has been handed out, and its wait has not ended. */
+  get isTaken(): boolean {
+    return this.#offered || this.#waiter !== undefined;
   }
 
   offer(milliseconds: number): this {

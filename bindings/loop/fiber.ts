@@ -97,7 +97,7 @@ export class FiberTask implements Waiter {
 
   frameSize: FrameSize | undefined = undefined;
   frame: FiberFrame | undefined = undefined;
-  sleeper: Baton | undefined = undefined;
+  sleeper: Sleeper | undefined = undefined;
   controller: AbortController | undefined = undefined;
 
   constructor(scheduler: FiberScheduler) {
@@ -203,6 +203,16 @@ export class Settlement implements Registration {
 }
 
 /**
+ * The baton of a task's sleeps. Nobody posts it, so it need not know who waits, and many can at once: promises of which sleeps are a
+ * part may still wait when the fiber sleeps again, or when another has its task.
+ */
+class Sleeper extends Baton {
+  override $begin(_waiter: Waiter): Registration {
+    return this;
+  }
+}
+
+/**
  * What a fiber's body is given: passed, never ambient.
  *
  * It serves its fiber until that ends, and afterwards another: do not keep it. In a scheduler with `debug`, each fiber has one of
@@ -217,7 +227,8 @@ export class FiberContext {
   readonly #task: FiberTask;
 
   /**
-   * Yield it to wait for that long. May be taken out of the context, as its properties may: `({ sleep }) => …`.
+   * Yield it to wait for that long. May be taken out of the context, as its properties may: `({ sleep }) => …`. As a part of a
+   * promise (`Promise.race([sleep(100), answer])`) it goes by the platform's clock, and outlasts the fiber's wait.
    *
    * @param milliseconds from 0 to 2^31 − 1
    * @throws {InvalidArgumentError} if it is out of range
@@ -225,7 +236,7 @@ export class FiberContext {
    */
   readonly sleep = (milliseconds: number): Waiting<unknown> => {
     const task = this.live("sleep");
-    task.sleeper ??= new Baton(); // nobody posts it
+    task.sleeper ??= new Sleeper();
     return task.sleeper.wait(milliseconds);
   };
 

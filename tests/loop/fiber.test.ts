@@ -184,6 +184,30 @@ describe("fibers", () => {
     expect(host.timers).toBe(0);
   });
 
+  test("sleep again, and so do others in their place, while sleeps of before are part of promises", async () => {
+    const { host, fibers, log } = stage();
+    const first = fibers.spawn(function* ({ sleep }) {
+      const both = Promise.all([sleep(20), sleep(30)]);
+      yield Promise.race([sleep(40), Promise.resolve()]);
+      yield sleep(1);
+      log.push("slept");
+      return both;
+    });
+    await host.rest();
+    await host.advance(1);
+    await host.rest();
+    expect(log).toEqual(["slept"]);
+    const second = fibers.spawn(function* ({ sleep }) {
+      yield sleep(1);
+      log.push("slept, too");
+    });
+    await host.rest();
+    await host.advance(1);
+    await host.rest();
+    expect([second.state, ...log]).toEqual(["returned", "slept", "slept, too"]);
+    expect(await (await first.join())).toEqual([false, false]);
+  });
+
   test("give others their turn, whoever spawns and posts for ever", async () => {
     const { host, fibers } = stage();
     let rounds = 0;
