@@ -268,7 +268,10 @@ export class Fibers implements FiberScheduler {
   }
 
   #waitForPromise(task: FiberTask, awaited: unknown): void {
-    if (!isThenable(awaited)) {
+    task.registration = undefined; // that of the wait before, as the `then` that is looked up may cancel the fiber
+    const isPromise = isThenable(awaited);
+    if (task.state !== waiting) return;
+    if (!isPromise) {
       throw new InvalidArgumentError(
         `a fiber yields what it waits for (a wait, a promise, a fiber) or nothing, but yielded ${describe(awaited)}`,
       );

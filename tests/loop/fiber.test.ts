@@ -165,6 +165,36 @@ describe("fibers", () => {
     expect(baton.waitedFor).toBe(true);
   });
 
+  test("are cancelled by the thenable that they are about to wait for, and by nothing of it later", async () => {
+    const { host, fibers, log } = stage();
+    const baton = new Baton();
+    const gate = new Gate();
+    const first: Fiber = fibers.spawn(function* () {
+      yield baton.wait();
+      yield {
+        get then() {
+          first.cancel();
+          return gate.promise.then.bind(gate.promise);
+        },
+      };
+    });
+    baton.post();
+    fibers.spawn(function* () {
+      yield;
+      yield baton.wait();
+      log.push("resumed");
+    });
+    await host.step();
+    expect(first.state).toBe("cancelled");
+    expect(baton.waitedFor).toBe(true);
+    gate.open();
+    await host.rest();
+    expect(log).toEqual([]);
+    baton.post();
+    await host.rest();
+    expect(log).toEqual(["resumed"]);
+  });
+
   test("sleep by the host's clock", async () => {
     const { host, fibers, log } = stage();
     for (const milliseconds of [30, 10, 20]) {
@@ -205,7 +235,7 @@ describe("fibers", () => {
     await host.advance(1);
     await host.rest();
     expect([second.state, ...log]).toEqual(["returned", "slept", "slept, too"]);
-    expect(await (await first.join())).toEqual([false, false]);
+    expect(await await first.join()).toEqual([false, false]);
   });
 
   test("give others their turn, whoever spawns and posts for ever", async () => {
