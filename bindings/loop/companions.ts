@@ -110,6 +110,12 @@ export class Companions {
     return this.#timers?.disposed === false;
   }
 
+  /** Whether timers are due, be it that the host has not told of it yet. Then they are {@link wanted}. */
+  findDue(): boolean {
+    if (this.#hasTimers && this.#timers!.nextDue <= this.#options.host.now()) this.#timersAreDue = true;
+    return this.#hasDue;
+  }
+
   #createFibers(): Fibers {
     const { host, debug, onError } = this.#options;
     const waits: WaitTimers = {

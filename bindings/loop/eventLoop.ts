@@ -326,7 +326,7 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
   #endIdle(): void {
     if (this.#closing !== undefined) {
       this.#finish(this.#closing);
-    } else if (this.#runner?.until === "idle") {
+    } else if (this.#runner?.until === "idle" && !this.#companions.findDue()) {
       const { done } = this.#takeRunner()!;
       done.resolve();
     }

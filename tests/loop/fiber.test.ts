@@ -172,6 +172,7 @@ describe("fibers", () => {
     const first: Fiber = fibers.spawn(function* () {
       yield baton.wait();
       yield {
+        // biome-ignore lint/suspicious/noThenProperty: a thenable is what this is about
         get then() {
           first.cancel();
           return gate.promise.then.bind(gate.promise);

@@ -167,6 +167,26 @@ describe("the timers of a loop", () => {
     await loop.close();
   });
 
+  test("that are due by the clock fire before a run comes to idle, though the host has not told of them yet", async () => {
+    const { loop, host, pass } = await realLoop();
+    const seen: string[] = [];
+    loop.after(5, () => seen.push("armed before the run"));
+    host.time = 5;
+    const first = new Outcome(loop.runUntilIdle());
+    await pass();
+    expect([seen, first.state]).toEqual([["armed before the run"], "resolved"]);
+    loop
+      .on("slow", () => {
+        loop.after(5, () => seen.push("armed by the last event"));
+        host.time += 20;
+      })
+      .post(undefined);
+    const second = new Outcome(loop.runUntilIdle());
+    await pass();
+    expect([seen.at(-1), second.state]).toEqual(["armed by the last event", "resolved"]);
+    await loop.close();
+  });
+
   test("that were taken and not armed keep the loop from nothing", async () => {
     const { loop, pass } = await realLoop();
     expect(loop.timers.stats().armed).toBe(0);
