@@ -136,7 +136,8 @@ export interface Loop {
   sleep(milliseconds: number): Waiting<void>;
 
   /**
-   * The loop's timers, made when first read. They end with the loop.
+   * The loop's timers, made when first read. They end with the loop, and with them limits of time that others keep by them
+   * (`new Baton({ timers: loop.timers })`): such a wait has none from then on.
    *
    * @throws {LoopClosedError} if it is closed
    * @throws {OutOfMemoryError}, {SealedError} or {DisposedError} if they cannot be made
@@ -228,7 +229,8 @@ export interface Loop {
 }
 
 /**
- * Makes an event loop on a runtime. Nothing runs before `run()`, `runUntilIdle()` or `close()`; posts are queued.
+ * Makes an event loop on a runtime. Nothing runs before `run()`, `runUntilIdle()` or `close()`; posts are queued. It lasts until
+ * it has closed, or its runtime is disposed of: the garbage collector takes none that was merely dropped.
  *
  * @throws {InvalidArgumentError} if `runtime` is not a runtime, an option is out of range, or `frames` are another runtime's
  * @throws {DisposedError} if the runtime has been disposed

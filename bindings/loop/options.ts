@@ -71,7 +71,8 @@ export interface LoopOptions extends WatchOptions {
    * {@link TimersOptions.onError}) and of fibers that nobody has joined, and of what `onDrain` and `onSlow` throw. The loop goes
    * on. If it throws itself, or returns a promise that rejects, the loop stops with that error (the handler's error is its
    * `cause`, unless it has one); behind another stop, the first such promise is a rejection that nobody has handled, and others
-   * are not told of. Without it, the first failure stops the loop, but for that of an event whose post a closing loop has refused.
+   * are not told of. Without it, the first failure stops the loop, but for that of an event whose post a closing loop has refused;
+   * what fails behind that, or once the loop has closed, is told to nobody (`stats().failed` counts the events).
    */
   readonly onError?: ((this: void, error: unknown, event: FailedEvent) => unknown) | undefined;
 }
