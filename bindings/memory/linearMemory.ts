@@ -180,6 +180,7 @@ export class LinearMemory {
    */
   failure(operation: string): TidemarkError {
     if (this.disposed) return new DisposedError(`${operation}: the runtime has been disposed`);
+    this.recover(); // the host may have grown memory, and the call that failed has not
     const requested = this.rootWord("ROOT_STATUS_REQUESTED");
     const committed = this.rootWord("ROOT_COMMITTED_PAGES");
     const free = this.rootWord("ROOT_FREE_PAGES");
