@@ -21,7 +21,7 @@ import {
   reciprocalOf,
   STRIDE_MINIMUM,
 } from "./cellBlock";
-import { Heap, Phase } from "./heap";
+import { Heap, Phase, refuse } from "./heap";
 
 @unmanaged
 export class CellClass {
@@ -222,7 +222,7 @@ export function retireRun(c: CellClass): void {
 
 function addBlock(c: CellClass, pages: u32): Address {
   const address = allocatePages(pages, Owner.COLLECTED);
-  if (!address) return 0;
+  if (!address) return refuse(c.heap);
   const block = changetype<CellBlock>(address);
   memory.fill(address, 0, c.first);
   block.cellClass = changetype<Address>(c);

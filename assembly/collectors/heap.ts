@@ -190,5 +190,24 @@ export class Heap {
   walkPurpose: u32;
   /** 1 from `beginCycle` until there is nothing left to do. */
   forced: u32;
+
+  // ── want of memory ──
+  /** Whether the program was refused memory for an object or a handle, and no cycle has looked since for what it could have. */
+  refused: u32;
 }
 export const HEAP_BYTES: u32 = offsetof<Heap>();
+
+/** What `Heap.refused` says. */
+export namespace Refused {
+  export const NOTHING: u32 = 0;
+  /** A cycle is to begin. */
+  export const WAITING: u32 = 1;
+  /** The cycle under way has begun because of it. */
+  export const SOUGHT: u32 = 2;
+}
+
+/** The program was refused memory, for which there is a status. Returns 0, for the caller to return in turn. */
+export function refuse(heap: Heap): Address {
+  heap.refused = Refused.WAITING;
+  return 0;
+}

@@ -11,7 +11,7 @@ import { CellClass } from "./cellClass";
 import { CellType } from "./cellType";
 import { COUNT_ONE, giveWord, isDead, retain } from "./countWord";
 import { takeEntry } from "./handleTable";
-import { Heap, Phase, Strategy } from "./heap";
+import { Heap, Phase, refuse, Strategy } from "./heap";
 import { isMarked } from "./marker";
 import {
   beginCycle,
@@ -56,13 +56,13 @@ export function heapSlotList(heap: Heap, count: u32): Address {
 
 /** Returns a new object of a fixed type, zeroed, with a handle in `scope` whose place is in `heap.slot`; or 0 with a status. */
 export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {
-  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;
+  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return refuse(heap);
   return rooted(heap, type.allocate(), scope);
 }
 
 /** The same for one of a variable type with `length` elements. */
 export function heapAllocateArray(heap: Heap, type: CellType, length: u32, scope: Scope): Address {
-  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;
+  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return refuse(heap);
   return rooted(heap, allocateVariable(heap, type, length), scope);
 }
 
@@ -96,8 +96,8 @@ export function heapStoreWeak(heap: Heap, slot: Address, value: Address): u32 {
 
 /** Another handle for an object. Returns its place, or 0 with a status. */
 export function pushHandle(scope: Scope, object: Address): Address {
-  if (!scope.stack.push(object)) return 0;
   const heap = scope.heap;
+  if (!scope.stack.push(object)) return refuse(heap);
   if (isCounted(heap) && !isDead(object)) retain(object);
   return scope.stack.top - 4;
 }
@@ -118,7 +118,8 @@ export function moveHandle(heap: Heap, slot: Address, object: Address): u32 {
 export function keepHandle(heap: Heap, object: Address): Address {
   if (isDeadObject(heap, object)) return fail(Status.RESURRECTION, <u32>object);
   const entry = takeEntry(heap, object);
-  if (entry && isCounted(heap)) retain(object);
+  if (!entry) return refuse(heap);
+  if (isCounted(heap)) retain(object);
   return entry;
 }
 

@@ -21,6 +21,9 @@
 // allocate an eighth of A; otherwise it is finished at once, and counted as an overrun if that is much. The last cycle may have
 // kept A that was made while it ran; A more began this one; A more is made until it ends: there are never more than L + 3A = 2L
 // bytes, and what one event allocates. The strategy that stops has nothing made while it runs, so its A is L.
+//
+// Where memory ends before A has been allocated, no cycle would ever begin, and nothing of one that has would be due any more. So one
+// begins as well when the program was refused memory for an object or a handle, and all of W is due then.
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -39,7 +42,7 @@ import {
 } from "./cellClass";
 import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
-import { Barrier, Heap, Phase, Strategy } from "./heap";
+import { Barrier, Heap, Phase, Refused, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
 import { ALL, countOverrun, earlyTrigger, HASTE } from "./pacing";
 import { closeScope, isUnscanned, Scope } from "./scope";
@@ -100,6 +103,7 @@ export function beginCycle(heap: Heap): void {
   heap.headroom = heap.trigger;
   heap.allocated = 0;
   heap.cycleUnits = 0;
+  if (heap.refused) heap.refused = Refused.SOUGHT;
   beginMarking(heap);
   heap.black = 1;
   heap.barrier = Barrier.OVERWRITTEN;
@@ -128,7 +132,8 @@ function slotsIn(c: CellClass): u64 {
 
 /** Begins a cycle, if none is under way and it is time for one. Returns true if it has. */
 export function beginDueCycle(heap: Heap): bool {
-  if (heap.phase != Phase.IDLE || heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger) return false;
+  if (heap.phase != Phase.IDLE) return false;
+  if (!heap.refused && (heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger)) return false;
   beginCycle(heap);
   return true;
 }
@@ -144,10 +149,10 @@ export function owedToMarking(heap: Heap): u32 {
     countOverrun(heap, heap.cycleUnits);
     return ALL;
   }
-  const due = dueAt(heap, allocated);
-  if (due <= heap.cycleUnits) return 0;
-  const owed = due - heap.cycleUnits;
-  return owed < heap.stepUnits ? 0 : heap.stepUnits + (owed - heap.stepUnits) / HASTE;
+  const due = heap.refused ? heap.cycleBound : dueAt(heap, allocated);
+  const owed = due - min(due, heap.cycleUnits);
+  if (owed < heap.stepUnits) return heap.refused ? heap.stepUnits : 0;
+  return heap.stepUnits + (owed - heap.stepUnits) / HASTE;
 }
 
 /** The units that should have been done when `allocated` bytes have been allocated since the cycle began. */
@@ -163,7 +168,7 @@ function dueAt(heap: Heap, allocated: u32): u32 {
 
 /** Has a cycle begin in idle time, where that would not be long in coming. */
 export function beginEarly(heap: Heap): void {
-  if (heap.phase == Phase.IDLE && allocatedBy(heap) >= earlyTrigger(heap)) beginCycle(heap);
+  if (heap.phase == Phase.IDLE && (heap.refused || allocatedBy(heap) >= earlyTrigger(heap))) beginCycle(heap);
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
@@ -258,6 +263,7 @@ function sweepSome(heap: Heap): u32 {
 
 function endCycle(heap: Heap): void {
   heap.phase = Phase.IDLE;
+  if (heap.refused == Refused.SOUGHT) heap.refused = Refused.NOTHING;
   heap.cycles++;
   heap.lastCycleUnits = heap.cycleUnits;
   const madeInSweep = allocatedBy(heap) - heap.floatingBytes;

@@ -12,7 +12,8 @@
 // What is not freed by its count is paced as in markSweep.ts, by the growth G of all objects since the last run of cycle collection
 // ended: bytes made less bytes freed. Call L what that run had looked at and kept, and A = L ÷ 3, but at least `minimumBytes`. A run
 // begins, as soon as nothing waits to be drained, when G = A; or sooner, when G has as many bytes as the last one had units for what
-// lives, so that rings are found soon where candidates do not reach much else. Its work W is known then, but for what is made while
+// lives, so that rings are found soon where candidates do not reach much else; or when the program was refused memory, and then all
+// that is left of it is due. Its work W is known then, but for what is made while
 // it runs, which costs, with its freeing, 3/2 units a byte at most. When a byte is allocated meanwhile, W ÷ (7/8 A) units and a half
 // become due beside that one. So the run is over before A more has been allocated, if eight events do not allocate an eighth of it;
 // when G has grown by A more and it is not, then it is finished at once, and counted as an overrun. The last run may have left A that
@@ -30,7 +31,7 @@ import { beginWalk, walk } from "./countingWalk";
 import { Flag, hold, isDead, retain, setWord, Visit, visitOf, wordOf } from "./countWord";
 import { advanceRun, beginRun, hasCandidates, isCondemned, workOfRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
-import { Heap, Run } from "./heap";
+import { Heap, Refused, Run } from "./heap";
 import { ALL, countOverrun, earlyTrigger, HASTE } from "./pacing";
 import {
   beginHook,
@@ -130,14 +131,27 @@ export function endScopeCounted(scope: Scope): void {
 export function owedToCounting(heap: Heap): u32 {
   accountForMade(heap);
   if (!isBusy(heap)) {
-    heap.debt = 0;
+    settled(heap);
     return 0;
   }
   if (isLate(heap)) {
     countOverrun(heap, heap.runUnits);
     return ALL;
   }
-  return heap.stepUnits + heap.debt / HASTE;
+  return (
+    heap.stepUnits + max(heap.debt, isWanted(heap) ? heap.cycleBound - min(heap.cycleBound, heap.runUnits) : 0) / HASTE
+  );
+}
+
+/** True if what is left of the run under way is due whatever is allocated, as nothing is: the program was refused memory. */
+function isWanted(heap: Heap): bool {
+  return heap.refused != Refused.NOTHING && heap.runPhase != Run.NONE;
+}
+
+/** There is nothing left to do: nothing is owed, and nothing more could be had for what was refused. */
+function settled(heap: Heap): void {
+  heap.debt = 0;
+  heap.refused = Refused.NOTHING;
 }
 
 /** Takes account of what has been allocated. O(classes) */
@@ -155,10 +169,10 @@ export function accountForMade(heap: Heap): void {
   heap.growth = sum(heap.growth, made);
 }
 
-/** True if a run should begin: all candidates are to be looked at if it is asked for, or if the objects have grown by enough. */
+/** True if a run should begin: if it is asked for, if the program was refused memory, or if the objects have grown by enough. */
 function isTimeToRun(heap: Heap): bool {
   if (heap.runPhase || heap.starved || !hasCandidates(heap)) return false;
-  return heap.forced != 0 || hasGrown(heap, heap.trigger);
+  return heap.forced != 0 || heap.refused == Refused.WAITING || hasGrown(heap, heap.trigger);
 }
 
 /** True if the objects have grown by `bytes` since the last run. What has been freed meanwhile is looked at only where that matters. */
@@ -190,6 +204,7 @@ function startRun(heap: Heap): void {
   heap.runMade = 0;
   heap.runUnits = 0;
   heap.runHeld = 0;
+  if (heap.refused) heap.refused = Refused.SOUGHT;
   beginRun(heap);
 }
 
@@ -222,6 +237,10 @@ function endRun(heap: Heap): void {
     // It was short of memory, and has found nothing: another is to wait until there may be some.
     heap.forced = 0;
     heap.trigger = max<u32>(heap.trigger >> 3, 1);
+  }
+  if (heap.refused == Refused.SOUGHT) {
+    // One that was short of memory, and has freed some, has made room for another.
+    heap.refused = heap.runShort && !heap.starved ? Refused.WAITING : Refused.NOTHING;
   }
   heap.base = bytes;
   heap.growth = 0;
@@ -294,7 +313,7 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       startRun(heap); // now that all is drained, and what it has grown by is not only what waits to be freed
     } else {
       heap.forced = 0;
-      heap.debt = 0; // all that it was for is done
+      settled(heap);
       break;
     }
   }

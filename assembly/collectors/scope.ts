@@ -10,7 +10,7 @@ import { Arena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
 import { advanceGuard, allocateGuard, freeGuard, Guard, RETIRED } from "../memory/guard";
 import { joinRing, leaveRing, RingMember } from "../memory/ring";
-import { Barrier, Heap } from "./heap";
+import { Barrier, Heap, refuse } from "./heap";
 import { WORD_STACK_BYTES, WordStack } from "./wordStack";
 
 @unmanaged
@@ -29,7 +29,7 @@ export function openScope(heap: Heap): Address {
   let address = heap.freeScopes;
   if (address) heap.freeScopes = changetype<Scope>(address).next;
   else address = makeScope(heap);
-  if (!address) return 0;
+  if (!address) return refuse(heap);
   const scope = changetype<Scope>(address);
   changetype<Guard>(scope.guard).nextFree = address;
   scope.scanEpoch = heap.scanEpoch;

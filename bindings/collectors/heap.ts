@@ -27,7 +27,7 @@ export interface HeapOptions {
    * The bytes that are allocated after a cycle before the next begins, at the least: 1 to 2^32 − 1. More where more is live,
    * namely a third of that, or as much under `"mark-sweep-stop"`. Default 1 MiB. Under `"refcount"`, where only what is not freed
    * by its count is left to cycles: the bytes by which all objects have grown meanwhile. Default 256 KiB. In idle time half of
-   * that is enough. `"manual"` takes no notice.
+   * that is enough. A cycle begins sooner where the heap was refused memory for an object or a handle. `"manual"` takes no notice.
    */
   minimumBytes?: number | undefined;
 }
@@ -218,7 +218,7 @@ export class Heap {
 
   /**
    * Works for at most `units`, and 257 more (2 under `"refcount"`): traces, counts, sweeps; a destroy hook that is run counts as
-   * two. Begins a cycle where enough has been allocated for one. A loop does this by itself. Under `"mark-sweep-stop"`
+   * two. Begins a cycle where enough has been allocated for one, or memory was refused. A loop does this by itself. Under `"mark-sweep-stop"`
    * whatever there is to do is done at once; under `"manual"` there is nothing.
    *
    * @param units 1 or more; by default those that the heap was made with

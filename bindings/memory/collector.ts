@@ -22,7 +22,7 @@ export interface CollectorFigures {
 export interface Collector {
   /**
    * Pays what is owed: called after each event's end. One step's units, and an eighth of what is owed beyond them; all at once
-   * where allocation has outrun the collector, or where it stops for whole cycles.
+   * where allocation has outrun the collector, or where it stops for whole cycles. Where memory was refused, all of a cycle is owed.
    */
   $settle(): void;
   /** Does one step, if there is anything to do, because nobody else wants the time. True if there is more to do. */
