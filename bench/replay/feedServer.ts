@@ -136,17 +136,21 @@ export class FeedServer {
     const begin = first;
     while (first < lineCount && socket.readyState === socket.OPEN) {
       const due = this.#rate === undefined ? lineCount : await this.#due(begin, first, origin, this.#rate);
+      if (due === first) continue;
       const last = this.#recording.chunkEnd(first, Math.min(lineCount, due));
       await this.#send(socket, first, last, session);
       first = last;
     }
   }
 
-  /** The line behind the last that is due, at least one behind `next`; waits where that is not due yet. */
+  /**
+   * The line behind the last that is due, or `next` where that is not due yet. Waits for it, but not for so long that nobody would
+   * see for a while that the client has gone.
+   */
   async #due(begin: number, next: number, origin: number, rate: number): Promise<number> {
     const wait = origin + ((next - begin) * 1000) / rate - performance.now();
     if (wait > 0) await sleep(Math.min(wait, 100));
-    return Math.max(next + 1, begin + Math.floor(((performance.now() - origin) * rate) / 1000) + 1);
+    return Math.max(next, begin + Math.floor(((performance.now() - origin) * rate) / 1000) + 1);
   }
 
   /** Sends the lines `first` … `last − 1`, and waits until they have left, or the client is gone. */

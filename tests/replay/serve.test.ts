@@ -318,6 +318,26 @@ describe("the server", () => {
       { rate: 2000 },
     ));
 
+  test("keeps a rate of few messages a second", () =>
+    withServer(
+      generated(100),
+      async (server) => {
+        const socket = new WebSocket(server.url("x"));
+        const gaps: number[] = [];
+        let before: number | undefined;
+        for (let message = 0; message < 4; message++) {
+          await once(socket, "message");
+          const now = performance.now();
+          if (before !== undefined) gaps.push(now - before);
+          before = now;
+        }
+        socket.terminate();
+        // What comes late shortens the next gap, so all together.
+        expect(gaps.reduce((sum, gap) => sum + gap)).toBeGreaterThan(600);
+      },
+      { rate: 4 },
+    ));
+
   test("that cannot have its port says so", async () => {
     const other = createServer().listen(0, "127.0.0.1");
     await once(other, "listening");
