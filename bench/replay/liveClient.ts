@@ -119,6 +119,7 @@ class TidemarkClient implements LiveClient {
       if (ended === "loop-closed") await this.#run; // with the error of the handler
     } catch (error) {
       if (!(error instanceof SourceError)) throw error;
+      if (this.#isStopped) return; // lost behind the last message that is wanted, before that was handled
       throw new ConnectionLost(reasonOf(error), { cause: error });
     } finally {
       this.pauses += source.stats().pauses;
@@ -183,6 +184,7 @@ class PlainClient implements LiveClient {
   readonly #observer: LiveObserver;
   readonly #message = new FeedMessage();
   #socket: WebSocket | undefined;
+  #end: () => void = () => {};
   #isStopped = false;
   #number = 0;
 
@@ -195,6 +197,7 @@ class PlainClient implements LiveClient {
     this.#book.awaitSnapshot();
     this.#socket = socket;
     return new Promise((resolve, reject) => {
+      this.#end = resolve;
       let failure: Error | undefined;
       socket.on("message", (data: Buffer) => {
         if (!this.#isStopped) this.#handle(data);
@@ -203,7 +206,7 @@ class PlainClient implements LiveClient {
         failure = error;
       });
       socket.on("close", (code, reason) => {
-        if (code === NORMAL_CLOSURE || code === NO_STATUS || this.#isStopped) resolve();
+        if (code === NORMAL_CLOSURE || code === NO_STATUS) resolve();
         else reject(new ConnectionLost(failure?.message ?? describeClose(code, String(reason)), { cause: failure }));
       });
     });
@@ -212,6 +215,7 @@ class PlainClient implements LiveClient {
   stop(): void {
     this.#isStopped = true;
     this.#socket?.close(NORMAL_CLOSURE);
+    this.#end(); // the other side may take its time to answer
   }
 
   book(): BookSummary {

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { WebSocket } from "ws";
 import { generateFeed } from "../../bench/replay/generator.js";
@@ -96,6 +97,36 @@ describe.each(names)("the %s client", (name) => {
         expect(report.feedBytes).toBe(bytes);
       },
     );
+  });
+
+  test("ends with the last message that is wanted, also where the server does not answer the end of its connection", async () => {
+    await withPeer(
+      sendAll(texts, (socket) => socket.pause()),
+      async (url) => {
+        const start = performance.now();
+        const { report } = await followed(name, { url, verify: false, limit: 200 });
+        expect(report.book.counters.messages).toBe(200);
+        expect(performance.now() - start).toBeLessThan(15_000); // a WebSocket waits for twice as long
+      },
+    );
+  });
+
+  test("asks for no other connection when it is lost behind the last message that is wanted", async () => {
+    const wanted = 5000; // more than the queue holds: the end is seen before the last is handled
+    let connections = 0;
+    const send = (socket: WebSocket) => {
+      connections++;
+      const { _socket: below } = socket as unknown as { _socket: Socket };
+      // All at once: frames of a text of one letter, and what is no frame.
+      below.write(Buffer.concat([Buffer.from("\x81\x01x".repeat(wanted), "latin1"), Buffer.alloc(8, 0xff)]));
+      if (connections > 1) socket.close(1000);
+    };
+    await withPeer(send, async (url) => {
+      const { report, notices } = await followed(name, { url, verify: false, limit: wanted });
+      expect(notices).toEqual([]);
+      expect(report.refused.count).toBe(wanted);
+      expect(connections).toBe(1);
+    });
   });
 });
 
