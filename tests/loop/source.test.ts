@@ -403,6 +403,35 @@ describe("back-pressure", () => {
       ),
   );
 
+  test.each([
+    ["was not copied at all", "two\n"],
+    ["was copied in part", "two\n".repeat(100_000)],
+  ])(
+    "ends when a chunk that waits is taken away, and %s: nothing that came behind it is taken for a message",
+    (_what, text) =>
+      withLoop(
+        async ({ loop, kind, texts }) => {
+          const faucet = new Faucet();
+          const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024 });
+          const failed = source.done.catch((error: unknown) => error);
+          const chunk = bytesOf(text);
+          for (const sent of ["one\n", "one\n", chunk, "three\n"]) faucet.send(sent);
+          structuredClone(chunk.buffer, { transfer: [chunk.buffer as ArrayBuffer] });
+          const run = loop.run();
+          expect(await failed).toMatchObject({
+            reason: "failed",
+            message: expect.stringMatching(/transferred or resized while the chunk waited/),
+          });
+          expect(texts.slice(0, 2)).toEqual(["one", "one"]);
+          expect(texts).not.toContain("three");
+          expect(source.stats()).toMatchObject({ state: "ended", messages: texts.length, backlogBytes: 0 });
+          await loop.close();
+          await run;
+        },
+        { queue: { capacity: 1, overflow: 0 } },
+      ),
+  );
+
   test("takes of a chunk what there is, whatever its length is said to be", () =>
     withLoop(async ({ loop, kind, texts }) => {
       const source = loop.source(

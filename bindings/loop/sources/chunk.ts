@@ -52,6 +52,8 @@ export class Backlog {
   /** What the chunks that wait count for, all together. */
   bytes = 0;
   readonly #chunks: Chunk[] = [];
+  /** What each counted for when it came. */
+  readonly #weights: number[] = [];
   #first = 0;
 
   get isEmpty(): boolean {
@@ -63,22 +65,31 @@ export class Backlog {
     return this.#chunks[this.#first]!;
   }
 
+  /** Whether the oldest is as long as when it came: somebody may have transferred or resized its buffer since. */
+  get isOldestWhole(): boolean {
+    return weightOf(this.oldest) === this.#weights[this.#first];
+  }
+
   push(chunk: Chunk): void {
+    const weight = weightOf(chunk);
     this.#chunks.push(chunk);
-    this.bytes += weightOf(chunk);
+    this.#weights.push(weight);
+    this.bytes += weight;
   }
 
   /** Removes the oldest. O(1), amortised */
   shift(): void {
-    this.bytes -= weightOf(this.oldest);
+    this.bytes -= this.#weights[this.#first]!;
     this.#chunks[this.#first++] = "";
     if (2 * this.#first < this.#chunks.length) return;
     this.#chunks.splice(0, this.#first);
+    this.#weights.splice(0, this.#first);
     this.#first = 0;
   }
 
   clear(): void {
     this.#chunks.length = 0;
+    this.#weights.length = 0;
     this.#first = 0;
     this.bytes = 0;
   }

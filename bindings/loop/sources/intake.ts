@@ -118,7 +118,8 @@ export class Intake {
   /**
    * Goes on, since there may be what was wanted.
    *
-   * @throws {SourceError} if a message is too long, or the stream has ended in the midst of one; nothing after it counts
+   * @throws {SourceError} if a message is too long, a chunk that has waited is not whole any more, or the stream has ended in the midst
+   * of a message; nothing after it counts
    * @throws {LoopClosedError} or {DisposedError} if the loop accepts nothing any more
    */
   run(): void {
@@ -130,11 +131,21 @@ export class Intake {
     }
     if (this.want === "nothing") this.#frame();
     while (this.want === "nothing" && !this.#backlog.isEmpty) {
+      if (!this.#backlog.isOldestWhole) this.#refuseOldest();
       if (!this.#consume(this.#backlog.oldest)) return;
       this.#backlog.shift();
       this.#taken = 0;
     }
     if (this.want === "nothing" && this.#ending === "tail") this.#frameTail();
+  }
+
+  /** What came behind it would not be the messages that were sent. */
+  #refuseOldest(): never {
+    this.#backlog.clear();
+    throw new SourceError(
+      "failed",
+      "a chunk's buffer was transferred or resized while the chunk waited for room: its bytes are gone",
+    );
   }
 
   /** Copies the chunk in hand, or what is left of it, and frames. False if there is no room for all of it. */

@@ -29,7 +29,8 @@ export interface SourceOptions {
   /**
    * Bytes (of texts, units) that may wait outside the ring for room in it, as what comes from a stream that cannot be paused does,
    * from 0 to 2^40; 16 MiB if not given. For the engine's part of it each chunk counts as 64 bytes more if it is a text, and as 256
-   * if it is not. One more chunk ends the source with a {@link SourceError}.
+   * if it is not. One more chunk ends the source with a {@link SourceError}. A chunk that waits is not copied: leave its bytes as they
+   * are. Of one whose buffer is transferred or resized meanwhile the bytes are gone, which ends the source, too.
    */
   readonly backlogBytes?: number | undefined;
   /** Makes bytes or a text of what the stream gives; chunks for which it returns `undefined` are skipped. */
