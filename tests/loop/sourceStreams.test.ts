@@ -208,6 +208,21 @@ describe("pulled streams", () => {
       expect(texts).toEqual(["one"]);
     }));
 
+  test("that are web streams are nobody's once they have ended or failed", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const run = loop.run();
+      const ended = new Blob(["all"]).stream();
+      expect(await loop.source(kind, ended).done).toMatchObject({ ended: "end" });
+      expect(ended.locked).toBe(false);
+
+      const failed = new ReadableStream({ start: (controller) => controller.error(new Error("planned")) });
+      await expect(loop.source(kind, failed).done).rejects.toMatchObject({ reason: "failed" });
+      expect(failed.locked).toBe(false);
+      await loop.close();
+      await run;
+      expect(texts).toEqual(["all"]);
+    }));
+
   test("that somebody else reads are refused", () =>
     withLoop(async ({ loop, kind, runtime }) => {
       const stream = new Blob([TEXT]).stream();

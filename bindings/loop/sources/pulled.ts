@@ -19,6 +19,8 @@ interface Supply {
   next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>;
   /** The end, before it has come by itself. */
   leave(policy: StopPolicy): void;
+  /** The end has come by itself. */
+  ended?(): void;
 }
 
 /** A stream that gives a chunk when asked for one, and is not asked while the source has no room: that is its pause. */
@@ -63,11 +65,11 @@ export class PulledTap implements Tap {
         }
         const { done, value } = await this.#supply.next();
         if (this.#basin === undefined) return; // closed meanwhile: what has come is nobody's
-        if (done === true) this.#letGo()?.end();
+        if (done === true) this.#ended()?.end();
         else this.#basin.chunk(value);
       }
     } catch (error) {
-      this.#letGo()?.fail(error);
+      this.#ended()?.fail(error);
     } finally {
       this.#isPulling = false;
     }
@@ -77,9 +79,11 @@ export class PulledTap implements Tap {
     return new Promise((resolve) => basin.hop(resolve));
   }
 
-  #letGo(): Basin | undefined {
+  /** The stream has come to its end, or failed. Returns whom to tell, if anybody is left. */
+  #ended(): Basin | undefined {
     const basin = this.#basin;
     this.#basin = undefined;
+    if (basin !== undefined) this.#supply.ended?.();
     return basin;
   }
 }
@@ -97,6 +101,13 @@ export function webStreamTap(stream: WebStream): Tap {
     leave: (policy) => {
       if (policy === "close") reader.cancel().catch(ignore);
       reader.releaseLock();
+    },
+    ended() {
+      try {
+        reader.releaseLock();
+      } catch {
+        // There is nothing left to be read.
+      }
     },
   });
 }
