@@ -86,6 +86,7 @@ function spawning(options: SpawnOptions, withFrames: boolean): () => Promise<Sub
 const peerTargets: readonly Target[] = [
   { subject: "tidemark", ratio: { atMost: 2 } },
   { subject: "tidemark", against: "effection", ratio: { atMost: 0.1 } },
+  { subject: "tidemark", against: "async functions", ratio: { atMost: 0.5 } },
 ];
 
 /** Tidemark beside what Effect does the same with. */
@@ -315,12 +316,7 @@ export default defineSuite({
         },
       },
       expected: expectedSwitches,
-      targets: [
-        ...peerTargets,
-        effectTarget(LATCHES),
-        effectTarget(CALLBACKS),
-        { subject: "tidemark", against: "async functions", ratio: { atMost: 0.5 } },
-      ],
+      targets: [...peerTargets, effectTarget(LATCHES), effectTarget(CALLBACKS)],
     }),
     timedCase({
       name: "spawn",

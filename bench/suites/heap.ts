@@ -61,7 +61,7 @@ export default defineSuite({
       title: "blocks of 1–64 B in random order, at least 20,000 live",
       mix: mixOf(20_000, 64),
       strategies: { ...ALLOCATORS, ...BOUND },
-      targets: targets({ tlsf: 1.6, dlmalloc: 1.2, utilisation: 71 }),
+      targets: targets({ tlsf: 1.6, dlmalloc: 1.2, utilisation: 71, asFullAsDlmalloc: true }),
     }),
     churnCase({
       name: "mixed",
