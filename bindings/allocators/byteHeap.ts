@@ -40,7 +40,7 @@ export interface ByteHeapStats {
  * `malloc` and its kin, as wasm functions to be imported by other modules. To TypeScript they give addresses as signed numbers:
  * apply `>>> 0` to each.
  */
-export interface MallocFunctions {
+export type MallocFunctions = {
   /** As C's: at least `size` bytes, not cleared; 0 when memory is out. */
   malloc(size: number): Address;
   /** As C's: `count` times `size` bytes, cleared; 0 when memory is out, or the product is 2^32 or more. */
@@ -58,7 +58,7 @@ export interface MallocFunctions {
   posix_memalign(result: Address, alignment: number, size: number): number;
   /** The bytes that can be used of the block at `address`; 0 if none in use begins there. */
   malloc_usable_size(address: Address): number;
-}
+};
 
 /**
  * The manual heap: `malloc` and `free` over linear memory, for sizes from 1 byte to 4 GiB.

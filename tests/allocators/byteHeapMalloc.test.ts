@@ -72,7 +72,7 @@ describe.each(modules)("a guest of the $name module that imports C's functions",
     withRuntime({ debug, maximumBytes: 64 * MEBIBYTE }, async (runtime) => {
       const heap = runtime.byteHeap();
       // The guest itself knows nothing of the runtime: only its imports are the module's.
-      const exports = await runtime.instantiate<Guest>(wasm, { env: { ...heap.asMalloc() } });
+      const exports = await runtime.instantiate<Guest>(wasm, { env: heap.asMalloc() });
       const unsigned =
         (call: (...numbers: number[]) => number) =>
         (...numbers: number[]) =>
