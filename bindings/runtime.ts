@@ -19,6 +19,7 @@ import type { Leak } from "./memory/allocationSites.js";
 import {
   assertImports,
   assertPlacement,
+  assertSharesMemory,
   compile,
   instantiateOver,
   isDebugModule,
@@ -239,8 +240,8 @@ export class Runtime {
    * @returns its exports
    * @throws {InvalidArgumentError} if `source` is neither a module nor bytes, a `Response`, or a promise of these, or the imports
    *   are not objects
-   * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, or its static data
-   *   or its stack lies over the runtime's own, as far as its bytes tell
+   * @throws {InvalidModuleError} if it cannot be compiled or linked, is compiled for the other DEBUG mode, exports a memory of its
+   *   own instead of importing this one, or its static data or its stack lies over the runtime's own, as far as its bytes tell
    * @throws {DisposedError} if the runtime has been disposed, or is meanwhile
    *
    * @example
@@ -259,6 +260,7 @@ export class Runtime {
         `the module is compiled with DEBUG=${this.debug ? 0 : 1}, this runtime needs DEBUG=${this.debug ? 1 : 0}`,
       );
     }
+    assertSharesMemory(module);
     if (bytes !== undefined) assertPlacement(module, bytes);
     return instantiateOver(memory, module, imports) as Exports;
   }

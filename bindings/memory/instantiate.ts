@@ -54,13 +54,30 @@ function assertBuffer(what: string, given: BufferSource): void {
 }
 
 /**
+ * Makes sure that a guest works on the memory it is given, and not on one beside it, in which every address means something else.
+ *
+ * @throws {InvalidModuleError} if it exports a memory that it has not imported
+ */
+export function assertSharesMemory(module: WebAssembly.Module): void {
+  if (importsMemory(module) || !WebAssembly.Module.exports(module).some(({ kind }) => kind === "memory")) return;
+  throw new InvalidModuleError(
+    "the module has a memory of its own, and would see nothing of the runtime's: compile it with --importMemory " +
+      "(wasm-ld: --import-memory)",
+  );
+}
+
+function importsMemory(module: WebAssembly.Module): boolean {
+  return WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory");
+}
+
+/**
  * Makes sure that what a guest has in a memory of the runtime's keeps to the place that is for it.
  *
  * @param bytes of `module`
  * @throws {InvalidModuleError} if its static data, or its stack, lies where the runtime's own tables do
  */
 export function assertPlacement(module: WebAssembly.Module, bytes: Uint8Array): void {
-  if (!WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory")) return; // a memory of its own, or none
+  if (!importsMemory(module)) return; // it has none, or one that nobody else sees
   const data = staticDataOf(bytes);
   const stray = data.find(({ start, end }) => start < GUEST_DATA.start || end > GUEST_DATA.end);
   if (stray !== undefined) {

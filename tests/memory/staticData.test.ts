@@ -122,10 +122,25 @@ test.each([
   expect(await isTaken(moduleWithGlobal({ start: 66_560, ...about }))).toBe(true);
 });
 
-test("a module with a memory of its own has its data where it likes", async () => {
-  const data = [1, ...active(I32_CONST, ...TWENTY_FOUR)];
-  const bytes = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...section(5, [1, 0, 1]), ...section(11, data)]);
-  expect(await isTaken(bytes)).toBe(true);
+/** A module with a page of memory of its own, data in it, and this section of exports. */
+function moduleWithMemory(...exports: readonly number[]): Uint8Array<ArrayBuffer> {
+  const data = section(11, [1, ...active(I32_CONST, ...TWENTY_FOUR)]);
+  return new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...section(5, [1, 0, 1]), ...exports, ...data]);
+}
+
+test("a module with a memory that it keeps for itself has its data where it likes", async () => {
+  expect(await isTaken(moduleWithMemory())).toBe(true);
+});
+
+test("a module that exports a memory of its own, as one does that is linked without the flag, is refused", async () => {
+  const bytes = moduleWithMemory(...section(7, [1, ...textOf("memory"), 2, 0]));
+  using runtime = await createRuntime();
+  for (const source of [bytes, new WebAssembly.Module(bytes)]) {
+    await expect(runtime.instantiate(source)).rejects.toMatchObject({
+      code: "ERR_TIDEMARK_INVALID_MODULE",
+      message: expect.stringContaining("--import-memory"),
+    });
+  }
 });
 
 test("a guest in AssemblyScript may have any number in a global", async () => {
