@@ -117,9 +117,9 @@ export class HeapTypes {
   }
 
   #undeclared(operation: string, name: string): InvalidArgumentError {
-    const known = [...this.#declared.keys()].map((struct) => struct.name).join(", ");
+    const known = [...this.#declared.keys(), ...this.#arrays.values()].map((type) => type.name).join(", ");
     return new InvalidArgumentError(
-      `${operation}: ${name} is none of the types that this heap was made with; its structs are: ${known || "none"}`,
+      `${operation}: ${name} is none of the types that this heap was made with, which are: ${known || "none"}`,
     );
   }
 
@@ -166,7 +166,7 @@ export class HeapTypes {
     }
     this.#open = [];
     if (missing.length === 0) return;
-    throw new InvalidArgumentError(`heap: ${missing.join(", ")}: not among the types that the heap is made with`);
+    throw new InvalidArgumentError(`heap: ${missing.join(", ")}: list in \`types\` all that references lead to`);
   }
 
   #targetOf(declared: OpenSlot["declared"]): ObjectType | undefined {

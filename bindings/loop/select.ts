@@ -63,7 +63,8 @@ export type SelectedOf<Operations extends readonly Operation<unknown>[]> = {
 function assertChoice(operation: unknown): void {
   if (operation instanceof Place && !(operation.$home.keeper instanceof Condition)) return;
   throw new InvalidArgumentError(
-    `select takes operations of channels, mutexes, semaphores and wait groups, but was given ${describe(operation)}`,
+    "select takes operations of channels, mutexes, semaphores and wait groups (no waits of batons or conditions, and no sleep), " +
+      `but was given ${describe(operation)}`,
   );
 }
 

@@ -111,6 +111,7 @@ describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
         expect(make).toThrow(named);
       }
       expect(make).toThrow(InvalidArgumentError);
+      expect(make).toThrow("list in `types` all that references lead to");
       expect(make).not.toThrow("Lone.e");
       const Hooked = struct("Hooked", { id: u32 }, { destroy() {} });
       expect(() => array(Hooked)).toThrow(InvalidStructError);

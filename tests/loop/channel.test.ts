@@ -416,6 +416,7 @@ describe("a select", () => {
       [channel],
     ];
     for (const operations of bad) expect(() => select(operations as never)).toThrow(InvalidArgumentError);
+    expect(() => select([new Baton().wait()] as never)).toThrow("no waits of batons");
     expect(() => select([channel.receive()], -1)).toThrow(InvalidArgumentError);
     const twice = channel.receive();
     expect(() => select([twice, twice])).toThrow(InvalidArgumentError);
