@@ -51,9 +51,9 @@ interface Options {
   readonly suite?: readonly string[];
   readonly case?: readonly string[];
   readonly from?: readonly string[];
-  readonly quick: boolean;
-  readonly strict: boolean;
-  readonly list: boolean;
+  readonly quick?: boolean;
+  readonly strict?: boolean;
+  readonly list?: boolean;
   readonly json?: string;
 }
 
@@ -64,24 +64,25 @@ const repeatable = (value: string, previous: readonly string[] = []) => [...prev
 
 /** @throws {CommandLineEnd} if there is nothing to be run */
 function parseArguments(words: readonly string[]): Options {
-  const program = new Command("bench")
+  const program = new Command("npm run bench --")
     .description(
       "Measures Tidemark against its peers: a process per subject and round, rounds taking turns, medians, and ratios " +
         "round by round. Every subject's work is checked against a plain implementation.",
     )
     .option("-s, --suite <name>", "only this suite (repeatable)", repeatable)
     .option("-c, --case <name>", "only this case (repeatable)", repeatable)
-    .option("-q, --quick", "fewer and shorter rounds: a first impression", false)
-    .option("--strict", "exit with status 1 if a target is missed", false)
+    .option("-q, --quick", "fewer and shorter rounds: a first impression")
+    .option("--strict", "exit with status 1 if a target is missed")
     .option("-j, --json <file>", "write environment, rows, ratios, targets and failures to a file")
     .option(
       "--from <file>",
       "take the suites from this ES module instead of the project's own (repeatable)",
       repeatable,
     )
-    .option("-l, --list", "list the suites and cases and measure nothing", false)
+    .option("-l, --list", "list the suites and cases and measure nothing")
     .addHelpText("after", HELP_AFTER)
     .allowExcessArguments(false)
+    .showHelpAfterError("(--help tells what there is)")
     .exitOverride();
   return readCommandLine(program, words, processOutput, (command) => {
     const options = command.opts<Options>();

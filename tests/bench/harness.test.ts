@@ -293,7 +293,7 @@ describe("the command line", () => {
     const missing = join(folder, "missing", "report.json");
     const { status, stdout, stderr } = await bench(["--from", WORKING, "--json", missing, "--json", missing, "--help"]);
     expect([status, stderr]).toEqual([0, ""]);
-    expect(stdout).toContain("Usage: bench");
+    expect(stdout).toContain("Usage: npm run bench -- [options]");
     const refused = await writingTo(missing);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain(`--json ${missing}: the folder ${dirname(missing)} is missing`);

@@ -12,7 +12,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 import { Command } from "commander";
-import { numberUpTo, readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
+import { endWithItsReaders, numberUpTo, readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
 import { mutants } from "./mutants.mjs";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -24,6 +24,7 @@ const SCALE = "0.25";
 /** More than any machine has cores for, and a day. */
 const [JOBS_AT_MOST, MINUTES_AT_MOST] = [256, 1440];
 
+endWithItsReaders();
 const program = new Command("npm run test:mutants --")
   .description("Makes one bug at a time in the collectors, and requires that their tests find each.")
   .option("--only <TEXT>", "the mutants alone that have this in their file's name, their description or their text", "")
@@ -40,7 +41,7 @@ const program = new Command("npm run test:mutants --")
 Exit status:
   0    the tests have found every mutant that was tried
   1    one was not found, does not compile, or has its text no more, or not once, in its file; none was tried
-  2    an option is bad
+  2    an option is bad, or the output cannot be written
 
 Examples:
   npm run test:mutants -- --only refcount.ts --jobs 1 --verbose

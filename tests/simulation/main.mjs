@@ -4,21 +4,27 @@ import { fileURLToPath } from "node:url";
 import { SingleBar } from "cli-progress";
 import { Command, Option } from "commander";
 import { build } from "esbuild";
-import { readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
+import { endWithItsReaders, readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
+endWithItsReaders();
 const program = new Command("npm run simulate --")
-  .description("plays scenarios of the event loop, each decided by a seed, and stops at the first that goes wrong")
+  .description("Plays scenarios of the event loop, each decided by a seed, and stops at the first that goes wrong.")
   .addOption(new Option("--seed <number>", "play this one alone").argParser(seed).conflicts(["from", "seeds"]))
   .option("--from <number>", "the first of several", seed, 0)
   .option("--seeds <count>", "how many", wholeNumber(1, Number.MAX_SAFE_INTEGER), 10_000)
   .addOption(new Option("--trace", "play the first alone, and write all that happens in it").conflicts("seeds"))
   .addHelpText(
     "after",
-    "\nExit status: 0 when all is as it should be, 1 when a scenario goes wrong, 2 when an option is bad.",
+    `
+Exit status:
+  0    all is as it should be
+  1    a scenario goes wrong
+  2    an option is bad, or the output cannot be written
+  130  interrupted (Ctrl-C)`,
   );
 const options = readOwnCommandLine(program, (command) => command.opts());
 

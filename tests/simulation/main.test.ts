@@ -1,3 +1,6 @@
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { runScript } from "../support/runScript.js";
 
@@ -24,6 +27,14 @@ test("with a trace the first is played alone, whether it is named as the one or 
   expect(trace(traced.out).split("\n").length).toBeGreaterThan(20);
   expect(trace(run("--from", "5", "--trace").out)).toBe(trace(traced.out));
   expect(run("--trace")).toMatchObject({ status: 0, out: expect.stringMatching(/\n1 from seed 0 on/) });
+});
+
+test.skipIf(!existsSync("/dev/full"))("output that cannot be written is told of, with status 2", () => {
+  const full = openSync("/dev/full", "w");
+  const script = fileURLToPath(new URL("main.mjs", import.meta.url));
+  const { status, stderr } = spawnSync(process.execPath, [script, "--seed", "5"], { stdio: ["ignore", full, "pipe"] });
+  closeSync(full);
+  expect([status, String(stderr)]).toEqual([2, expect.stringContaining("the output cannot be written")]);
 });
 
 test.each([
