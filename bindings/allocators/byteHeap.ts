@@ -332,9 +332,11 @@ export class ByteHeap {
    * The contract is C's; what C leaves undefined is refused, and counted in {@link stats}. A size of 0 gives the smallest
    * block. Once the heap has been destroyed, alone or with the runtime, it is to them as if memory were out.
    *
-   * A C module's data and stack together must end at 32,768. LLVM's linker puts 64 KiB of stack elsewhere if it is not told
-   * `--import-memory --global-base=4096 -z stack-size=16384`, and from LLVM 22 on `--no-stack-first`. `runtime.instantiate` refuses
-   * a stack above, if it is given the bytes, and these have their names or say which tools have made them.
+   * A C module must bring no libc: the `malloc` of one takes all memory behind the module's data, which is not checked. Its
+   * data and stack together must end at 32,768. LLVM's linker puts 64 KiB of stack elsewhere if it is not told
+   * `--import-memory --allow-undefined --global-base=4096 -z stack-size=16384`, and from LLVM 22 on `--no-stack-first`; the README
+   * has the whole command. `runtime.instantiate` refuses a stack above, if it is given the bytes, and these have their names or
+   * say which tools have made them.
    *
    * @throws {InvalidArgumentError} if another heap of this runtime is it already
    *

@@ -264,29 +264,30 @@ const CLANG = "/usr/bin/clang";
 const canCompileC = existsSync(CLANG) && existsSync("/usr/bin/wasm-ld");
 if (!canCompileC) console.warn("SKIPPED: no clang with wasm-ld is there, so no C program was compiled against malloc");
 
-/** Has the program's data and stack lie where those of guests do. */
-const PLACED = ["--global-base=4096", "-z", "stack-size=16384"];
-
 /** The program, linked with these flags. */
 function compileC(flags: readonly string[]): Uint8Array<ArrayBuffer> {
+  const all = ["--no-entry", "--import-memory", "--allow-undefined", ...flags].flatMap((flag) => ["-Xlinker", flag]);
+  return runClang(["--target=wasm32", "-O2", "-fno-builtin", "-nostdlib", ...all, "guest.c", "-o", "guest.wasm"]);
+}
+
+/** What clang makes of the program with these arguments, which have it in guest.c, and guest.wasm of it. */
+function runClang(words: readonly string[]): Uint8Array<ArrayBuffer> {
   const folder = mkdtempSync(join(tmpdir(), "tidemark-c-"));
   try {
-    writeFileSync(join(folder, "program.c"), C_SOURCE);
-    const all = ["--no-entry", "--import-memory", "--allow-undefined", ...flags].flatMap((flag) => ["-Xlinker", flag]);
-    const files = ["-o", join(folder, "program.wasm"), join(folder, "program.c")];
-    execFileSync(CLANG, ["--target=wasm32", "-O2", "-fno-builtin", "-nostdlib", ...all, ...files]);
-    return new Uint8Array(readFileSync(join(folder, "program.wasm")));
+    writeFileSync(join(folder, "guest.c"), C_SOURCE);
+    execFileSync(CLANG, words, { cwd: folder });
+    return new Uint8Array(readFileSync(join(folder, "guest.wasm")));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-test.skipIf(!canCompileC)("a program in C, compiled by clang, allocates from the heap", () =>
+test.skipIf(!canCompileC)("a program in C, compiled by clang as the README says, allocates from the heap", () =>
   withRuntime({ initialBytes: 4 * PAGE, maximumBytes: 64 * MEBIBYTE }, async (runtime) => {
     const heap = runtime.byteHeap();
-    const { sum } = await runtime.instantiate<{ sum(count: number): number }>(compileC(PLACED), {
-      env: { ...heap.asMalloc() },
-    });
+    const [, words] = /^clang (.*)$/m.exec(readFileSync(new URL("../../README.md", import.meta.url), "utf8"))!;
+    const bytes = runClang(words!.split(" "));
+    const { sum } = await runtime.instantiate<{ sum(count: number): number }>(bytes, { env: heap.asMalloc() });
     for (const count of [0, 1, 1000, 50_000]) expect(sum(count)).toBe((count * (count + 1)) / 2);
     heap.validate();
     heap.trim();
@@ -296,7 +297,7 @@ test.skipIf(!canCompileC)("a program in C, compiled by clang, allocates from the
 
 test.skipIf(!canCompileC).each([
   ["as it comes", []],
-  ["with its data in place alone", PLACED.slice(0, 1)],
+  ["with its data in place alone", ["--global-base=4096"]],
   ["without what debuggers need", ["--strip-debug"]],
   ["with a small stack below its data", ["--stack-first", "-z", "stack-size=16384", "--global-base=16384"]],
   ["with a small stack at the beginning", ["--stack-first", "-z", "stack-size=4096", "--global-base=4096"]],
