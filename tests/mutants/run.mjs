@@ -12,7 +12,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 import { Command } from "commander";
-import { endWithItsReaders, numberUpTo, readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
+import { EXIT, endWithItsReaders, numberUpTo, readOwnCommandLine, wholeNumber } from "../../build/bench/commandLine.js";
 import { mutants } from "./mutants.mjs";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -42,6 +42,7 @@ Exit status:
   0    the tests have found every mutant that was tried
   1    one was not found, does not compile, or has its text no more, or not once, in its file; none was tried
   2    an option is bad, or the output cannot be written
+  130  interrupted (Ctrl-C); 143 terminated
 
 Examples:
   npm run test:mutants -- --only refcount.ts --jobs 1 --verbose
@@ -96,6 +97,9 @@ async function compile(file, source) {
   return binary;
 }
 
+/** The processes of the tests that run now. */
+const children = new Set();
+
 /** Runs the tests against the module in `folder`. Resolves to what became of them. */
 function runTests(folder, kinds) {
   return new Promise((resolvePromise) => {
@@ -113,6 +117,7 @@ function runTests(folder, kinds) {
         },
       },
     );
+    children.add(child);
     let output = "";
     child.stdout.on("data", (data) => {
       output += data;
@@ -127,6 +132,7 @@ function runTests(folder, kinds) {
     }, TIME_LIMIT);
     child.on("close", (code) => {
       clearTimeout(timer);
+      children.delete(child);
       resolvePromise({ result: hangs ? "hangs" : code === 0 ? "passes" : "fails", output });
     });
   });
@@ -151,6 +157,12 @@ function reason(output) {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "tidemark-mutants-"));
+process.on("exit", () => {
+  for (const child of children) child.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+process.once("SIGINT", () => process.exit(EXIT.interrupted));
+process.once("SIGTERM", () => process.exit(EXIT.terminated));
 let count = 0;
 
 async function tryModule(file, source, kinds) {
@@ -205,25 +217,21 @@ for (const { file, find, why } of mutants) {
   wrong.push(`${file}: ${why}: its text occurs ${occurrences} times, not once: ${JSON.stringify(find)}`);
 }
 
-try {
-  // Without a mutant the tests must pass, or their failures would tell nothing.
-  const { result, output } = await tryModule("none", "", "debug");
-  if (result !== "passes") {
-    console.log(output);
-    throw new Error(`the tests ${result === "hangs" ? "hang" : "fail"} without a mutant`);
-  }
-  console.log(`without a mutant the tests pass (${seconds(begin)})`);
-  const deadline = performance.now() + (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000;
-  const work = async () => {
-    while (next < chosen.length && performance.now() < deadline) {
-      const index = next++;
-      await tryMutant(chosen[index], index);
-    }
-  };
-  await Promise.all(Array.from({ length: options.jobs }, work));
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+// Without a mutant the tests must pass, or their failures would tell nothing.
+const { result, output } = await tryModule("none", "", "debug");
+if (result !== "passes") {
+  console.log(output);
+  throw new Error(`the tests ${result === "hangs" ? "hang" : "fail"} without a mutant`);
 }
+console.log(`without a mutant the tests pass (${seconds(begin)})`);
+const deadline = performance.now() + (options.minutes ?? Number.POSITIVE_INFINITY) * 60_000;
+const work = async () => {
+  while (next < chosen.length && performance.now() < deadline) {
+    const index = next++;
+    await tryMutant(chosen[index], index);
+  }
+};
+await Promise.all(Array.from({ length: options.jobs }, work));
 console.log(`${next} of ${chosen.length} mutants, ${wrong.length} not found (${seconds(begin)})`);
 for (const line of wrong) console.log(`  ${line}`);
 process.exitCode = wrong.length > 0 || next === 0 ? 1 : 0;

@@ -1,4 +1,10 @@
-import { expect, test } from "vitest";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test, vi } from "vitest";
 import { runScript } from "../support/runScript.js";
 
 const run = (...words: string[]) => runScript(new URL("run.mjs", import.meta.url), words);
@@ -23,4 +29,18 @@ test.each([
   expect(error).toMatch(message);
   expect(error).not.toMatch(/^\s+at /m);
   expect([status, out]).toEqual([2, ""]);
+});
+
+test("interrupted, it leaves nothing behind", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tidemark-run-"));
+  try {
+    const script = fileURLToPath(new URL("run.mjs", import.meta.url));
+    const child = spawn(process.execPath, [script, "--jobs", "1"], { env: { ...process.env, TMPDIR: folder } });
+    await vi.waitFor(() => expect(readdirSync(folder)).toHaveLength(1), 30_000);
+    child.kill("SIGINT");
+    expect(await once(child, "exit")).toEqual([130, null]);
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
