@@ -4,7 +4,7 @@ import type { LinearMemory } from "../memory/linearMemory.js";
 import { SIZE_LIMIT } from "../memory/module.js";
 import { FAILED } from "./claim.js";
 import { destroyRecords } from "./destroyRecords.js";
-import { type ArenaOptions, type ArenaStats, type ChildSpace, Space } from "./space.js";
+import { type ArenaOptions, type ArenaStats, type ChildSpace, type Siblings, Space } from "./space.js";
 
 /** What wasm takes for "no limit". */
 const NO_LIMIT = 0xffff_ffff;
@@ -30,8 +30,7 @@ const NO_LIMIT = 0xffff_ffff;
 export class Arena extends Space implements ChildSpace {
   readonly #parent: Space | undefined;
   readonly $birth: number = 0;
-  $older: ChildSpace | undefined = undefined;
-  $newer: ChildSpace | undefined = undefined;
+  readonly $siblings: Siblings = { older: undefined, newer: undefined };
   /** Resets that wasm does not know of, and the most bytes that were in use at one. */
   #smallResets = 0;
   #smallHighWater = 0;

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import { type Address, ARENA_CURSOR, ARENA_GUARD, ARENA_LIMIT, ARENA_PIECES, ARENA_SIZE } from "../memory/module.js";
 
@@ -11,6 +12,11 @@ export const SMALL_RESET = 256;
 
 /** The generation of a guard that is no longer used, signed: 2^32 − 1. */
 const RETIRED = -1;
+
+/** For an arena that a program has frozen, as the engine has just found out. */
+export function frozenArena(cause: unknown): InvalidArgumentError {
+  return new InvalidArgumentError("the arena is frozen: nothing can be allocated in it, and it cannot end", { cause });
+}
 
 /** What a reset returns when it could not be made. */
 export const FAILED = 0xffff_ffff;
@@ -64,8 +70,12 @@ export abstract class Claimant {
     const { u32 } = this.$memory;
     const cursor = this.$header + CURSOR;
     if (u32[cursor] === limit) u32[cursor] = this.$cursor;
+    try {
+      this.$limit = 0;
+    } catch {
+      return; // a program has frozen this: nothing is handed out any more
+    }
     this.$cursor = 0;
-    this.$limit = 0;
     this.$start = 0;
   }
 
@@ -87,9 +97,13 @@ export abstract class Claimant {
     // A guard that is about to retire has to be replaced. Blocks that are kept from larger rounds have to go some day. And
     // a guest that has kept the arena's address may have made pieces, or gone on from the claim.
     if (generation === RETIRED || u32[header + PIECES] !== 1 || u32[header + CURSOR] !== this.$limit) return -1;
+    try {
+      this.$generation = generation; // first, as it throws if a program has frozen this
+    } catch (error) {
+      throw frozenArena(error);
+    }
     for (let index = start >>> 3; index < cursor >>> 3; index++) f64[index] = 0;
     i32[this.$guard] = generation;
-    this.$generation = generation;
     this.$cursor = start;
     return used;
   }

@@ -19,6 +19,7 @@ const NO_GUARD_NEEDED = 1;
  * @param mark of a rewind, the mark's address; 0 of a reset
  * @returns the sweep, to be finished when the memory has been reclaimed; undefined if there was no hook to run
  * @throws {ReentrantCallError} if one of the arenas is in the midst of this already; no hook has run
+ * @throws {InvalidArgumentError} if a program has frozen one of the arenas; likewise
  * @throws {OutOfMemoryError}, {SealedError} or {StaleMarkError} if the operation would fail; no hook has run
  */
 export function destroyRecords(
@@ -28,12 +29,15 @@ export function destroyRecords(
   mark: Address = FOR_GOOD,
 ): DestroySweep | undefined {
   const memory = space.$memory;
+  const newest = space.$newestChild;
+  const ending = newest !== undefined && newest.$birth > since ? endingWith(space, since) : undefined;
+  if (ending === undefined) space.$assertMutable();
+  else for (const each of ending) each.$assertMutable();
   // No record has ever had a hook; or the runtime's dispose has run them all.
   if (memory.hookOwners.size === 0 && memory.hooksRunning === 0) return undefined;
   if (space.$sweeping) throw reentrant(operation);
   memory.recover();
-  const newest = space.$newestChild;
-  if (newest !== undefined && newest.$birth > since) return sweepTree(space, operation, since, mark);
+  if (ending !== undefined) return sweepTree(ending, operation, since, mark);
   if (space.$newest === 0 || !space.$records!.isSince(space.$newest, since)) return undefined;
   return sweepAlone(space, operation, since, mark);
 }
@@ -60,8 +64,9 @@ function sweepAlone(space: Space, operation: string, since: number, mark: Addres
   return sweep;
 }
 
-function sweepTree(space: Space, operation: string, since: number, mark: Address): DestroySweep | undefined {
-  const ending = endingWith(space, since);
+/** @param ending the space, and all that are nested in it and end */
+function sweepTree(ending: Space[], operation: string, since: number, mark: Address): DestroySweep | undefined {
+  const space = ending[0]!;
   if (ending.some((each) => each.$sweeping)) throw reentrant(operation);
   const records = hookedRecordsOf(space.$memory);
   const headers = ending.flatMap((each) => headersOf(each, records, each === space ? since : -1));

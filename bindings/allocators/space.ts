@@ -24,7 +24,7 @@ import {
 import { type SegmentSource, StructArray, ValueArray } from "../layout/sequence.js";
 import { type AnyStruct, type CursorOf, type Fields, type SequenceOf, StructType } from "../layout/struct.js";
 import { type Address, ALIGNMENT_LIMIT, SIZE_LIMIT } from "../memory/module.js";
-import { Claimant } from "./claim.js";
+import { Claimant, frozenArena } from "./claim.js";
 import { destroyRecords, reentrant } from "./destroyRecords.js";
 import { HOOK_HEADER, type HookedRecords, hookedRecordsOf } from "./hookedRecords.js";
 
@@ -67,9 +67,14 @@ export interface ArenaOptions {
 export interface ChildSpace extends Space {
   /** The serial that wasm gave it among its parent's marks and children. */
   readonly $birth: number;
-  /** Those that were made before and after it, and live. */
-  $older: ChildSpace | undefined;
-  $newer: ChildSpace | undefined;
+  /** In an object of its own, which is not frozen where a program freezes the space. */
+  readonly $siblings: Siblings;
+}
+
+/** Those that were made before and after a space in the same parent, and live. */
+export interface Siblings {
+  older: ChildSpace | undefined;
+  newer: ChildSpace | undefined;
 }
 
 /**
@@ -77,6 +82,9 @@ export interface ChildSpace extends Space {
  *
  * Records, arrays and bytes are zero when they are new. They are never freed alone; they end together, at a reset, a
  * rewind or a destroy, and every cursor, ref, array and view of them then fails its check.
+ *
+ * A space that a program has frozen takes no call that would change it, nor does one that it is nested in end before the runtime
+ * does: each is an {@link InvalidArgumentError}, and nothing has changed.
  *
  * Its methods are private to the compiler only: engines mark each new object of a class that has `#methods`, and a loop makes a
  * region for each asynchronous event. Marking was more than half of what making one took, measured by hand.
@@ -125,14 +133,21 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     const end = address + type.$fast;
     if (end > this.$limit || this.$memory.disposed === true) return this.newSlow(type, into);
     try {
-      into.$address = address; // first, as it throws if a program has frozen the cursor
+      this.$cursor = end;
+      into.$address = address;
     } catch (error) {
-      throw frozenError(into, error);
+      throw this.undoFrozen(into, address, error);
     }
-    this.$cursor = end;
     into.$guard = this.$guard;
     into.$generation = this.$generation;
     return into;
+  }
+
+  /** The error where a program has frozen this space, or `into`, for which a record had been taken at `address`. */
+  private undoFrozen(into: Location, address: Address, error: unknown): InvalidArgumentError {
+    if (Object.isFrozen(this)) return frozenArena(error);
+    this.$cursor = address;
+    return frozenError(into, error);
   }
 
   private newSlow<F extends Fields>(type: StructType<F>, given: CursorOf<F> | undefined): CursorOf<F> {
@@ -169,11 +184,16 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     const address = this.$cursor;
     const end = address + rounded;
     if (end > this.$limit) return this.bumpSlow(size);
-    this.$cursor = end;
+    try {
+      this.$cursor = end;
+    } catch (error) {
+      throw frozenArena(error);
+    }
     return address;
   }
 
   private bumpSlow(size: number): Address {
+    this.$assertMutable();
     const address = this.$memory.exports.arenaAllocate(this.$arena("allocate"), size, 8) >>> 0;
     if (address === 0) throw this.$memory.failure(`allocating ${size} bytes`);
     this.$claim();
@@ -396,6 +416,7 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
   $open(operation: string): Address {
     this.$assertAlive(operation);
     if (this.$sweeping) throw reentrant(operation);
+    this.$assertMutable();
     this.$yield();
     return this.$header * 4;
   }
@@ -405,10 +426,22 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     if (this.$header === 0) throw this.$ended(operation);
   }
 
+  /** Throws if a program has frozen this space: it could not take note of its end, and would go on in memory that is another's. */
+  $assertMutable(): void {
+    const { $sweeping } = this;
+    try {
+      this.$sweeping = $sweeping;
+    } catch (error) {
+      throw frozenArena(error);
+    }
+  }
+
   /** Makes `$guard` and `$generation` those of the present frame. */
   private refreshGuard(operation: string): void {
     this.$assertAlive(operation);
-    if (this.$limit === 0) this.$readGuard();
+    if (this.$limit !== 0) return;
+    this.$assertMutable();
+    this.$readGuard();
   }
 
   $segment(bytes: number, guard: number, generation: number): Address {
@@ -441,24 +474,25 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
 
   /** Notes an arena that has just been made to end with this one. */
   $adopt(child: ChildSpace): void {
-    child.$older = this.$newestChild;
-    if (child.$older !== undefined) child.$older.$newer = child;
+    const older = this.$newestChild;
+    child.$siblings.older = older;
+    if (older !== undefined) older.$siblings.newer = child;
     this.$newestChild = child;
   }
 
   /** Forgets one that ends alone. */
   $orphan(child: ChildSpace): void {
-    const { $older: older, $newer: newer } = child;
-    if (older !== undefined) older.$newer = newer;
-    if (newer !== undefined) newer.$older = older;
+    const { older, newer } = child.$siblings;
+    if (older !== undefined) older.$siblings.newer = newer;
+    if (newer !== undefined) newer.$siblings.older = older;
     else this.$newestChild = older;
-    child.$older = undefined;
-    child.$newer = undefined;
+    child.$siblings.older = undefined;
+    child.$siblings.newer = undefined;
   }
 
   /** Adds the children made after `serial` to `list`. O(these) */
   $childrenSince(serial: number, list: Space[]): void {
-    for (let child = this.$newestChild; child !== undefined && child.$birth > serial; child = child.$older) {
+    for (let child = this.$newestChild; child !== undefined && child.$birth > serial; child = child.$siblings.older) {
       list.push(child);
     }
   }
