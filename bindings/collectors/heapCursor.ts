@@ -1,7 +1,7 @@
 import { describe } from "../arguments.js";
 import { InvalidArgumentError } from "../errors.js";
 import { Cursor, Ref } from "../layout/cursor.js";
-import { assertLive, type Location, place, unset } from "../layout/location.js";
+import { assertLive, assertMovable, type Location, place, unset } from "../layout/location.js";
 import type { AnyFields, CursorOf, Fields, RefName, RefView, SelfRefName, StructType } from "../layout/struct.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
@@ -42,6 +42,7 @@ export abstract class HeapCursor<F extends Fields = AnyFields> extends Cursor<F>
   $owner: object | undefined = undefined;
 
   override $part<View extends Location>(part: number, make: (memory: LinearMemory) => View): View {
+    if (this.$parts === undefined) assertMovable(this); // a part ends with the handle, for which the cursor has to keep it
     const view = super.$part(part, make);
     (view as unknown as ObjectView).$owner = this;
     return view;

@@ -52,13 +52,18 @@ export abstract class Cursor<F extends Fields = AnyFields> extends Location {
   /** Views of nested structs and inline arrays, by the number of the field. */
   $parts: Location[] | undefined = undefined;
 
-  /** The view of field number `part`, made when first asked for. */
+  /** The view of field number `part`, made when first asked for; each time anew where a program has frozen the cursor before. */
   $part<View extends Location>(part: number, make: (memory: LinearMemory) => View): View {
-    this.$parts ??= [];
-    const known = this.$parts[part];
-    if (known !== undefined) return known as View;
+    const parts = this.$parts;
+    if (parts !== undefined && parts[part] !== undefined) return parts[part] as View;
+    return this.$makePart(part, make);
+  }
+
+  $makePart<View extends Location>(part: number, make: (memory: LinearMemory) => View): View {
     const made = make(this.$memory);
     if (this.$fleeting) made.$becomeFleeting();
+    if (this.$parts === undefined && !Object.isExtensible(this)) return made;
+    this.$parts ??= [];
     this.$parts[part] = made;
     return made;
   }

@@ -80,7 +80,7 @@ export function assertMovable(location: Location): void {
   }
 }
 
-/** For what shows a record, and cannot be moved, as the engine has just found out. */
+/** For what shows a record or elements, and cannot be changed, as the engine has just found out. */
 export function frozenError({ $address }: Location, cause: unknown): InvalidArgumentError {
   return new InvalidArgumentError(`what shows the record at ${$address} is frozen, and cannot be moved`, { cause });
 }

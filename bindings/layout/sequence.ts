@@ -5,7 +5,7 @@ import type { Address } from "../memory/module.js";
 import { type Codec, Image } from "./codec.js";
 import type { Cursor, Ref } from "./cursor.js";
 import type { FieldType } from "./fieldType.js";
-import { assertLive, assertMovable, assertSameMemory, Location, place, stale } from "./location.js";
+import { assertLive, assertMovable, assertSameMemory, frozenError, Location, place, stale } from "./location.js";
 import type { CursorOf, Fields, ObjectOf, ValuesOf } from "./struct.js";
 
 /** Where a growable array takes its next segment from: the arena or region that made it. */
@@ -121,12 +121,17 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
    * Removes the elements from `length` on; their places are kept for later ones. O(1). A ref to one of them stays live, and shows what
    * is pushed to its place.
    *
-   * @throws {InvalidArgumentError} for a length that is none, or more than the present one
+   * @throws {InvalidArgumentError} for a length that is none, or more than the present one, or if a program has frozen the array
    * @throws {LimitExceededError} for an array of a heap, whose length stays as it is
    */
   truncate(length: number): void {
     assertLive(this);
-    this.$length = checkInteger("a shortened length", length, 0, this.$length);
+    const shortened = checkInteger("a shortened length", length, 0, this.$length);
+    try {
+      this.$length = shortened;
+    } catch (error) {
+      throw frozenError(this, error);
+    }
   }
 
   /** The address of element `index`, which must be there. */
@@ -141,7 +146,11 @@ export abstract class Sequence<Value> extends Location implements Iterable<Value
     const index = this.$length;
     if (this.$memory.i32[this.$guard] !== this.$generation) stale(this);
     if (index >= this.$capacity) this.addSegment();
-    this.$length = index + 1;
+    try {
+      this.$length = index + 1;
+    } catch (error) {
+      throw frozenError(this, error);
+    }
     const address = index < this.$first ? this.$address + index * this.$stride : this.locateSlow(index);
     if (index >= this.#written) this.#written = index + 1;
     else if (clears) this.$memory.u8.fill(0, address, address + this.$stride);

@@ -1,10 +1,11 @@
 // What a program has frozen cannot take note of a change: so it is refused before anything has changed.
 
-import { f64, struct, u32 } from "tidemark";
+import { array, f64, struct, text, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { modules, withRuntime } from "../support/runtimes.js";
 
 const Point = struct("Point", { x: f64, y: f64 });
+const Node = struct("Node", { at: Point, name: text(8), counts: array(u32, 3) });
 
 const refused = expect.objectContaining({ code: "ERR_TIDEMARK_INVALID_ARGUMENT" });
 
@@ -95,5 +96,37 @@ describe.each(modules)("what a program has frozen, with the $name module:", ({ d
       Object.freeze(region);
       expect(() => pool.end(region)).toThrow(refused);
       expect([record.isLive(), pool.leased, pool.size]).toEqual([true, 1, 1]);
+    }));
+
+  test("a cursor shows the parts of its record, and sets them", () =>
+    withRuntime({ debug }, (runtime) => {
+      const record = runtime.arena().new(Node);
+      Object.freeze(record);
+      record.at.x = 1;
+      record.assign({ at: { y: 2 } });
+      record.counts.set(2, 3);
+      expect(record.toObject()).toEqual({ at: { x: 1, y: 2 }, name: "", counts: [0, 0, 3] });
+      expect([record.at.x, record.counts.at(2)]).toEqual([1, 3]);
+    }));
+
+  test("an array keeps its length", () =>
+    withRuntime({ debug }, (runtime) => {
+      const arena = runtime.arena();
+      const points = arena.array(Point);
+      const numbers = arena.array(u32);
+      points.push({ x: 1 });
+      numbers.push(1);
+      Object.freeze(points);
+      Object.freeze(numbers);
+      const changes = [
+        () => points.push(),
+        () => points.push({ x: 2 }),
+        () => points.truncate(0),
+        () => numbers.push(2),
+        () => numbers.truncate(0),
+      ];
+      for (const change of changes) expect(change).toThrow(refused);
+      numbers.set(0, 5);
+      expect([points.toArray(), numbers.toArray()]).toEqual([[{ x: 1, y: 0 }], [5]]);
     }));
 });

@@ -1,11 +1,12 @@
 // What a program has frozen cannot be moved: that is told before anything has changed, and keeps nothing else from its end.
 
-import { type Bytes, InvalidArgumentError, ref, struct, u32 } from "tidemark";
+import { type Bytes, InvalidArgumentError, ref, StaleReferenceError, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapRuns, withHeap } from "../support/heaps.js";
 import { modules, withRuntime } from "../support/runtimes.js";
 
 const Node = struct("Node", { value: u32, next: ref("Node") });
+const Pair = struct("Pair", { left: struct("Point", { x: u32, y: u32 }), value: u32 });
 
 /** A struct whose hook notes that it has run, and freezes the record's cursor. */
 function freezingStruct(ended: number[]) {
@@ -49,6 +50,22 @@ describe.each(heapRuns)("a frozen cursor of a heap of the $name module under $st
       heap.validate();
       scope.end();
       expect([two.isLive(), three.isLive()]).toEqual([false, false]);
+    }));
+
+  test("shows those parts of its object that it has shown before, and makes no others, which could not end with it", () =>
+    withHeap(run, { types: [Pair] }, (heap, runtime) => {
+      const scope = runtime.scope();
+      const [known, other] = [heap.new(Pair, scope), heap.new(Pair, scope)];
+      known.left.x = 1;
+      for (const each of [known, other]) Object.freeze(each);
+      known.left.y = 2;
+      expect(known.toObject()).toMatchObject({ left: { x: 1, y: 2 } });
+      for (let time = 0; time < 2; time++) expect(() => other.left).toThrow(refused);
+      expect(other.toObject()).toMatchObject({ left: { x: 0, y: 0 } });
+      const { left } = known;
+      scope.end();
+      heap.collect();
+      if (run.strategy !== "manual") expect(() => left.x).toThrow(StaleReferenceError);
     }));
 
   test("is not released, as often as that is asked for", () =>
