@@ -4,7 +4,7 @@ import type { AllocationSites } from "../memory/allocationSites.js";
 import type { LinearMemory } from "../memory/linearMemory.js";
 import type { Address } from "../memory/module.js";
 import { Arena, checkLimit } from "./arena.js";
-import { FAILED, SMALL_RESET } from "./claim.js";
+import { FAILED, frozenArena, SMALL_RESET } from "./claim.js";
 import { destroyRecords } from "./destroyRecords.js";
 import { type ArenaOptions, Space } from "./space.js";
 
@@ -69,7 +69,11 @@ export class Region extends Space {
 
   /** Takes up an arena with the claim that was kept on it. */
   $resume(lease: Lease): void {
-    this.$lease = lease;
+    try {
+      this.$lease = lease; // first, as it throws if a program has frozen the region
+    } catch (error) {
+      throw frozenArena(error);
+    }
     this.$header = lease.header;
     this.$cursor = lease.cursor;
     this.$start = lease.start;
@@ -156,9 +160,9 @@ export class RegionPool {
     } else if (region.$lease !== undefined || this.#memory.disposed !== false) {
       this.#leaseSlow(region, sizeHint);
     } else {
+      region.$resume(lease);
       idle.pop();
       if (++this.#leased > this.#peak) this.#peak = this.#leased;
-      region.$resume(lease);
     }
   }
 
@@ -169,6 +173,7 @@ export class RegionPool {
     this.#assertOwn(region, "leasing a region");
     if (region.$lease !== undefined) throw new InvalidArgumentError("leasing a region: it is leased already");
     if (sizeHint !== 0) checkInteger("the size hint", sizeHint, 0, HINT_LIMIT);
+    region.$assertMutable();
     const lease = this.#idle.pop();
     if (lease === undefined) {
       region.$take(this.#createArena(sizeHint));

@@ -1,6 +1,6 @@
 // What a program has frozen cannot take note of a change: so it is refused before anything has changed.
 
-import { array, f64, struct, text, u32 } from "tidemark";
+import { array, f64, type Region, struct, text, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { modules, withRuntime } from "../support/runtimes.js";
 
@@ -96,6 +96,19 @@ describe.each(modules)("what a program has frozen, with the $name module:", ({ d
       Object.freeze(region);
       expect(() => pool.end(region)).toThrow(refused);
       expect([record.isLive(), pool.leased, pool.size]).toEqual([true, 1, 1]);
+    }));
+
+  test("a region is given no arena", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.regionPool();
+      const other = pool.createRegion();
+      const lease = () => pool.lease(Object.freeze(pool.createRegion()) as Region, 0);
+      expect(lease).toThrow(refused);
+      expect(pool.size).toBe(0);
+      pool.lease(other, 0);
+      pool.end(other);
+      for (let time = 0; time < 2; time++) expect(lease).toThrow(refused);
+      expect([pool.leased, pool.size]).toEqual([0, 1]);
     }));
 
   test("a cursor shows the parts of its record, and sets them", () =>
