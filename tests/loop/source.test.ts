@@ -1,4 +1,5 @@
 import {
+  Baton,
   createLoop,
   createRuntime,
   InvalidArgumentError,
@@ -202,6 +203,47 @@ describe("messages", () => {
     expect(faults.map((fault) => (fault as Error).message)).toEqual(["thrown", "rejected"]);
   });
 
+  test("of a fiber live until it has ended: by a return, a throw, or a close that cancels it, also one that has not begun", async () => {
+    const held: RingMessage[] = [];
+    const faults: unknown[] = [];
+    const gate = new Baton();
+    const unused = () => {
+      throw new Error("no default");
+    };
+    await withLoop(
+      async ({ loop }) => {
+        const kind = loop.on(
+          "fiber",
+          function* (message: RingMessage, _context, _unused = message.length < 9 || unused()) {
+            held.push(message);
+            const text = message.toString();
+            if (text === "throws") throw new Error("thrown");
+            yield;
+            expect(message.toString()).toBe(text); // the ring has had more since
+            if (text === "waits") yield gate.wait();
+          },
+        );
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet);
+        for (const text of ["returns", "waits", "throws", "no default"]) faucet.send(text);
+        const run = loop.run();
+        for (let turn = 0; turn < 4; turn++) await settled();
+        const [returned, waiting, threw] = held as [RingMessage, RingMessage, RingMessage];
+        expect(held.length).toBe(3);
+        for (const message of [returned, threw]) expect(() => message.toString()).toThrow(StaleReferenceError);
+        expect(waiting.toString()).toBe("waits");
+        expect(source.stats().ring.messages).toBe(3); // those that have ended behind one that waits keep their place
+        faucet.send("queued");
+        await loop.close({ mode: "discard" });
+        await run;
+        expect(() => waiting.toString()).toThrow(StaleReferenceError);
+        expect(await source.done).toMatchObject({ ended: "loop-closed", messages: 5 });
+      },
+      { onError: (error) => faults.push((error as Error).message) },
+    );
+    expect(faults).toEqual(["thrown", "no default"]);
+  });
+
   test("come through all the same when memory grows, by the runtime or by a host behind its back", () =>
     withLoop(async ({ loop, kind, texts, runtime }) => {
       const faucet = new Faucet();
@@ -335,6 +377,68 @@ describe("back-pressure", () => {
         await run;
       },
       { handle: () => new Promise<void>((resolve) => releases.push(resolve)) },
+    );
+  });
+
+  test("holds a long text back where its messages fill the ring, and goes on in it where it was cut", async () => {
+    const releases: (() => void)[] = [];
+    await withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
+        const run = loop.run();
+        const lines = Array.from({ length: 60 }, (_, index) => `${index}${"\u{1f600}\u20ac".repeat(50)}`);
+        faucet.send(lines.join("\n"));
+        faucet.send("\nlast\n");
+        faucet.end();
+        while (texts.length <= lines.length) {
+          await settled();
+          expect(source.stats().ring.used).toBeLessThanOrEqual(source.stats().ring.capacity);
+          source.validate();
+          for (const release of releases.splice(0)) release();
+        }
+        expect(await source.done).toMatchObject({ messages: 61 });
+        expect(texts).toEqual([...lines, "last"]);
+        await loop.close();
+        await run;
+      },
+      { handle: () => new Promise<void>((resolve) => releases.push(resolve)) },
+    );
+  });
+
+  test("waits for an entry for the last line, too, where empty ones have taken them all", async () => {
+    const releases: (() => void)[] = [];
+    await withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
+        const run = loop.run();
+        let entries = 0;
+        for (; !faucet.paused; entries++) faucet.send("\n"); // the last of them has found no entry
+        expect(source.stats().ring.messages).toBe(entries - 1);
+        while (texts.length < entries - 1) await settled();
+        releases.shift()!();
+        await settled();
+        await settled();
+        expect(faucet.paused).toBe(false); // the empty line has the entry
+        faucet.send("last");
+        faucet.end();
+        await settled();
+        expect(source.stats().state).toBe("ending");
+        expect(texts.length).toBe(entries);
+        releases.shift()!();
+        while (texts.length <= entries) await settled();
+        for (const release of releases) release();
+        expect(await source.done).toMatchObject({ messages: entries + 1, ended: "end" });
+        expect(texts.at(-1)).toBe("last");
+        await loop.close();
+        await run;
+      },
+      {
+        queue: { capacity: 8192 },
+        inFlight: 8192,
+        handle: () => new Promise<void>((resolve) => releases.push(resolve)),
+      },
     );
   });
 

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { createLoop, createRuntime, type RingMessage, type SourceError } from "tidemark";
@@ -118,6 +119,34 @@ describe("a WebSocket of the ws package", () => {
         }),
     );
   });
+
+  test("that is left has its kind of data back, is not closed, and goes on for somebody else", () =>
+    withServer(
+      (socket) => socket.on("message", (data) => socket.send(String(data))),
+      (url) =>
+        withLoop(async ({ loop, kind, texts }) => {
+          const socket = new WebSocket(url);
+          socket.binaryType = "arraybuffer";
+          await once(socket, "open");
+          const source = loop.source(kind, socket, { onStop: "leave" });
+          const run = loop.run();
+          socket.send("one");
+          while (texts.length === 0) await settled();
+          expect(await source.stop()).toMatchObject({ messages: 1, ended: "stopped" });
+          expect([socket.binaryType, socket.readyState, socket.isPaused]).toEqual([
+            "arraybuffer",
+            WebSocket.OPEN,
+            false,
+          ]);
+          const echoed = once(socket, "message");
+          socket.send("two");
+          expect(String((await echoed)[0])).toBe("two");
+          expect(texts).toEqual(["one"]);
+          socket.terminate();
+          await loop.close();
+          await run;
+        }),
+    ));
 });
 
 /** A browser's WebSocket by its shape. */
