@@ -387,17 +387,18 @@ describe("back-pressure", () => {
         const faucet = new Faucet();
         const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
         const run = loop.run();
-        const lines = Array.from({ length: 60 }, (_, index) => `${index}${"\u{1f600}\u20ac".repeat(50)}`);
+        const { capacity } = source.stats().ring;
+        const line = "\u{1f600}\u20ac".repeat(50); // 350 bytes
+        const lines = Array.from({ length: Math.ceil((3 * capacity) / 350) }, (_, index) => `${index}${line}`);
         faucet.send(lines.join("\n"));
         faucet.send("\nlast\n");
         faucet.end();
         while (texts.length <= lines.length) {
           await settled();
-          expect(source.stats().ring.used).toBeLessThanOrEqual(source.stats().ring.capacity);
           source.validate();
           for (const release of releases.splice(0)) release();
         }
-        expect(await source.done).toMatchObject({ messages: 61 });
+        expect(await source.done).toMatchObject({ messages: lines.length + 1 });
         expect(texts).toEqual([...lines, "last"]);
         await loop.close();
         await run;
@@ -707,6 +708,44 @@ describe("what is wrong", () => {
         expect(source.stats()).toMatchObject({ state: "ended", backlogBytes: 0 });
       }
       expect(texts).toEqual(["held"]);
+    }),
+  );
+
+  test("a message that is too long, found only when there is room for those before it, ends the source behind them", async () => {
+    await withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line", maximumMessageBytes: 4 });
+        faucet.send("a\nb\nabcde\nafter\n");
+        expect([faucet.paused, faucet.destroyed]).toEqual([true, false]);
+        const run = loop.run();
+        await expect(source.done).rejects.toMatchObject({ reason: "too-long" });
+        expect([texts, faucet.destroyed]).toEqual([["a", "b"], true]);
+        await loop.close();
+        await run;
+      },
+      { queue: { capacity: 1, overflow: 0 } },
+    );
+  });
+
+  test.each([
+    "\u{1f600}".repeat(25),
+    "\ud83d".repeat(33),
+    "\ude00".repeat(33),
+    `\u20ac${"\u00e9".repeat(48)}`,
+    "x".repeat(100),
+  ])("a text is as long as its bytes are: %j", (text) =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { maximumMessageBytes: 100, tooLong: "skip" });
+      const { length } = bytesOf(text);
+      const rest = "y".repeat(100 - length);
+      faucet.send(text + rest);
+      faucet.send(`${text}${rest}z`);
+      faucet.end();
+      await loop.runUntilIdle();
+      expect(await source.done).toMatchObject({ messages: 1, bytes: 100, skipped: 1 });
+      expect(texts).toEqual([new TextDecoder().decode(bytesOf(text + rest))]);
     }),
   );
 

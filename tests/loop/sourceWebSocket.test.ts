@@ -120,6 +120,30 @@ describe("a WebSocket of the ws package", () => {
     );
   });
 
+  test("that was closed before is disconnected, and one that is stopped while it connects harms nobody", () =>
+    withServer(
+      () => {},
+      (url) =>
+        withLoop(async ({ loop, kind }) => {
+          const closed = new WebSocket(url);
+          await once(closed, "open");
+          closed.close();
+          await once(closed, "close");
+          const source = loop.source(kind, closed);
+          const run = loop.run();
+          await expect(source.done).rejects.toMatchObject({
+            reason: "disconnected",
+            message: "the WebSocket was closed with code 1006: before the source was made",
+          });
+          const connecting = new WebSocket(url);
+          const gone = new Promise((resolve) => connecting.once("close", resolve));
+          expect(await loop.source(kind, connecting).stop()).toMatchObject({ messages: 0, ended: "stopped" });
+          await gone;
+          await loop.close();
+          await run;
+        }),
+    ));
+
   test("that is left has its kind of data back, is not closed, and goes on for somebody else", () =>
     withServer(
       (socket) => socket.on("message", (data) => socket.send(String(data))),
@@ -233,6 +257,17 @@ describe("a browser's WebSocket", () => {
       socket.dispatchEvent(Object.assign(new Event("error"), { error: cause }));
       await expect(source.done).rejects.toMatchObject({ reason: "disconnected", cause });
       expect(source.stats().state).toBe("ended");
+    }));
+
+  test("that is stopped is closed with 1000, but for one that is closing already", () =>
+    withLoop(async ({ loop, kind }) => {
+      const socket = new BrowserSocket();
+      await loop.source(kind, socket).stop();
+      expect(socket.closed).toBe(1000);
+      const closing = new BrowserSocket();
+      closing.readyState = 2;
+      await loop.source(kind, closing).stop();
+      expect(closing.closed).toBe(undefined);
     }));
 
   test("that is left has its kind of data back", () =>
