@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 
 const folder = new URL("../../build/bindings/loop/", import.meta.url).href;
 
-/** Runs `body` in a process of its own, with a watched heartbeat. Gives what it writes, and when. */
-function run(body: string): Promise<{ lines: { text: string; at: number }[]; code: number | null; took: number }> {
+/** Runs `body` in a process of its own, with a watched heartbeat. Gives what it writes, in the order in which its threads have. */
+function run(body: string): Promise<{ lines: string[]; code: number | null; took: number }> {
   const program = `
     import { MessageChannel, Worker } from "node:worker_threads";
     import { writeSync } from "node:fs";
@@ -19,12 +19,14 @@ function run(body: string): Promise<{ lines: { text: string; at: number }[]; cod
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { timeout: 30_000 });
-    const lines: { text: string; at: number }[] = [];
-    child.stderr.on("data", (data: Buffer) => {
-      for (const text of data.toString().split("\n").filter(Boolean)) lines.push({ text, at: performance.now() });
+    let written = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      written += text;
     });
     child.on("error", reject);
-    child.on("close", (code) => resolve({ lines, code, took: performance.now() - start }));
+    child.on("close", (code) => {
+      resolve({ lines: written.split("\n").filter(Boolean), code, took: performance.now() - start });
+    });
   });
 }
 
@@ -38,12 +40,11 @@ describe("the watchdog's worker in Node", () => {
       await watching(thread);
       print("begins");
       thread.heartbeat.beat(42, 0);
-      block(700);
+      block(1000);
       print("returns");
       thread.heartbeat.rest();
     `);
-    expect(lines.map(({ text }) => text)).toEqual(["begins", expect.stringMatching(REPORT), "returns"]);
-    expect(lines[2]!.at - lines[1]!.at).toBeGreaterThan(200);
+    expect(lines).toEqual(["begins", expect.stringMatching(REPORT), "returns"]);
     expect(code).toBe(0);
     expect(took).toBeLessThan(20_000);
   });
@@ -58,7 +59,7 @@ describe("the watchdog's worker in Node", () => {
       thread.close();
       print(thread.state);
     `);
-    expect(lines.map(({ text }) => text)).toEqual([expect.stringMatching(REPORT), "suspect 42", "closed"]);
+    expect(lines).toEqual([expect.stringMatching(REPORT), "suspect 42", "closed"]);
   });
 
   test("reports to a port of another thread, if it is given one", async () => {
@@ -75,13 +76,13 @@ describe("the watchdog's worker in Node", () => {
       thread.declare(0, "depth");
       await watching(thread);
       thread.heartbeat.beat(42, 0);
-      block(700);
+      block(1000);
       print("returns");
     `);
-    expect(lines.map(({ text }) => text)).toHaveLength(2);
-    const report = JSON.parse(lines[0]!.text) as Record<string, unknown>;
+    expect(lines).toHaveLength(2);
+    const report = JSON.parse(lines[0]!) as Record<string, unknown>;
     expect(report).toMatchObject({ kind: "depth", sequence: 42, suppressed: 0 });
-    expect(lines[1]!.text).toBe("returns");
+    expect(lines[1]).toBe("returns");
   });
 
   test("is unavailable with a message when it ends by itself, and the process goes on", async () => {
@@ -96,7 +97,7 @@ describe("the watchdog's worker in Node", () => {
       while (thread.state === "starting") await new Promise((r) => setTimeout(r, 5));
       print(thread.state);
     `);
-    expect(lines.map(({ text }) => text)).toEqual([
+    expect(lines).toEqual([
       "tidemark: the watchdog's worker is unavailable, so slow handlers are told of when they return: MODULE_NOT_FOUND",
       "unavailable",
     ]);
