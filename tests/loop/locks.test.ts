@@ -245,6 +245,28 @@ describe("a semaphore", () => {
     expect([semaphore.waiting, semaphore.available]).toEqual([0, 1]);
   });
 
+  test("whose limit of time cannot be armed refuses who would wait, and has nobody in its line", async () => {
+    const timers = {
+      after() {
+        throw new LimitExceededError("no timer is left");
+      },
+      cancel() {},
+    };
+    const semaphore = new Semaphore(1, { timers });
+    const mutex = new Mutex({ timers });
+    await Promise.all([semaphore.acquire(1, 5), mutex.lock(5)]); // at once, which takes no timer
+    for (const wait of [semaphore.acquire(1, 5), mutex.lock(5)]) await expect(wait).rejects.toThrow(LimitExceededError);
+    expect([semaphore.waiting, mutex.waiting]).toEqual([0, 0]);
+    const waits = [semaphore.acquire(1), mutex.lock()].map((wait) => new Outcome(Promise.resolve(wait)));
+    await settled();
+    expect(waits.map(({ state }) => state)).toEqual(["pending", "pending"]);
+    semaphore.release();
+    mutex.unlock();
+    await settled();
+    expect(waits.map(({ state }) => state)).toEqual(["resolved", "resolved"]);
+    expect([semaphore.available, semaphore.waiting, mutex.waiting]).toEqual([0, 0, 0]);
+  });
+
   test("takes no bad input", () => {
     const semaphore = new Semaphore(1, { limit: 3 });
     for (const count of [0, -1, 1.5, 4, Number.NaN, "1", null]) {
