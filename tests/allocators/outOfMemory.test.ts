@@ -305,6 +305,32 @@ describe.each(Object.entries(calls))("out of memory at %s", (_name, prepare) => 
   });
 });
 
+test.each(modules)(
+  "a hint that cannot be met is no failure: the arena begins with what there is ($name)",
+  ({ debug }) =>
+    withRuntime({ debug, initialBytes: 4 * PAGE, maximumBytes: 4 * PAGE }, (runtime) => {
+      const first = runtime.arena(); // its page has room for more blocks as small
+      while (runtime.$memory.exports.allocatePages(1, Owner.SCRATCH) !== 0);
+      const hinted = runtime.arena({ sizeHint: 300_000 });
+      expect(hinted.stats().reserved).toBe(first.stats().reserved);
+      hinted.new(Node).id = 1;
+      validate(runtime);
+    }),
+);
+
+test.each(modules)(
+  "a mark for which an arena has no room takes no guard, however often it is asked for ($name)",
+  ({ debug }) =>
+    withRuntime({ debug }, (runtime) => {
+      const arena = runtime.arena({ maximumBytes: 64 });
+      arena.allocate(56);
+      const guards = runtime.$memory.rootWord("ROOT_GUARDS_LIVE");
+      for (let attempt = 0; attempt < 100; attempt++) expect(() => arena.mark()).toThrow(/limit|64/);
+      expect(runtime.$memory.rootWord("ROOT_GUARDS_LIVE")).toBe(guards);
+      validate(runtime);
+    }),
+);
+
 test("a sealed runtime refuses what it would need from the host, and goes on with what it has", () =>
   withRuntime({ initialBytes: 8 * PAGE, maximumBytes: 100 * PAGE }, (runtime) => {
     const arena = runtime.arena();
