@@ -34,6 +34,19 @@ function randomNumbers(seed: number): (limit: number) => number {
 const mapPages = (runtime: Runtime) => runtime.stats().bytesByOwner.sortedMaps / PAGE;
 const contents = (map: Numbers) => Array.from(map, ({ key, value }) => [key, value]);
 
+/** What a guest may import of a map, and of guards: compiled once for each module. */
+const GUEST = `
+  import { SortedMap } from "./assembly/collections/sortedMap";
+  import { set } from "./assembly/collections/sortedMapInsert";
+  export { allocateGuard } from "./assembly/memory/guard";
+  export function square(map: SortedMap, count: u32): void {
+    for (let key: u32 = 0; key < count; key++) set(map, <f64>key, <f64>key * <f64>key);
+  }
+  export { set };
+  export { deleteKey as remove } from "./assembly/collections/sortedMapDelete";
+  export { find } from "./assembly/collections/sortedMapSearch";
+`;
+
 describe("out of memory", () => {
   test("at every page request in turn is an error that changes nothing, and the map goes on", async () => {
     let refusals = 0;
@@ -334,7 +347,7 @@ describe("the guard of a map", () => {
   });
 
   test("that can be neither advanced nor replaced refuses the change, and nothing has changed", async () => {
-    const wasm = await compileGuest(`export { allocateGuard } from "./assembly/memory/guard";`, false);
+    const wasm = await compileGuest(GUEST, false);
     await withRuntime({ initialBytes: 4 * PAGE, maximumBytes: 4 * PAGE }, async (runtime) => {
       const { allocateGuard } = await runtime.instantiate<{ allocateGuard(): number }>(wasm as BufferSource);
       const map = runtime.sortedMap(f64, f64);
@@ -408,16 +421,6 @@ describe("validate names what is wrong", () => {
 });
 
 describe("a guest module", () => {
-  const source = `
-    import { SortedMap } from "./assembly/collections/sortedMap";
-    import { set } from "./assembly/collections/sortedMapInsert";
-    export function square(map: SortedMap, count: u32): void {
-      for (let key: u32 = 0; key < count; key++) set(map, <f64>key, <f64>key * <f64>key);
-    }
-    export { set };
-    export { deleteKey as remove } from "./assembly/collections/sortedMapDelete";
-    export { find } from "./assembly/collections/sortedMapSearch";
-  `;
   interface Guest {
     square(map: number, count: number): void;
     set(map: number, key: number, value: number): number;
@@ -426,7 +429,7 @@ describe("a guest module", () => {
   }
 
   test.each(modules)("works on the same map as TypeScript does ($name)", async ({ debug }) => {
-    const wasm = (await compileGuest(source, debug)) as BufferSource;
+    const wasm = (await compileGuest(GUEST, debug)) as BufferSource;
     await withRuntime({ debug }, async (runtime) => {
       const guest = await runtime.instantiate<Guest>(wasm);
       const map = runtime.sortedMap(f64, f64);

@@ -728,6 +728,22 @@ describe("what is wrong", () => {
     );
   });
 
+  test("of a failing stream's, and what then turns out to be wrong before it, the first that was told is the failure", () =>
+    withLoop(
+      async ({ loop, kind, texts }) => {
+        const faucet = new Faucet();
+        const source = loop.source(kind, faucet, { framing: "line", maximumMessageBytes: 4 });
+        faucet.send("a\nb\nabcde\nafter\n");
+        faucet.emit("error", cause);
+        const run = loop.run();
+        await expect(source.done).rejects.toMatchObject({ reason: "failed", cause });
+        expect(texts).toEqual(["a", "b"]);
+        await loop.close();
+        await run;
+      },
+      { queue: { capacity: 1, overflow: 0 } },
+    ));
+
   test.each([
     "\u{1f600}".repeat(25),
     "\ud83d".repeat(33),
