@@ -91,7 +91,7 @@ describe("each kind of stream gives all of its bytes, and waits for a slow handl
       );
       const run = loop.run();
       expect(await source.done).toMatchObject({ messages: 1, ended: "end" });
-      expect(givenAtTimer).toBeGreaterThan(0);
+      expect(given).toBeLessThan(1_000_000); // the timer has ended it, which comes only behind the last otherwise
       expect(texts).toEqual(["last"]);
       await loop.close();
       await run;
