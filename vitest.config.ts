@@ -22,6 +22,8 @@ export default defineConfig({
   test: {
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    // What was built is loaded by Node itself, and not transformed for each file of tests.
+    server: { deps: { external: [/\/build\//] } },
     projects: [
       {
         extends: true,
