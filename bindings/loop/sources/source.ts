@@ -276,9 +276,9 @@ export class Source implements Basin {
 
   /** What follows whenever something has come or gone: wait for room, pause or resume the stream, come to the end. */
   #advance(): void {
-    const { want, backlogBytes } = this.#intake;
+    const { want } = this.#intake;
     if (want === "queue") this.#wake(this.#loop.ready(this.#kind));
-    if (this.#phase === "open") this.#regulate(want !== "nothing" || backlogBytes > 0);
+    if (this.#phase === "open") this.#regulate(want !== "nothing"); // where nothing is wanted, nothing waits
     else if (this.#intake.isDone && this.#ring.held === 0) this.#settle();
   }
 
