@@ -14,6 +14,7 @@ import {
   StaleReferenceError,
   type StructType,
   struct,
+  u8,
   u32,
   weak,
 } from "tidemark";
@@ -78,10 +79,17 @@ describe.each(heapRuns)("when a heap is destroyed, destroy hooks, under $strateg
         log.push(`${name} ${record.id}, which refers to ${record.other?.id}`);
         if (record.other !== null) heap.free(record.other as never);
         using scope = runtime.scope();
-        try {
-          heap.new(Plain, scope);
-        } catch (error) {
-          made.push(error);
+        const makings = [
+          () => heap.new(Plain, scope),
+          () => heap.new(Plain, held, into), // for which there is a cell, and room for a handle
+          () => heap.array(u8, 3, scope),
+        ];
+        for (const making of makings) {
+          try {
+            making();
+          } catch (error) {
+            made.push(error);
+          }
         }
       };
       const Plain = struct("Plain", { id: u32 });
@@ -93,6 +101,9 @@ describe.each(heapRuns)("when a heap is destroyed, destroy hooks, under $strateg
       const Second: AnyStruct = struct("Second", { id: u32, other: ref(First) }, { destroy: hook("Second") as never });
       const heap: Heap = runtime.heap(run.strategy, { types: [First, Plain, Second] });
       using scope = runtime.scope();
+      using held = runtime.scope();
+      const into = heap.cursor(Plain);
+      heap.new(Plain, held, into);
       for (let id = 0; id < 3; id++) {
         const one = heap.new(First, scope);
         const other = heap.new(Second, scope);
@@ -104,7 +115,7 @@ describe.each(heapRuns)("when a heap is destroyed, destroy hooks, under $strateg
         ...[0, 1, 2].map((id) => `First ${id}, which refers to ${10 + id}`),
         ...[0, 1, 2].map((id) => `Second ${10 + id}, which refers to ${id}`),
       ]);
-      expect(made).toHaveLength(6);
+      expect(made).toHaveLength(3 * 6);
       for (const error of made) expect(error).toBeInstanceOf(ReentrantCallError);
       runtime.validate();
     }));
