@@ -278,7 +278,8 @@ export class Source implements Basin {
   #advance(): void {
     const { want } = this.#intake;
     if (want === "queue") this.#wake(this.#loop.ready(this.#kind));
-    if (this.#phase === "open") this.#regulate(want !== "nothing"); // where nothing is wanted, nothing waits
+    // Where nothing is wanted, nothing waits.
+    if (this.#phase === "open") this.#regulate(want !== "nothing");
     else if (this.#intake.isDone && this.#ring.held === 0) this.#settle();
   }
 
