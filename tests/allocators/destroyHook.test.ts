@@ -278,6 +278,9 @@ describe.each(modules)("a destroy hook, $name module", ({ debug }) => {
       const arena = runtime.arena();
       const other = runtime.arena();
       const map = runtime.sortedMap(u32, f64);
+      ticket(arena, 0);
+      arena.reset(); // hooks are called with a cursor from then on that was made for the first
+      taken();
       ticket(other, 10);
       ticket(other, 11);
       behave = (record) => {

@@ -405,6 +405,39 @@ describe("a fiber that is cancelled", () => {
     expect([stubborn.state, fibers.stats().live, frames.stats().inUse.small]).toEqual(["failed", 0, 0]);
   });
 
+  test("makes no stray rejection of what it yields all the same: a promise, at its next wait or in a finally block", async () => {
+    const { host, fibers, log } = stage();
+    const strays: unknown[] = [];
+    const note = (error: unknown) => strays.push(error);
+    process.on("unhandledRejection", note);
+    try {
+      const waits: Fiber = fibers.spawn(function* () {
+        waits.cancel();
+        yield Promise.reject(new Error("at its next wait"));
+      });
+      const cleans = fibers.spawn(function* () {
+        try {
+          yield new Baton().wait();
+        } finally {
+          try {
+            yield Promise.reject(new Error("in its finally block"));
+          } catch (error) {
+            log.push(error);
+          }
+        }
+      });
+      await host.rest();
+      cleans.cancel();
+      await host.rest();
+      await settled();
+      await settled();
+      expect([waits.state, cleans.state, strays]).toEqual(["cancelled", "cancelled", []]);
+      expect(log).toEqual([expect.any(FiberStateError)]);
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+
   test("aborts its signal, which is made only when it is read", async () => {
     const { host, fibers, log } = stage();
     const made: AbortSignal[] = [];
