@@ -245,6 +245,29 @@ describe("a semaphore", () => {
     expect([semaphore.waiting, semaphore.available]).toEqual([0, 1]);
   });
 
+  test("forgets the limit of one who is cancelled, and whoever has its place in the line afterwards is not woken by it", async () => {
+    const { host, fibers, log } = stage();
+    const semaphore = new Semaphore(0);
+    const first = fibers.spawn(function* () {
+      yield semaphore.acquire(1, 50);
+    });
+    await host.rest();
+    expect([semaphore.waiting, host.timers]).toEqual([1, 1]);
+    first.cancel();
+    await host.rest();
+    expect([semaphore.waiting, host.timers]).toEqual([0, 0]);
+    fibers.spawn(function* () {
+      log.push(yield semaphore.acquire());
+    });
+    await host.rest();
+    await host.advance(100);
+    await host.rest();
+    expect([semaphore.waiting, log]).toEqual([1, []]);
+    semaphore.release();
+    await host.rest();
+    expect([semaphore.waiting, log]).toEqual([0, [true]]);
+  });
+
   test("whose limit of time cannot be armed refuses who would wait, and has nobody in its line", async () => {
     const timers = {
       after() {

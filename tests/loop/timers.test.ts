@@ -411,6 +411,33 @@ describe("the host's timer", () => {
 });
 
 describe("what a timer does", () => {
+  test("may be having a host grow memory, or disposing of them all, behind many that were armed in one go", async () => {
+    await withTimers({}, async ({ runtime, host, timers, note, fired }) => {
+      timers.every(10, () => void runtime.$memory.raw.grow(1));
+      const second = timers.every(10, note, { payload: "second" });
+      await settled();
+      await host.advance(10);
+      expect(fired).toEqual(["second"]);
+      expect(second.cancel()).toBe(true);
+      await settled();
+      await host.advance(30);
+      expect(fired).toEqual(["second"]);
+      timers.validate();
+    });
+    await withTimers({}, async ({ runtime, host, timers, note, errors }) => {
+      const live = runtime.arena();
+      timers.after(5, () => {
+        for (let count = 0; count < 200; count++) timers.arm(100, note); // most of them by one reading of the clock
+        host.time += 3;
+        timers.dispose();
+        live.allocate(100);
+      });
+      await settled();
+      await host.advance(10);
+      expect([timers.disposed, errors]).toEqual([true, []]);
+    });
+  });
+
   test("may be posting an event, or a baton", async () => {
     using runtime = await createRuntime();
     const loop = createLoop(runtime);
