@@ -1,3 +1,4 @@
+import { createRuntime, ref, struct, u32 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { Graph } from "../support/cycleScenarios.js";
@@ -34,3 +35,33 @@ describe.each(heapKinds)("a $strategy heap of the $module module", ({ strategy, 
     });
   });
 });
+
+const Node = struct("Node", { next: ref("Node"), value: u32 });
+
+test.each([1, 1000])(
+  "a kept handle that moves when a cycle has taken %i steps takes nothing from others",
+  async (steps) => {
+    using runtime = await createRuntime();
+    const heap = runtime.heap("mark-sweep", { types: [Node], minimumBytes: 1 });
+    const scope = runtime.scope();
+    const kept = Array.from({ length: 2000 }, (_, value) => {
+      const node = heap.new(Node, scope);
+      node.value = value;
+      return scope.keep(node);
+    });
+    scope.end();
+    for (let step = 0; step < steps; step++) heap.step(1);
+    // What is made in the midst of a cycle is not looked at, and so does not show what it refers to.
+    const other = runtime.scope();
+    const holders = kept.map((handle) => {
+      const holder = heap.new(Node, other);
+      holder.next = handle;
+      return holder;
+    });
+    const target = heap.new(Node, other);
+    for (const handle of kept) handle.moveTo(target);
+    heap.collect();
+    heap.validate();
+    expect(holders.every((holder, value) => holder.next?.value === value)).toBe(true);
+  },
+);
