@@ -169,12 +169,14 @@ class TimedBatonWait extends Waiting<boolean> implements Waiter, Registration {
   }
 
   $begin(waiter: Waiter): Registration | undefined {
+    // Of one that is waited for twice at once each wait is its own; the baton refuses the second, if it has room for one.
+    if (this.#waiter !== undefined) return new TimedBatonWait(this.#baton).offer(this.#milliseconds).$begin(waiter);
     this.#offered = false;
     if (this.#baton.tryWait()) {
       waiter.$resume(true);
       return undefined;
     }
-    this.#baton.$begin(this); // refuses, if somebody waits: this very object may be the waiter's
+    this.#baton.$begin(this); // refuses, if somebody waits
     this.#waiter = waiter;
     try {
       this.#timer = waiter.$timers.after(this.#milliseconds, this.#expire);

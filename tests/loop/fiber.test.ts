@@ -239,6 +239,25 @@ describe("fibers", () => {
     expect(await await first.join()).toEqual([false, false]);
   });
 
+  test("wait for one sleep several times at once, each wait for as long", async () => {
+    const { host, fibers, log } = stage();
+    const fiber = fibers.spawn(function* ({ sleep }) {
+      const nap = sleep(20);
+      const both = Promise.all([nap, nap]);
+      yield nap;
+      log.push("slept");
+      return both;
+    });
+    await host.rest();
+    await host.advance(19);
+    await host.rest();
+    expect(log).toEqual([]);
+    await host.advance(1);
+    await host.rest();
+    expect(log).toEqual(["slept"]);
+    expect(await await fiber.join()).toEqual([false, false]);
+  });
+
   test("give others their turn, whoever spawns and posts for ever", async () => {
     const { host, fibers } = stage();
     let rounds = 0;
