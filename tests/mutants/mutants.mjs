@@ -196,8 +196,8 @@ export const mutants = [
     replace: "",
   }),
   mutant("heapCalls.ts", "a kept handle is not counted", {
-    find: "if (entry && isCounted(heap)) retain(object);",
-    replace: "",
+    find: "  if (!entry) return refuse(heap);\n  if (isCounted(heap)) retain(object);",
+    replace: "  if (!entry) return refuse(heap);",
   }),
   mutant("heapCalls.ts", "a new object's handle is not counted", {
     find: "giveWord(object, COUNT_ONE);",
@@ -355,7 +355,7 @@ export const mutants = [
     replace: "  lose(heap, object);",
   }),
   mutant("heapCalls.ts", "an object is made without room for its handle", {
-    find: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {\n  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return 0;",
+    find: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {\n  if (scope.stack.top == scope.stack.end && !scope.stack.reserveOne()) return refuse(heap);",
     replace: "export function heapAllocate(heap: Heap, type: CellType, scope: Scope): Address {",
   }),
   // ── pacing ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,6 +29,14 @@ test.each([
   expect(error).toMatch(message);
   expect(error).not.toMatch(/^\s+at /m);
   expect([status, out]).toEqual([2, ""]);
+});
+
+test("the text of each mutant occurs once in its file", async () => {
+  const { mutants } = await import(new URL("mutants.mjs", import.meta.url).href);
+  for (const { file, find } of mutants) {
+    const text = readFileSync(new URL(`../../assembly/collectors/${file}`, import.meta.url), "utf8");
+    expect([file, find, text.split(find).length - 1]).toEqual([file, find, 1]);
+  }
 });
 
 test("interrupted, it leaves nothing behind", async () => {
