@@ -16,7 +16,7 @@ import { Address } from "../memory/alignment";
 
 import { addType, CellType } from "./cellType";
 import { retain } from "./countWord";
-import { Heap, Phase, Strategy } from "./heap";
+import { Heap, Phase, refuse, Strategy } from "./heap";
 import { createHeap } from "./heapLife";
 import { shade } from "./marker";
 import { endScopeMarked, moveMarked, owedToMarking, stepMarking } from "./markSweep";
@@ -73,7 +73,7 @@ export class MarkSweepHeap extends StrategyHeap {
 
   @inline
   push(scope: Scope, object: Address): Address {
-    return scope.stack.push(object) ? scope.stack.top - 4 : 0;
+    return scope.stack.push(object) ? scope.stack.top - 4 : refuse(this);
   }
 
   @inline
@@ -110,7 +110,7 @@ export class RefcountHeap extends StrategyHeap {
 
   @inline
   push(scope: Scope, object: Address): Address {
-    if (!scope.stack.push(object)) return 0;
+    if (!scope.stack.push(object)) return refuse(this);
     retain(object);
     return scope.stack.top - 4;
   }

@@ -7,7 +7,7 @@ import { fail } from "../memory/root";
 import { Status } from "../memory/status";
 import { allocateOwn, CELL_LIMIT, CellClass, CLASS_BYTES, layOut } from "./cellClass";
 import { CellType, VARIABLE_HEADER, VariableObject } from "./cellType";
-import { Heap } from "./heap";
+import { Heap, refuse } from "./heap";
 
 const FINE_SHIFT: u32 = 4;
 const FINE_LIMIT: u32 = 128;
@@ -44,7 +44,7 @@ function classFor(heap: Heap, type: CellType, bytes: u32): CellClass {
   const known = load<Address>(place);
   if (known) return changetype<CellClass>(known);
   const address = changetype<Arena>(heap.arena).allocate(CLASS_BYTES);
-  if (!address) return changetype<CellClass>(0);
+  if (!address) return changetype<CellClass>(refuse(heap));
   memory.fill(address, 0, CLASS_BYTES);
   const c = changetype<CellClass>(address);
   layOut(c, heap, index == OWN ? 0 : strideOf(index) - heap.lead, true);
