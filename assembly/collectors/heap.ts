@@ -176,6 +176,9 @@ export class Heap {
   deadObjects: u32;
   deadBytes: u32;
   stale: u32;
+  /** Bytes of the objects that have ended and are candidates still, estimated; and of those that only weak slots may still refer to. */
+  staleBytes: u32;
+  zombieBytes: u32;
   /** Candidates that are still to be looked at by the purge of stale ones. */
   purgeLeft: u32;
   /** Units that are due for what has been allocated, and not paid yet. */
@@ -202,7 +205,7 @@ export namespace Refused {
   export const NOTHING: u32 = 0;
   /** A cycle is to begin. */
   export const WAITING: u32 = 1;
-  /** The cycle under way has begun because of it. */
+  /** The cycle under way has begun because of it; or the run that has, which has ended, but not all that may have to be done behind it. */
   export const SOUGHT: u32 = 2;
 }
 

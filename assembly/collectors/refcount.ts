@@ -21,6 +21,10 @@
 // three times `minimumBytes`, beside what waits to be drained, and what one event allocates.
 // Had the growth been compared with all that was left, garbage and all, or the candidates with their number, as it once was,
 // garbage would have made room for more: a loop that kept some rings and dropped others came to 7.6 times what lived.
+//
+// An object that has ended keeps its cell while it is in the list of candidates, or weak slots may refer to it. The candidates are
+// purged when such objects have half of `minimumBytes`, or more where there are more candidates than that, and weak slots are emptied
+// when these have as much, or a sixth of all bytes: so they never have more than A, beside the rest.
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -48,10 +52,10 @@ import {
 } from "./release";
 import { closeScope, Scope } from "./scope";
 
-/** Freed objects that weak slots may refer to, from which on the slots are emptied. */
+/** Freed objects that weak slots may refer to, from which on the slots are emptied, however few bytes these have. */
 const ZOMBIE_LIMIT: u32 = 1024;
 
-/** Released candidates from which on they are looked for. */
+/** Released candidates from which on they are looked for, likewise. */
 const STALE_LIMIT: u32 = 1024;
 
 /** The units of a run for each of those in which it looks through what is held: to be entered, looked into, compared, held, settled. */
@@ -238,10 +242,8 @@ function endRun(heap: Heap): void {
     heap.forced = 0;
     heap.trigger = max<u32>(heap.trigger >> 3, 1);
   }
-  if (heap.refused == Refused.SOUGHT) {
-    // One that was short of memory, and has freed some, has made room for another.
-    heap.refused = heap.runShort && !heap.starved ? Refused.WAITING : Refused.NOTHING;
-  }
+  // One that was short of memory, and has freed some, has made room for another.
+  if (heap.refused == Refused.SOUGHT && heap.runShort && !heap.starved) heap.refused = Refused.WAITING;
   heap.base = bytes;
   heap.growth = 0;
   heap.floatingBytes = heap.runMade;
@@ -257,7 +259,8 @@ function isBusy(heap: Heap): bool {
     !heap.hooked.isEmpty ||
     isStale(heap) ||
     isTimeToRun(heap) ||
-    heap.zombies.count >= ZOMBIE_LIMIT ||
+    areZombiesMany(heap) ||
+    (heap.refused != Refused.NOTHING && !heap.zombies.isEmpty) ||
     !heap.clearing.isEmpty ||
     heap.lost == Lost.SOUGHT ||
     (heap.runPhase | heap.walkPurpose | heap.purgeLeft | heap.forced) != 0
@@ -266,8 +269,23 @@ function isBusy(heap: Heap): bool {
 
 /** True if it pays to look for candidates that have been released. */
 function isStale(heap: Heap): bool {
-  if (heap.candidates.isEmpty) return false; // they are among the roots of a run
-  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= heap.candidates.count && !heap.runPhase;
+  if (heap.candidates.isEmpty || heap.runPhase) return false; // they are among the roots of a run
+  const count = heap.candidates.count;
+  // A unit for each candidate is what so many bytes have paid for.
+  if (heap.staleBytes >= max(heap.minimumBytes >> 1, count)) return true;
+  return heap.stale >= STALE_LIMIT && heap.stale * 2 >= count;
+}
+
+/** True if it pays to empty weak slots, which takes a walk over all objects that have some. */
+function areZombiesMany(heap: Heap): bool {
+  if (heap.zombies.count >= ZOMBIE_LIMIT) return true;
+  return heap.zombieBytes >= max(heap.minimumBytes >> 1, 1) && heap.zombieBytes >= bytesNow(heap) / 6;
+}
+
+function emptyWeakOfZombies(heap: Heap): void {
+  heap.clearing.absorb(heap.zombies);
+  heap.zombieBytes = 0;
+  beginWalk(heap, Purpose.EMPTY_WEAK);
 }
 
 /**
@@ -296,9 +314,8 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
     } else if (!heap.clearing.isEmpty) {
       free(heap, heap.clearing.pop());
       done++;
-    } else if (heap.zombies.count >= (heap.forced ? 1 : ZOMBIE_LIMIT)) {
-      heap.clearing.absorb(heap.zombies);
-      beginWalk(heap, Purpose.EMPTY_WEAK);
+    } else if (areZombiesMany(heap) || (heap.forced && !heap.zombies.isEmpty)) {
+      emptyWeakOfZombies(heap);
     } else if (heap.runPhase) {
       const units = advanceRun(heap, budget - done);
       done += units;
@@ -311,6 +328,9 @@ export function stepCounting(heap: Heap, budget: u32): u32 {
       heap.purgeLeft = heap.candidates.count;
     } else if (isTimeToRun(heap)) {
       startRun(heap); // now that all is drained, and what it has grown by is not only what waits to be freed
+    } else if (heap.refused && !heap.zombies.isEmpty) {
+      heap.refused = Refused.NOTHING; // these are the last that could be had
+      emptyWeakOfZombies(heap);
     } else {
       heap.forced = 0;
       settled(heap);
@@ -342,4 +362,5 @@ function purgeOne(heap: Heap): void {
   if (--heap.purgeLeft) return;
   heap.candidates.absorb(heap.aside);
   heap.stale = 0;
+  heap.staleBytes = 0;
 }

@@ -170,8 +170,10 @@ export function finishRelease(heap: Heap, object: Address): void {
 function keepReleased(heap: Heap, object: Address): void {
   const word = wordOf(object) | Flag.RELEASED;
   setWord(object, word);
-  if (word & Flag.BUFFERED) heap.stale++;
-  else if (!changetype<Address>(visitOf(object))) endReleased(heap, object, word);
+  if (word & Flag.BUFFERED) {
+    heap.stale++;
+    heap.staleBytes += bytesOfCell(object);
+  } else if (!changetype<Address>(visitOf(object))) endReleased(heap, object, word);
 }
 
 /** A released object leaves the candidates. */
@@ -179,6 +181,7 @@ export function dropBuffered(heap: Heap, object: Address): void {
   const word = wordOf(object) & ~Flag.BUFFERED;
   setWord(object, word);
   if (heap.stale) heap.stale--; // an estimate
+  heap.staleBytes -= min(heap.staleBytes, bytesOfCell(object));
   if (!changetype<Address>(visitOf(object))) endReleased(heap, object, word);
 }
 
@@ -190,7 +193,8 @@ export function endReleased(heap: Heap, object: Address, word: u32): void {
 
 /** An object that weak slots may refer to has ended. */
 export function keepZombie(heap: Heap, object: Address): void {
-  if (!heap.zombies.push(object)) lose(heap, object);
+  if (heap.zombies.push(object)) heap.zombieBytes += bytesOfCell(object);
+  else lose(heap, object);
 }
 
 export function beginHook(heap: Heap, object: Address): void {

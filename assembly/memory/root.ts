@@ -18,7 +18,7 @@ import { Status } from "./status";
 export const MAGIC: u32 = 0x4544_4954;
 
 /** Changes with every change of a layout that TypeScript or a guest module can see. */
-export const LAYOUT_VERSION: u32 = 6;
+export const LAYOUT_VERSION: u32 = 7;
 
 /** At 65,536 pages the end of memory is 2^32 and wraps to 0; one page less keeps every end address a u32. */
 export const PAGE_LIMIT: u32 = 65_535;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import {
   type Arena,
+  array,
   createLoop,
   f64,
   type Heap,
@@ -12,6 +13,7 @@ import {
   struct,
   u8,
   u32,
+  weak,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
@@ -594,6 +596,28 @@ describe.each(collectedRuns)(
         }
         heap.validate();
       }));
+
+    test.each(["other", "itself"])("has what weak slots may refer to, of which each object refers to %s", (target) =>
+      withRuntime({ debug, maximumBytes: 40 * PAGE }, async (runtime) => {
+        const Large = struct("Large", { at: ref("Large"), bytes: array(u8, 60_000) });
+        const Holder = struct("Holder", { weak: weak(Large) });
+        const heap = runtime.heap(strategy, { ...options, types: [Large, Holder] });
+        let refusals = 0;
+        const loop = createLoop(runtime, { onError: () => refusals++ });
+        const work = loop.on("work", (_: undefined, { scope }) => {
+          const large = heap.new(Large, scope);
+          if (target === "itself") large.at = large;
+          heap.new(Holder, scope).weak = large;
+        });
+        for (let count = 0; count < 200; count++) {
+          work.post(undefined);
+          await loop.runUntilIdle();
+        }
+        expect(refusals).toBeLessThan(50);
+        heap.validate();
+        await loop.close();
+      }),
+    );
 
     test("looks once where everything lives, and comes to the end of its idle time", () =>
       withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {

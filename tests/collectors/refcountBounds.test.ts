@@ -1,4 +1,16 @@
-import { type CursorOf, createRuntime, type Fields, type RefType, ref, type StructType, struct, u32 } from "tidemark";
+import {
+  array,
+  type CursorOf,
+  createRuntime,
+  type Fields,
+  type RefType,
+  ref,
+  type StructType,
+  struct,
+  u8,
+  u32,
+  weak,
+} from "tidemark";
 import { describe, expect, test } from "vitest";
 import { heapShape } from "../support/collectorShapes.js";
 import { RawHeap, withCollectorRuntime } from "../support/rawHeap.js";
@@ -38,6 +50,30 @@ describe("a heap of counted objects", () => {
         expect(most).toBeLessThan(2 * live + (3 * (1 << 18)) / 12 + 100);
       }
     }));
+
+  test.each(["next", "weak"] as const)(
+    "holds little for large objects that have ended, and were referred to by a %s slot",
+    (slot) =>
+      withRuntime({ maximumBytes: 1 << 28 }, (runtime) => {
+        const Large = struct("Large", { self: ref("Large"), bytes: array(u8, 60_000) });
+        const Holder = struct("Holder", { next: ref(Large), weak: weak(Large) });
+        using heap = runtime.heap("refcount", { types: [Large, Holder] });
+        const [collector] = runtime.$memory.collectors;
+        using lasting = runtime.scope();
+        const holder = heap.new(Holder, lasting);
+        let most = 0;
+        for (let event = 0; event < 500; event++) {
+          {
+            using scope = runtime.scope();
+            holder[slot] = heap.new(Large, scope);
+          }
+          collector!.$settle();
+          most = Math.max(most, heap.stats().reservedBytes);
+        }
+        heap.validate();
+        expect(most).toBeLessThan(1 << 20);
+      }),
+  );
 
   test("comes to an end, whenever a run looks at what lives while thousands end that have been candidates meanwhile", () =>
     withCollectorRuntime({ debug: true }, (runtime) => {
