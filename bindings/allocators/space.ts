@@ -485,9 +485,17 @@ export abstract class Space extends Claimant implements CopyTarget, SegmentSourc
     const { older, newer } = child.$siblings;
     if (older !== undefined) older.$siblings.newer = newer;
     if (newer !== undefined) newer.$siblings.older = older;
-    else this.$newestChild = older;
+    else this.forgetNewest(older);
     child.$siblings.older = undefined;
     child.$siblings.newer = undefined;
+  }
+
+  private forgetNewest(older: ChildSpace | undefined): void {
+    try {
+      this.$newestChild = older;
+    } catch {
+      // A program has frozen this: it makes no other child, and does not end, so that nobody asks.
+    }
   }
 
   /** Adds the children made after `serial` to `list`. O(these) */

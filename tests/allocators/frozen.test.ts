@@ -37,6 +37,22 @@ describe.each(modules)("what a program has frozen, with the $name module:", ({ d
       runtime.validate();
     }));
 
+  test("an arena lets the arenas nested in it end", () =>
+    withRuntime({ debug }, (runtime) => {
+      const parent = runtime.arena();
+      const children = [parent.arena(), parent.arena(), parent.arena()];
+      const records = children.map((child) => child.new(Point));
+      Object.freeze(parent);
+      for (const index of [2, 0, 1]) {
+        children[index]!.destroy();
+        expect(children[index]!.destroyed).toBe(true);
+        expect(records[index]!.isLive()).toBe(false);
+      }
+      expect(parent.stats().children).toBe(0);
+      expect(() => parent.destroy()).toThrow(refused);
+      runtime.validate();
+    }));
+
   test("an arena hands out nothing, and a cursor for that stays where it is", () =>
     withRuntime({ debug }, (runtime) => {
       const arena = runtime.arena();
