@@ -6,7 +6,7 @@
 
 import { Address, PAGE_SHIFT, PAGE_SIZE, pagesFor } from "../memory/alignment";
 import { poison } from "../memory/clear";
-import { allocatePages, freePages, Owner, runStartOf } from "../memory/pageHeap";
+import { allocatePages, availablePages, freePages, Owner, ownerPages, runStartOf } from "../memory/pageHeap";
 import { joinRing, leaveRing } from "../memory/ring";
 import { IS_DEBUG } from "../memory/root";
 import { countStep } from "../memory/work";
@@ -222,7 +222,10 @@ export function retireRun(c: CellClass): void {
 
 function addBlock(c: CellClass, pages: u32): Address {
   const address = allocatePages(pages, Owner.COLLECTED);
-  if (!address) return refuse(c.heap);
+  if (!address) {
+    // More than all objects of all heaps could make room for: collecting would be in vain.
+    return pages > availablePages() + ownerPages(Owner.COLLECTED) ? 0 : refuse(c.heap);
+  }
   const block = changetype<CellBlock>(address);
   memory.fill(address, 0, c.first);
   block.cellClass = changetype<Address>(c);

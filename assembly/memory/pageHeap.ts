@@ -196,7 +196,7 @@ export function runStartOf(address: Address): Address {
 }
 
 /** The pages in use by `owner`. */
-function ownerPages(owner: u8): u32 {
+export function ownerPages(owner: u8): u32 {
   return load<u32>(OWNER_PAGES + ((<usize>owner) << 2));
 }
 

@@ -121,7 +121,12 @@ function buildDlmalloc() {
     );
     return;
   }
-  optimize(output); // 6 % faster
+  try {
+    optimize(output); // 6 % faster
+  } catch (error) {
+    rmSync(output); // or it would be taken for what it should be
+    throw error;
+  }
 }
 
 mkdirSync(inProject("build"), { recursive: true });

@@ -636,6 +636,18 @@ describe.each(collectedRuns)(
         expect(heap.stats().objects).toBe(objects);
       }));
 
+    test("does not collect for what no garbage could make room for", () =>
+      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+        const heap = runtime.heap(strategy, options);
+        const [collector] = runtime.$memory.collectors;
+        using scope = runtime.scope();
+        makeRings(heap, scope, 10);
+        const { cycles } = heap.stats();
+        expect(() => heap.bytes(41 * PAGE, scope)).toThrow(OutOfMemoryError);
+        while (collector!.$idle());
+        expect(heap.stats().cycles).toBe(cycles);
+      }));
+
     test("says that memory is out, where the host has just taken the rest of it", () =>
       withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
