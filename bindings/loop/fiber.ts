@@ -1,5 +1,5 @@
 import type { FramePool, FrameSize } from "../allocators/framePool.js";
-import { FiberCancelledError, FiberStateError } from "../errors.js";
+import { FiberCancelledError, FiberStateError, InvalidArgumentError } from "../errors.js";
 import type { Bytes } from "../layout/bytes.js";
 import { Baton } from "./baton.js";
 import { FiberFrame } from "./fiberFrame.js";
@@ -328,49 +328,68 @@ export class Fiber<Result = unknown> implements Waitable<Result>, Registration {
    * @returns false if it has ended, or has been cancelled before
    */
   cancel(): boolean {
-    return this.$task?.cancel() ?? false;
+    const task = this.$task;
+    // That of a handle that is frozen may be another fiber's by now.
+    return task?.fiber === this && task.cancel();
   }
 
   $begin(waiter: Waiter): Registration | undefined {
     if (this.$state !== "running") {
-      tell(this, waiter);
+      tell(waiter, this.$state, this.$outcome);
       return undefined;
     }
     if (waiter === this.$task) throw new FiberStateError("a fiber cannot join itself: it would wait for ever");
-    if (this.$joiner === undefined && this.$joiners === undefined) {
-      this.$joiner = waiter;
-    } else {
-      this.$joiners ??= new Set();
-      this.$joiners.add(waiter);
+    if (this.$task?.fiber !== this) throw frozenHandle(); // it has ended, and could not note that
+    try {
+      if (this.$joiner === undefined && this.$joiners === undefined) {
+        this.$joiner = waiter;
+      } else {
+        this.$joiners ??= new Set();
+        this.$joiners.add(waiter);
+      }
+    } catch (cause) {
+      throw frozenHandle(cause);
     }
     return this;
   }
 
   $withdraw(waiter: Waiter): boolean {
-    if (this.$joiner === waiter) this.$joiner = undefined;
-    else this.$joiners?.delete(waiter);
+    try {
+      if (this.$joiner === waiter) this.$joiner = undefined;
+      else this.$joiners?.delete(waiter);
+    } catch {
+      return false; // a program has frozen it: the waiter is told of the end
+    }
     return true;
   }
 
   /** Tells those who have joined. Returns whether there was somebody. */
   $end(state: FiberState, outcome: unknown): boolean {
-    this.$task = undefined;
-    this.$state = state;
-    this.$outcome = outcome;
     const first = this.$joiner;
     const others = this.$joiners;
-    this.$joiner = undefined;
-    this.$joiners = undefined;
-    if (first !== undefined) tell(this, first);
-    if (others !== undefined) for (const waiter of others) tell(this, waiter);
+    try {
+      this.$task = undefined;
+      this.$state = state;
+      this.$outcome = outcome;
+      this.$joiner = undefined;
+      this.$joiners = undefined;
+    } catch {
+      // A program has frozen it: those who had joined before are told all the same.
+    }
+    if (first !== undefined) tell(first, state, outcome);
+    if (others !== undefined) for (const waiter of others) tell(waiter, state, outcome);
     return first !== undefined || (others !== undefined && others.size > 0);
   }
 }
 
+function frozenHandle(cause?: unknown): InvalidArgumentError {
+  return new InvalidArgumentError("the fiber's handle is frozen, and cannot be joined any more", { cause });
+}
+
 /** Tells who joins what has become of a fiber that has ended. */
-function tell(fiber: Fiber, waiter: Waiter): void {
-  if (fiber.$state === "returned") waiter.$resume(fiber.$outcome);
-  else if (fiber.$state === "failed") waiter.$fail(fiber.$outcome);
+function tell(waiter: Waiter, state: FiberState, outcome: unknown): void {
+  if (state === "returned") waiter.$resume(outcome);
+  else if (state === "failed") waiter.$fail(outcome);
   else waiter.$fail(new FiberCancelledError("the fiber was cancelled"));
 }
 

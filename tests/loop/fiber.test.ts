@@ -866,3 +866,75 @@ describe("bad input", () => {
     },
   );
 });
+
+describe("a handle that a program has frozen", () => {
+  test("lets its fiber and the others end, and those know who had joined before", async () => {
+    const { host, fibers } = stage();
+    const gate = new Baton();
+    const frozen = fibers.spawn(function* () {
+      yield gate.wait();
+      return 1;
+    });
+    const before = [new Outcome(Promise.resolve(frozen.join())), new Outcome(Promise.resolve(frozen.join()))];
+    const never = Object.freeze(fibers.spawn(function* () {}));
+    const refused = new Outcome(Promise.resolve(never.join()));
+    await settled();
+    Object.freeze(frozen);
+    gate.post();
+    const other = fibers.spawn(function* () {
+      yield;
+      return 2;
+    });
+    const last = new Outcome(Promise.resolve(other.join()));
+    await host.rest();
+    expect(before.map(({ value }) => value)).toEqual([1, 1]);
+    expect(last.value).toBe(2);
+    expect(refused.error).toBeInstanceOf(InvalidArgumentError);
+    expect(fibers.stats()).toMatchObject({ live: 0, returned: 3 });
+    const after = new Outcome(Promise.resolve(frozen.join()));
+    await settled();
+    expect(after.error).toBeInstanceOf(InvalidArgumentError);
+  });
+
+  test("does not cancel the fiber that comes after its own", async () => {
+    const { host, fibers } = stage();
+    const frozen = Object.freeze(fibers.spawn(function* () {}));
+    await host.rest();
+    const next = fibers.spawn(function* () {
+      yield new Baton().wait();
+    });
+    await host.rest();
+    expect(frozen.cancel()).toBe(false);
+    expect(next.state).toBe("running");
+    fibers.close();
+  });
+
+  test("keeps nobody who had joined from being cancelled, which comes with its fiber's end", async () => {
+    const { host, fibers } = stage();
+    const gate = new Baton();
+    const frozen = fibers.spawn(function* () {
+      yield gate.wait();
+    });
+    const joiner = fibers.spawn(function* () {
+      yield frozen;
+    });
+    await host.rest();
+    Object.freeze(frozen);
+    expect(joiner.cancel()).toBe(true);
+    gate.post();
+    await host.rest();
+    expect([joiner.state, fibers.stats().live]).toEqual(["cancelled", 0]);
+  });
+
+  test("has its fiber's error told to onError, as nobody could join", async () => {
+    const { host, fibers, log } = stage();
+    Object.freeze(
+      fibers.spawn(function* () {
+        yield;
+        throw new Error("failed");
+      }),
+    );
+    await host.rest();
+    expect(log).toEqual([new Error("failed")]);
+  });
+});
