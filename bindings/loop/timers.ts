@@ -435,12 +435,12 @@ export class Timers implements TimerOwner {
     const entry = this.#entries.at(slot)!;
     if (entry instanceof Timer) {
       this.#entries.remove(slot);
-      entry.$slot = -1;
       if (entry.$keepsAlive) this.#holds--;
       try {
+        entry.$slot = -1; // first, as it throws if a program has frozen the timer
         entry.$fire();
       } catch (error) {
-        this.#fail(error); // a periodic timer that found no memory
+        this.#fail(Object.isFrozen(entry) ? frozenTimer(error) : error); // otherwise a periodic timer has found no memory
       }
       return;
     }
@@ -546,6 +546,10 @@ export class Timers implements TimerOwner {
 }
 
 const RESOLVED = Promise.resolve();
+
+function frozenTimer(cause: unknown): InvalidArgumentError {
+  return new InvalidArgumentError("the timer is frozen: it has come due, and cannot fire", { cause });
+}
 
 /** What the wheel at `address` takes, in bytes. Made here, since a function made in the constructor would hold the timers. */
 function bytesOf(address: Address): (memory: LinearMemory) => number {

@@ -526,6 +526,23 @@ describe("what a timer does", () => {
     }
     expect(told).toEqual([options, expect.any(Options)]);
   });
+
+  test.each(["after", "every"] as const)(
+    "of a frozen timer of %s is to fail, which keeps no other from firing",
+    (method) =>
+      withTimers({}, async ({ host, timers, fired, note, errors }) => {
+        Object.freeze(timers[method](5, note as () => void));
+        timers.after(5, note, "other");
+        await settled();
+        await host.advance(10);
+        timers.after(5, note, "later");
+        await settled();
+        await host.advance(10);
+        expect(fired).toEqual(["other", "later"]);
+        expect(errors).toEqual([expect.any(InvalidArgumentError)]);
+        expect(host.keepsAlive).toBe(false);
+      }),
+  );
 });
 
 describe("bad input is an error that changes nothing", () => {
