@@ -125,6 +125,11 @@ export class SortedMap<K extends FieldType<unknown>, V extends FieldType<unknown
     return this.#address === 0 || this.$memory.disposed;
   }
 
+  /** For JSON: how many entries there are, and not these, which may be millions. */
+  toJSON(): { readonly size: number } {
+    return { size: this.disposed ? 0 : this.size };
+  }
+
   /**
    * Sets the value of `key`, which is inserted if it is not there.
    *

@@ -41,6 +41,17 @@ describe("as JSON", () => {
     expect(JSON.stringify(map.first())).toBe('{"key":7,"value":{"x":1,"y":2}}');
   });
 
+  test("a map is its size, also empty, behind a change that has ended the view of its entry, and disposed", () => {
+    const map = runtime.sortedMap(u32, Point);
+    expect(JSON.stringify({ map })).toBe('{"map":{"size":0}}');
+    map.set(7, { x: 1, y: 2 });
+    map.first();
+    map.set(8, { x: 3, y: 4 });
+    expect(JSON.stringify({ map })).toBe('{"map":{"size":2}}');
+    map.dispose();
+    expect(JSON.stringify(map)).toBe('{"size":0}');
+  });
+
   test("what has ended says so, and an owner of memory leaves that out", () => {
     const scratch = runtime.arena();
     const node = scratch.new(Node);
