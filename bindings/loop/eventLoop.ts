@@ -288,7 +288,19 @@ export class EventLoop implements Loop, Inbox, DispatchObserver, CompanionWatch 
     this.#hopping = true;
     const { host } = this.#settings;
     if (this.#watch.wantsHops) this.#watch.hopAsked(host.now());
-    host.hop(this.#turn);
+    try {
+      host.hop(this.#turn);
+    } catch (error) {
+      this.#hopFailed(error);
+    }
+  }
+
+  /** No turn will come, so the loop stops, and tells so; otherwise it would wait for that turn for ever. */
+  #hopFailed(error: unknown): void {
+    this.#hopping = false;
+    if (this.#phase.failure !== undefined) return; // the host fails again, and will not let the loop end either
+    this.#stop(error);
+    this.#advanceAside();
   }
 
   /** Whether a turn would have something to do. */

@@ -16,7 +16,7 @@ export interface Host {
 
   /**
    * Calls `callback` once, later, after what the platform has already queued (input, timers) has had its chance.
-   * Must not call it before `hop` returns.
+   * Must not call it before `hop` returns. A loop that it throws to stops with that error, as no turn will come.
    */
   hop(callback: () => void): void;
 

@@ -416,3 +416,39 @@ describe("onError", () => {
     expect([run.state, seen]).toEqual(["resolved", ["failed"]]);
   });
 });
+
+describe("a host that refuses a hop", () => {
+  /** A loop whose host refuses the hop of this number, from 1. */
+  function refusing(number: number) {
+    const { host, loop } = setUp({ turn: { events: 100 } });
+    const hop = host.hop.bind(host);
+    let asked = 0;
+    host.hop = (callback) => {
+      if (++asked === number) throw sabotage;
+      hop(callback);
+    };
+    return { host, loop, kind: loop.on("kind", () => {}) };
+  }
+
+  test("stops the loop with its error, which the run that asked for it is told", async () => {
+    const { host, loop, kind } = refusing(1);
+    kind.post(1);
+    const run = new Outcome(loop.run());
+    await host.rest();
+    expect([run.state, run.error]).toEqual(["rejected", sabotage]);
+    expect(await loop.close()).toEqual({ processed: 0, dropped: 1, abandoned: 0 });
+  });
+
+  test("does so too where a post or the end of a turn asks for it", async () => {
+    for (const posts of [1, 300]) {
+      const { host, loop, kind } = refusing(posts === 1 ? 1 : 2);
+      const run = posts === 1 ? new Outcome(loop.run()) : undefined;
+      for (let post = 0; post < posts; post++) kind.post(post);
+      const last = run ?? new Outcome(loop.run());
+      await host.rest();
+      expect([last.state, last.error]).toEqual(["rejected", sabotage]);
+      expect(() => kind.post(1)).toThrow(LoopClosedError);
+      expect((await loop.close()).dropped).toBeGreaterThan(0);
+    }
+  });
+});
