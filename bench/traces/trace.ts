@@ -35,6 +35,13 @@ const TEXT_LIMIT = 1 << 28;
 
 const EXCERPT_CHARACTERS = 60;
 
+/** A map, since an object would also know `constructor`. */
+const KINDS: ReadonlyMap<string, number> = new Map([
+  ["a", Kind.allocate],
+  ["r", Kind.reallocate],
+  ["f", Kind.free],
+]);
+
 /**
  * Reads a trace, gzip or plain text.
  *
@@ -125,7 +132,7 @@ class Parser {
 
   #readOperation(operations: Uint32Array, index: number, live: Uint8Array): void {
     const words = this.#text.split(" ");
-    const kind = { a: Kind.allocate, r: Kind.reallocate, f: Kind.free }[words[0]!];
+    const kind = KINDS.get(words[0]!);
     if (kind === undefined) throw this.#refuse("an operation is a, r or f");
     if (words.length !== (kind === Kind.free ? 2 : 3)) {
       throw this.#refuse(`the operation ${words[0]} is written ${words[0]} ID${kind === Kind.free ? "" : " BYTES"}`);

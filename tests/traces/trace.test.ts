@@ -64,6 +64,7 @@ test.each([
   ["x 0 4", /an operation is a, r or f: "x 0 4"/],
   ["", /an operation is a, r or f: ""/],
   ["A 1 4", /an operation is/],
+  ["constructor 0 4", /an operation is a, r or f: "constructor 0 4"/],
   ["a 1", /written a ID BYTES: "a 1"/],
   ["a 1 4 4", /written a ID BYTES/],
   ["a  1 4", /written a ID BYTES/],
