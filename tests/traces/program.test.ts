@@ -201,6 +201,11 @@ test("a trace without operations is replayed", async () => {
   expect(status).toBe(0);
 });
 
+test("a trace of few operations that counts millions of ids is replayed in its time", async () => {
+  const path = file("ids.rep", traceOf(["a 0 1", "a 16777215 1"], 1 << 24));
+  expect(await run(path, "--allocator", "heap")).toMatchObject({ status: 0, error: "" });
+}, 60_000);
+
 test("help tells every option, allocator and exit status", async () => {
   const { status, out } = await run("--help");
   expect(status).toBe(0);
