@@ -33,6 +33,16 @@ function peakOf({ operations, ids }: Trace): number {
   return peak;
 }
 
+test("a block of 2 GiB and more is intact", async () => {
+  const workbench = await createWorkbench("heap");
+  try {
+    const trace = parseTrace("x", ["1", "1", "2", "0", "a 0 2147483652", "f 0", ""].join("\n"));
+    expect(new TraceReplay(workbench, trace, 1).check(true)).toMatchObject({ fault: "none", peakLive: 2147483652 });
+  } finally {
+    workbench.dispose();
+  }
+}, 60_000);
+
 describe.each(subjects)("through $title", ({ name, debug }) => {
   let workbench: Workbench;
   beforeAll(async () => {

@@ -35,7 +35,7 @@ export function checkReplay<S>(strategy: S, record: Replay): u32 {
     const kind = word & KIND_MASK;
     const block = record.table + (id << BLOCK_SHIFT);
     const address = load<usize>(block);
-    const size = kind == ALLOCATE ? 0 : load<u32>(block, 4);
+    const size: u32 = kind == ALLOCATE ? 0 : load<u32>(block, 4);
     let newAddress: usize = 0;
     let newSize: u32 = 0;
     if (kind != ALLOCATE && fills && !isUnchanged(record, id, address, size)) return Fault.CHANGED;
