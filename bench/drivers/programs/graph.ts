@@ -17,9 +17,26 @@ const INSERT = 1;
 const TURN = 2;
 const KINDS = 4;
 
+/** Four fields: an array of them would be two objects more for each node. */
 interface Node {
-  readonly edges: (Node | null)[];
+  first: Node | null;
+  second: Node | null;
+  third: Node | null;
+  fourth: Node | null;
   readonly value: number;
+}
+
+function at(node: Node, edge: number): Node | null {
+  if (edge < 2) return edge === 0 ? node.first : node.second;
+  return edge === 2 ? node.third : node.fourth;
+}
+
+function turn(node: Node, edge: number, to: Node | null): void {
+  if (edge < 2) {
+    if (edge === 0) node.first = to;
+    else node.second = to;
+  } else if (edge === 2) node.third = to;
+  else node.fourth = to;
 }
 
 export function graph({ seed, roots, events, operationsPerEvent }: GraphParameters): PlainResult {
@@ -32,7 +49,7 @@ export function graph({ seed, roots, events, operationsPerEvent }: GraphParamete
   const walk = () => {
     let node = table[draw(roots)]!;
     for (let left = draw(WALK); node !== null && left > 0; left--) {
-      const next = node.edges[draw(EDGES)]!;
+      const next = at(node, draw(EDGES));
       if (next === null) break;
       node = next;
     }
@@ -42,17 +59,18 @@ export function graph({ seed, roots, events, operationsPerEvent }: GraphParamete
   let checksum = 0;
   for (let operation = 0; operation < events * operationsPerEvent; operation++) {
     const kind = draw(KINDS);
-    const at = walk();
-    if (at !== null) checksum += at.value;
+    const found = walk();
+    if (found !== null) checksum += found.value;
     if (kind === MAKE_ROOT) {
-      const node = { edges: [at, walk(), null, null], value: ++made };
+      const node = { first: found, second: walk(), third: null, fourth: null, value: ++made };
       table[draw(roots)] = node;
       continue;
     }
     const edge = draw(EDGES);
-    if (at === null) continue;
-    if (kind === INSERT) at.edges[edge] = { edges: [at.edges[edge]!, at, null, null], value: ++made };
-    else at.edges[edge] = kind === TURN ? walk() : null;
+    if (found === null) continue;
+    if (kind === INSERT) {
+      turn(found, edge, { first: at(found, edge), second: found, third: null, fourth: null, value: ++made });
+    } else turn(found, edge, kind === TURN ? walk() : null);
   }
   return { checksum, made };
 }
