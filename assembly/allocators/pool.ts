@@ -34,13 +34,13 @@ import {
 } from "./slab";
 
 /** The largest cell, in bytes: that of the largest struct. */
-const CELL_LIMIT: u32 = 1 << 20;
+export const CELL_LIMIT: u32 = 1 << 20;
 
 /** Behind each cell of the debug module, to show writes past its end. */
 export const CELL_CANARY: u64 = 0x5afe_c0de_5afe_c0de;
 
 /** The most warm cells of a pool, and how many are taken from the slabs, or given back to them, at a time. */
-const WARM_LIMIT: u32 = 16;
+export const WARM_LIMIT: u32 = 16;
 const BATCH: u32 = WARM_LIMIT / 2;
 
 /** A cell that was freed a moment ago, or is next to be handed out. */
@@ -197,7 +197,7 @@ function giveCold(pool: Pool, cell: Address, guard: Address): void {
 }
 
 /** Gives the `count` cells that have been warm longest back to their slabs. */
-export function returnWarm(pool: Pool, count: u32): void {
+function returnWarm(pool: Pool, count: u32): void {
   for (let index: u32 = 0; index < count; index++) {
     countStep();
     const warm = pool.warmAt(index);
@@ -316,8 +316,7 @@ function removeSlab(pool: Pool, slab: Slab): void {
  */
 export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address {
   if (cellBytes == 0 || cellBytes > CELL_LIMIT) return fail(Status.INVALID_SIZE, cellBytes);
-  const content = max(<u32>alignUp(cellBytes, GRAIN), offsetof<FreeCell>());
-  const stride = content + (IS_DEBUG ? <u32>sizeof<u64>() : 0);
+  const stride = strideFor(cellBytes);
   let pages = slabPagesFor(stride);
   let cells = cellsIn(pages, stride);
   // A pool that will never have more than a part of a slab takes no more than that.
@@ -347,6 +346,12 @@ export function createPool(cellBytes: u32, capacity: u32, isFixed: u32): Address
   pool.reserved = pool.capacity;
   pool.isFixed = isFixed;
   return changetype<Address>(pool);
+}
+
+/** From one cell to the next. */
+export function strideFor(cellBytes: u32): u32 {
+  const content = max(<u32>alignUp(cellBytes, GRAIN), offsetof<FreeCell>());
+  return content + (IS_DEBUG ? <u32>sizeof<u64>() : 0);
 }
 
 /** The number by which `odd`, an odd number, has to be multiplied to make 1, modulo 2^32. */
@@ -489,11 +494,14 @@ export function returnCells(pool: Pool, first: Address): void {
 
 /** Looks at a cell that leaves the free list, and puts a canary behind it. */
 function arm(pool: Pool, cell: Address): void {
-  const start = cell + offsetof<FreeCell>();
-  if (load<u64>(canaryOf(pool, cell)) == CELL_CANARY && !isPoisoned(start, canaryOf(pool, cell))) {
-    pool.damaged = cell;
-  }
+  if (!isUntouched(pool, cell)) pool.damaged = cell;
   store<u64>(canaryOf(pool, cell), CELL_CANARY);
+}
+
+/** True unless a free cell that was in use before has been written to since, behind what a free cell holds. */
+export function isUntouched(pool: Pool, cell: Address): bool {
+  const canary = canaryOf(pool, cell);
+  return load<u64>(canary) != CELL_CANARY || isPoisoned(cell + offsetof<FreeCell>(), canary);
 }
 
 /** Looks at a cell that is freed, and poisons it. */

@@ -38,7 +38,7 @@ export function walk(memory: LinearMemory, what: string, validate: (findings: Ad
   const { exports } = memory;
   const findings = exports.allocateFindings() >>> 0;
   if (findings === 0) throw memory.failure(`walking over a ${what}`);
-  const isWell = validate(findings) !== 0;
+  const isWell = isWellBy(validate, findings);
   const word = (name: `FINDINGS_${string}`) => memory.u32[(findings + exports[name]!.value) >>> 2]!;
   const violation = word("FINDINGS_VIOLATION");
   const address = word("FINDINGS_ADDRESS");
@@ -50,6 +50,17 @@ export function walk(memory: LinearMemory, what: string, validate: (findings: Ad
     largestFree: word("FINDINGS_LARGEST_FREE"),
   };
   exports.freeFindings(findings);
+  if (isWell === undefined) throw new CorruptionError(`the ${what} is corrupt: something in it leads out of memory`);
   if (!isWell) throw new CorruptionError(`the ${what} is corrupt: ${VIOLATIONS[violation]}, at ${address}`);
   return counted;
+}
+
+/** Undefined if the walk has trapped: what it reads may lead it anywhere. */
+function isWellBy(validate: (findings: Address) => number, findings: Address): boolean | undefined {
+  try {
+    return validate(findings) !== 0;
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) return undefined;
+    throw error;
+  }
 }

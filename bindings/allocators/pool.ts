@@ -293,7 +293,8 @@ export class Pool<F extends Fields> {
   }
 
   /**
-   * Checks every invariant. O(cells + pages).
+   * Checks every invariant; in the debug runtime also that nobody has written past the end of a record, or to one that was freed.
+   * O(cells + pages).
    *
    * @throws {CorruptionError} naming the first that is broken
    * @throws {OutOfMemoryError} or {SealedError} if there is no room for what it notes down

@@ -111,7 +111,11 @@ describe("what was written where nothing may be written, in a debug runtime", ()
       const freed = pool.new();
       pool.free(freed);
       expect(new Set(runtime.$memory.u8.subarray(freed.$address + 8, freed.$address + 16))).toEqual(new Set([0xcb]));
+      pool.validate();
       runtime.$memory.f64[freed.$address / 8 + 1] = 5;
+      expect(() => pool.validate()).toThrow(
+        `bytes written past the end of a block, or after its free, at ${freed.$address}`,
+      );
       expect(() => pool.new()).toThrow(CorruptionError);
       const [next] = pool;
       expect(next!.$address).toBe(freed.$address);
@@ -119,6 +123,46 @@ describe("what was written where nothing may be written, in a debug runtime", ()
       pool.free(next!);
       pool.free(pool.new());
       pool.validate();
+    }));
+});
+
+describe.each([false, true])("a pool whose own memory was written over, debug %s", (debug) => {
+  test("is told of by validate, whatever word of it and whatever was written", () =>
+    withRuntime({ debug, initialBytes: 16 * PAGE }, (runtime) => {
+      const pool = runtime.pool(Cell);
+      const cells = Array.from({ length: 6000 }, () => pool.new());
+      for (let index = 0; index < cells.length; index += 3) pool.free(cells[index]!);
+      pool.validate();
+      const { u32 } = runtime.$memory;
+      const before = u32.slice();
+      const found = { whole: 0, corrupt: 0 };
+      // The header of a slab and of the pool, and the first cells: every fifth free, with what links them.
+      const first = (pool.$address & ~(PAGE - 1)) >>> 2;
+      for (let word = first; word < first + 150; word++) {
+        for (const value of [0, 1, 0xffff_ffff, 0xffff_fff0, before[word]! + 4, before[word]! ^ 0x1000_0000]) {
+          u32[word] = value;
+          try {
+            pool.validate();
+            found.whole++;
+          } catch (error) {
+            if (!(error instanceof CorruptionError)) throw error;
+            found.corrupt++;
+          }
+          u32.set(before);
+        }
+      }
+      expect(found.corrupt).toBeGreaterThan(100);
+      pool.validate();
+    }));
+
+  test("is told of by the free cell whose link was written over", () =>
+    withRuntime({ debug }, (runtime) => {
+      const pool = runtime.pool(Cell);
+      const cells = Array.from({ length: 400 }, () => pool.new());
+      for (const cell of cells) pool.free(cell);
+      const written = cells[0]!.$address; // the first to be freed is warm no more
+      runtime.$memory.u32[written / 4] = 0xffff_fff0;
+      expect(() => pool.validate()).toThrow(`a slab whose counts disagree with its cells, at ${written}`);
     }));
 });
 
