@@ -353,7 +353,8 @@ export class ByteHeap {
     }
     memory.exports.setGuestHeap(heap);
     const { malloc, calloc, realloc, free, aligned_alloc, posix_memalign, malloc_usable_size } = memory.exports;
-    return { malloc, calloc, realloc, free, aligned_alloc, posix_memalign, malloc_usable_size };
+    const functions = { malloc, calloc, realloc, free, aligned_alloc, posix_memalign, malloc_usable_size };
+    return this.#sites === undefined ? functions : forgetting(functions, this.#sites);
   }
 
   /**
@@ -454,6 +455,22 @@ export class ByteHeap {
 /** What a byte heap takes in bytes, its header and bins included, for who asks when the object that stood for it may be gone. */
 export function byteHeapBytes(heap: Address): (memory: LinearMemory) => number {
   return ({ exports }) => 2 * SMALL_BLOCK_SIZE + exports.byteHeapPages(heap) * PAGE_SIZE;
+}
+
+/** Debug runtime: the functions, so that a block from TypeScript that a guest frees or reallocates is no longer told of as alive. */
+function forgetting(functions: MallocFunctions, sites: Map<Address, unknown>): MallocFunctions {
+  return {
+    ...functions,
+    free(address) {
+      functions.free(address);
+      sites.delete(address >>> 0);
+    },
+    realloc(address, size) {
+      const moved = functions.realloc(address, size);
+      if (moved !== 0 || size === 0) sites.delete(address >>> 0);
+      return moved;
+    },
+  };
 }
 
 function checkAddress(address: Address): void {

@@ -11,6 +11,24 @@ const Cell = struct("Cell", { value: f64 });
 const summary = (runtime: Runtime) => runtime.leaks().map(({ kind, count, bytes }) => [kind, count, bytes]);
 
 describe("what is alive in a debug runtime", () => {
+  test("has no block that a C guest has freed or reallocated, and one whose free was not for it", () =>
+    withRuntime({ debug: true }, (runtime) => {
+      const heap = runtime.byteHeap();
+      const { free, realloc } = heap.asMalloc();
+      const [freed, moved, ended, kept] = [1, 2, 3, 4].map((size) => heap.allocate(size)) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      free(freed);
+      realloc(moved, 100);
+      realloc(ended, 0);
+      free(kept + 8);
+      const blocks = runtime.leaks().filter(({ kind }) => kind === "block");
+      expect(blocks.map(({ count, bytes }) => [count, bytes])).toEqual([[1, 4]]);
+    }));
+
   test("is nothing at first, and nothing again when all has been given back", () =>
     withRuntime({ debug: true }, (runtime) => {
       expect(runtime.leaks()).toEqual([]);
