@@ -31,7 +31,8 @@ Allocators, each inside wasm and in a process of its own, the drivers compiled t
   dlmalloc  wasi-libc's, compiled where clang and wasi-libc are installed
 
 The columns:
-  operations/s    the median of 3 rounds over warm memory; freeing what the trace leaves behind is not counted
+  operations/s    the median of 3 rounds over warm memory; freeing what the trace leaves behind is not counted, nor is the
+                  reset of an arena, which clears what the trace has used
   p50 … max       nanoseconds of one operation. Each is timed once, in one of 7 passes, through a clock that is imported;
                   what such a sample costs is in it, and is measured with samples of nothing (column "sample")
   live, taken     the most payload bytes that were live, and the most bytes that the allocator had taken from below
