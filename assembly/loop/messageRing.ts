@@ -46,7 +46,7 @@ export namespace EntryState {
 /** Data for which there is one entry; messages that are shorter on the average run out of entries first. */
 const BYTES_PER_ENTRY: u32 = 64;
 const ENTRIES_AT_LEAST: u32 = 64;
-const ENTRIES_AT_MOST: u32 = 65_536;
+export const ENTRIES_AT_MOST: u32 = 65_536;
 
 /** Offsets stay below 2^31. */
 export const RING_BYTES_LIMIT: u32 = 1 << 30;
@@ -145,7 +145,7 @@ export function createMessageRing(bytes: u32, maximum: u32): Address {
 }
 
 /** The bytes of the header and the entries. */
-function sizeOfHead(entries: u32): u32 {
+export function sizeOfHead(entries: u32): u32 {
   return (offsetof<MessageRing>() + entries * ENTRY_BYTES + 7) & ~7;
 }
 

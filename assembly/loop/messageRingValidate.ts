@@ -1,7 +1,7 @@
 // Checking a message ring.
 
 import { Owner, ownerOf } from "../memory/pageHeap";
-import { EntryState, MessageRing } from "./messageRing";
+import { ENTRIES_AT_MOST, EntryState, MessageRing, sizeOfHead } from "./messageRing";
 
 /** What is wrong with a ring; numbered as in bindings/loop/messageRingLayout.ts. */
 export namespace Violation {
@@ -29,6 +29,8 @@ export function validateMessageRing(ring: MessageRing): u32 {
   const entries = ring.entries;
   const first = ring.first;
   const count = ring.count;
+  // Before the entries are gone through: there are as many as lie before the data.
+  if (entries > ENTRIES_AT_MOST || ring.data != ring.address + sizeOfHead(entries)) return Violation.OFFSETS;
   if (head > capacity || frame > ring.scan || ring.scan > head || tail > capacity) return Violation.OFFSETS;
   if (wrapped ? head > tail || !count : tail > frame) return Violation.OFFSETS;
   if (count > entries || first >= entries) return Violation.STATES;

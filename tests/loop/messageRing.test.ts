@@ -226,6 +226,19 @@ describe.each(modules)("a message ring of the $name module", ({ debug }) => {
       one.$end();
     }));
 
+  test("a number of entries that was written over is told of, and not gone by", () =>
+    withRing("line", (ring) => {
+      const { u32 } = ring.$memory;
+      const word = (ringAddress(ring) + Ring.ENTRIES) >>> 2;
+      const entries = u32[word]!;
+      for (const written of [0, entries >>> 1, entries << 1, 1 << 31, 0xffff_ffff]) {
+        u32[word] = written;
+        expect(() => ring.validate()).toThrow(CorruptionError);
+      }
+      u32[word] = entries;
+      ring.validate();
+    }));
+
   test("a prefix of 4 GiB is too long, and what it promises is left out as it comes", () =>
     withRing("length", (ring) => {
       ring.fill(new Uint8Array([255, 255, 255, 255, 1, 2, 3]), 0);
