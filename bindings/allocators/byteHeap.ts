@@ -259,8 +259,9 @@ export class ByteHeap {
    */
   allocateMany(size: number, addresses: Uint32Array): void {
     checkInteger("the size of a block", size, 1, SIZE_LIMIT);
-    const isListed = this.#withList(addresses, (list, count) => {
-      const done = this.$memory.exports.byteHeapAllocateMany(this.#open("allocateMany"), count, size, list);
+    const heap = this.#open("allocateMany");
+    const isListed = this.#withList(heap, addresses, (list, count) => {
+      const done = this.$memory.exports.byteHeapAllocateMany(heap, count, size, list);
       if (done === 0) throw this.$memory.failure(`allocating ${count} blocks of ${size} bytes`);
       addresses.set(this.$memory.u32.subarray(list >>> 2, (list >>> 2) + count));
     });
@@ -277,9 +278,10 @@ export class ByteHeap {
    * @throws {InvalidArgumentError}, {OutOfBoundsError} as {@link allocateMany}
    */
   freeMany(addresses: Uint32Array): void {
+    const heap = this.#open("freeMany");
     const free = (list: Address, count: number) => {
       this.$memory.u32.set(addresses, list >>> 2);
-      const done = this.$memory.exports.byteHeapFreeMany(this.#open("freeMany"), count, list);
+      const done = this.$memory.exports.byteHeapFreeMany(heap, count, list);
       for (let index = 0; index < done; index++) this.#sites?.delete(addresses[index]!);
       if (done < count) {
         const error = this.#failure(`freeing ${addresses[done]}, number ${done} of ${count}`);
@@ -288,7 +290,7 @@ export class ByteHeap {
       }
       addresses.fill(0);
     };
-    if (!this.#withList(addresses, free)) {
+    if (!this.#withList(heap, addresses, free)) {
       // There is no memory for a list, and that must not keep any from coming back.
       for (let index = 0; index < addresses.length; index++) {
         this.#release(addresses[index]!);
@@ -298,13 +300,12 @@ export class ByteHeap {
     this.#assertUndamaged();
   }
 
-  /** Runs `body` with as many words of linear memory as `addresses` has elements. False if they cannot be had. */
-  #withList(addresses: Uint32Array, body: (list: Address, count: number) => void): boolean {
+  /** Runs `body` with as many words of the heap's memory as `addresses` has elements. False if they cannot be had. */
+  #withList(heap: Address, addresses: Uint32Array, body: (list: Address, count: number) => void): boolean {
     const count = lengthOfTyped(addresses, "Uint32Array");
     if (count === undefined) {
       throw new InvalidArgumentError(`the addresses must be a Uint32Array, but are ${describe(addresses)}`);
     }
-    const heap = this.#open("many"); // first, since it may make the views anew
     const { exports, u8 } = this.$memory;
     if (addresses.buffer === u8.buffer) {
       throw new InvalidArgumentError(

@@ -1,4 +1,4 @@
-import { createRuntime, InvalidAddressError } from "tidemark";
+import { createRuntime, DisposedError, InvalidAddressError } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { RandomNumbers } from "../support/randomNumbers.js";
 import { modules, PAGE, withRuntime } from "../support/runtimes.js";
@@ -98,6 +98,29 @@ describe.each(modules)("what is no block in use of the $name module's byte heap"
       }
     }));
 });
+
+test("what is asked of a heap that has been destroyed is named by its refusal", () =>
+  withRuntime({}, (runtime) => {
+    const heap = runtime.byteHeap();
+    heap.destroy();
+    const list = new Uint32Array(1);
+    for (const [operation, call] of Object.entries({
+      allocate: () => heap.allocate(1),
+      reallocate: () => heap.reallocate(16, 1),
+      free: () => heap.free(16),
+      bytes: () => heap.bytes(1),
+      usableSize: () => heap.usableSize(16),
+      allocateMany: () => heap.allocateMany(1, list),
+      freeMany: () => heap.freeMany(list),
+      asMalloc: () => heap.asMalloc(),
+      trim: () => heap.trim(),
+      stats: () => heap.stats(),
+      validate: () => heap.validate(),
+      address: () => heap.address,
+    })) {
+      expect(call).toThrow(new DisposedError(`${operation}: the byte heap has been destroyed`));
+    }
+  }));
 
 test("an address behind the end of memory is refused, whatever a memory that was given had in it", async () => {
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 16 });
