@@ -47,7 +47,9 @@ export interface RuntimeStats {
   readonly growths: number;
   /** In use, by owner. */
   readonly bytesByOwner: Readonly<Record<OwnerName, number>>;
+  /** Whether it takes nothing more from the host: see {@link Runtime.seal}. */
   readonly sealed: boolean;
+  /** Whether it uses the debug module. */
   readonly debug: boolean;
 }
 

@@ -23,14 +23,17 @@ export interface AllocationOptions {
 
 /** The figures of a byte heap. */
 export interface ByteHeapStats {
-  /** Blocks in use, and the bytes that can be used of them; held-back ones of the debug runtime included. */
+  /** Blocks in use; in the debug runtime also those that are freed and held back. */
   readonly blocks: number;
+  /** Bytes that can be used of these blocks. */
   readonly usableBytes: number;
-  /** Taken from the page heap. */
+  /** Taken from the page heap, in bytes. */
   readonly reservedBytes: number;
-  /** Free blocks, what lies side by side counted as one; the free bytes of those above 256 bytes, and the largest of these. */
+  /** Free blocks, what lies side by side counted as one. */
   readonly freeBlocks: number;
+  /** Bytes of the free blocks above 256 bytes. */
   readonly freeBytes: number;
+  /** The largest of these, in bytes. */
   readonly largestFree: number;
   /** Frees and reallocations that were refused since the heap was made, for their addresses. */
   readonly refusals: number;

@@ -20,8 +20,9 @@ export type FramePoolOptions = { readonly [Size in FrameSize]?: number | undefin
 
 /** The figures of a frame pool. */
 export interface FramePoolStats {
-  /** Frames in use, and all that there are, by size. */
+  /** Frames in use, by size. */
   readonly inUse: Readonly<Record<FrameSize, number>>;
+  /** Frames there are, in use or not, by size. */
   readonly capacity: Readonly<Record<FrameSize, number>>;
   /** Taken from the page heap, in bytes. */
   readonly reservedBytes: number;

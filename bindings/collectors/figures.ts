@@ -6,6 +6,7 @@ export type Strategy = "manual" | "refcount" | "mark-sweep" | "mark-sweep-stop";
  * the header of an object, by which references to it are checked, lies apart and is not counted: 4 bytes.
  */
 export interface HeapStats {
+  /** What the heap was made with. */
   readonly strategy: Strategy;
   /** Objects that have not been freed: those that nothing leads to any more are counted until they are found. */
   readonly objects: number;
@@ -24,12 +25,17 @@ export interface HeapStats {
   readonly cycles: number;
   /** Units of the last cycle that has ended; decrements that were done before or beside it are not among them. */
   readonly lastCycleUnits: number;
-  /** Steps that have done something, and the units of all of them. A `collect()` is one step. */
+  /** Steps that have done something. A `collect()` is one step. */
   readonly steps: number;
+  /** Units of all these steps. */
   readonly units: number;
+  /** Units of the last of them. */
   readonly lastStepUnits: number;
+  /** The most units of one of them. */
   readonly longestStepUnits: number;
+  /** How long the last of them took, in microseconds. */
   readonly lastStepMicroseconds: number;
+  /** The longest that one of them took, in microseconds. */
   readonly longestStepMicroseconds: number;
   /** Bytes that were allocated while the last cycle went on, which it did not judge: garbage among them is left to the next. */
   readonly floatingBytes: number;
@@ -43,19 +49,23 @@ export interface HeapStats {
 
 /** What is told of a cycle of collection that has ended. */
 export interface Collection {
+  /** That of the heap. */
   readonly strategy: Strategy;
   /** Its number, from 1. Where one step has ended several, the last one's. */
   readonly cycle: number;
   /** The units that it took. */
   readonly units: number;
-  /** The steps since the last one was told of, and what they took together, in microseconds. */
+  /** The steps since the last one was told of. */
   readonly steps: number;
+  /** What these steps took together, in microseconds. */
   readonly microseconds: number;
   /** Objects freed since the last one was told of. */
   readonly freedObjects: number;
-  /** What is left: objects, their bytes, and the bytes that were allocated while the cycle went on, garbage or not. */
+  /** Objects that are left. */
   readonly objects: number;
+  /** What these take, in bytes. */
   readonly bytes: number;
+  /** Bytes of them that were allocated while the cycle went on, garbage or not. */
   readonly floatingBytes: number;
 }
 

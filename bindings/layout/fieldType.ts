@@ -32,6 +32,7 @@ export const FieldKind = {
   REF: 15,
 } as const;
 
+/** The number of a kind of field, as {@link FieldType.kind} has it. */
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
 /**
@@ -39,6 +40,7 @@ export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
  * reading it gives.
  */
 export interface FieldType<out Value> {
+  /** What kind of field it is, as a number. */
   readonly kind: FieldKind;
   /** How the type is written in messages: `f64`, `array(u8, 4)`. */
   readonly name: string;
@@ -59,7 +61,9 @@ export function isFieldType(type: unknown): type is FieldType<unknown> {
 
 /** The types whose values are numbers. */
 export interface NumberType extends FieldType<number> {
+  /** The least value that it takes; −Infinity for floats. */
   readonly minimum: number;
+  /** The greatest value that it takes; Infinity for floats. */
   readonly maximum: number;
   /** True for the integer types: a fraction is refused. */
   readonly whole: boolean;
@@ -67,7 +71,9 @@ export interface NumberType extends FieldType<number> {
 
 /** The types whose values are bigints. */
 export interface BigintType extends FieldType<bigint> {
+  /** The least value that it takes. */
   readonly minimum: bigint;
+  /** The greatest value that it takes. */
   readonly maximum: bigint;
 }
 

@@ -42,8 +42,11 @@ export interface FibersStats {
   readonly live: number;
   /** The most that have lived at once. */
   readonly highWater: number;
+  /** Fibers whose body has returned. */
   readonly returned: number;
+  /** Fibers that an error has ended. */
   readonly failed: number;
+  /** Fibers that a cancel has ended. */
   readonly cancelled: number;
   /** How often a fiber has run, up to its next `yield` or its end. */
   readonly resumptions: number;

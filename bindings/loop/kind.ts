@@ -42,6 +42,7 @@ export interface KindOptions<Payload = never> {
 
 /** What {@link coalesce} makes. */
 export interface CoalescePolicy<Payload> {
+  /** Gives an event's key. */
   readonly key: (this: void, payload: Payload) => unknown;
 }
 

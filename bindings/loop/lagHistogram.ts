@@ -7,12 +7,19 @@ import { Histogram } from "./hdrHistogram.js";
 export interface LagSummary {
   /** Lags that were recorded. */
   readonly count: number;
+  /** The shortest lag. */
   readonly min: number;
+  /** The lags' mean, to 1 per cent, as the percentiles are. */
   readonly mean: number;
+  /** The median: half of all lags are no longer. */
   readonly p50: number;
+  /** The 90th percentile. */
   readonly p90: number;
+  /** The 99th percentile. */
   readonly p99: number;
+  /** The 99.9th percentile. */
   readonly p999: number;
+  /** The longest lag; beyond an hour it counts as an hour. */
   readonly max: number;
 }
 

@@ -30,7 +30,9 @@ export interface WatchdogOptions {
  * subscribers of the channels of `node:diagnostics_channel` are told.
  */
 export interface WatchOptions extends SlowOptions {
+  /** Whether a worker tells of handlers while they still block the loop, and whom. */
   readonly watchdog?: WatchdogOptions | undefined;
+  /** What of the loop is recorded, or shown to profilers. */
   readonly observe?: ObservationOptions | undefined;
 }
 

@@ -16,11 +16,13 @@ export type Framing = "message" | "line" | "length" | "length-le";
 export interface MessageRingStats {
   /** Bytes of data that it holds at the most. */
   readonly capacity: number;
-  /** Bytes from the oldest that is in use to the newest, and the most that it ever was. */
+  /** Bytes from the oldest that is in use to the newest. */
   readonly used: number;
+  /** The most that ever were. */
   readonly highWater: number;
-  /** Messages that are held now, those included that are released but not the oldest; and the most that ever were. */
+  /** Messages that are held now, those included that are released but not the oldest. */
   readonly messages: number;
+  /** The most that ever were. */
   readonly messagesHighWater: number;
   /** Bytes that had to move since the end of the data left their message no room. */
   readonly moved: number;

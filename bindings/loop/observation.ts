@@ -1,12 +1,15 @@
 import type { DiagnosticsChannel, Platform } from "../platform.js";
-import type { SlowSubject } from "./watchdog.js";
+import type { SlowReport, SlowSubject } from "./watchdog.js";
 
 /** Published on `tidemark:event` after each event's handler has returned or thrown. Times are readings of the loop's clock. */
 export interface EventObservation {
+  /** The name of the event's kind. */
   readonly kind: string;
+  /** The event's number. */
   readonly sequence: number;
+  /** When its handler was called, in milliseconds. */
   readonly startedAt: number;
-  /** What the handler took, up to its return; what an async one does after an `await` is the platform's time. */
+  /** What the handler took, in milliseconds, up to its return; what an async one does after an `await` is the platform's time. */
   readonly milliseconds: number;
 }
 
@@ -16,7 +19,9 @@ export interface TurnObservation {
   readonly turn: number;
   /** Events that it has handled. */
   readonly events: number;
+  /** When it began, a reading of the loop's clock in milliseconds. */
   readonly startedAt: number;
+  /** How long it took, in milliseconds; pauses, in which promises settled, are counted in. */
   readonly milliseconds: number;
 }
 
@@ -24,19 +29,16 @@ export interface TurnObservation {
 export interface CollectionObservation {
   /** Turns of this sort so far. */
   readonly turn: number;
+  /** When the step of the heap began, a reading of the loop's clock in milliseconds. */
   readonly startedAt: number;
+  /** How long it took, in milliseconds. */
   readonly milliseconds: number;
 }
 
 /** Published on `tidemark:slow` for each handler that was slow, however many there are. */
-export interface SlowObservation {
-  /** These four as in `SlowReport`. */
-  readonly subject: SlowSubject;
-  readonly kind: string;
-  readonly sequence: number;
-  readonly events: number;
+export interface SlowObservation extends Omit<SlowReport, "suppressed"> {
+  /** When it began, a reading of the loop's clock in milliseconds. */
   readonly startedAt: number;
-  readonly milliseconds: number;
 }
 
 /** The options of `observe`. */

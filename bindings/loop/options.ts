@@ -50,7 +50,9 @@ export interface TurnOptions {
  * configuration, pass those that are the loop's.
  */
 export interface LoopOptions extends WatchOptions {
+  /** How many events may wait, and what a post does when they are as many. */
   readonly queue?: QueueOptions | undefined;
+  /** What ends a turn. */
   readonly turn?: TurnOptions | undefined;
   /** Asynchronous events that may be in flight at once, from 1 to 2^24; 1,024 if not given. At it, dispatch pauses. */
   readonly inFlight?: number | undefined;

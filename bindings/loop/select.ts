@@ -8,7 +8,9 @@ import { platformTimers, type Registration, type Waiter, Waiting, type WaitTimer
 
 /** What a select gives: which of the operations was done, counted from 0, and its value. */
 export interface Selected<Value = unknown, Index extends number = number> {
+  /** The operation's place in the list, from 0. */
   readonly index: Index;
+  /** What the operation gives. */
   readonly value: Value;
 }
 

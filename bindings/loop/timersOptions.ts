@@ -33,12 +33,15 @@ export type PayloadOptions<Payload> = PeriodicOptions<Payload> & { readonly payl
 
 /** The figures of timers. */
 export interface TimersStatistics {
-  /** Armed now, and the most that ever were at once. */
+  /** Timers that are armed now. */
   readonly armed: number;
+  /** The most that ever were at once. */
   readonly highWater: number;
-  /** How often a timer was armed, has fired, and was cancelled; a restart of an armed timer counts as both. */
+  /** How often a timer was armed. A restart of an armed timer counts here, and as cancelled. */
   readonly arms: number;
+  /** How often one has fired. */
   readonly fired: number;
+  /** How often one was cancelled. */
   readonly cancelled: number;
   /** Periods that periodic timers have left out because they were late. */
   readonly skipped: number;

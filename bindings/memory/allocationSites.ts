@@ -20,6 +20,7 @@ export type LeakKind =
 
 /** Memory of one kind, made in one place of the program. */
 export interface Leak {
+  /** What it is that has been left behind. */
   readonly kind: LeakKind;
   /** How many there are. */
   readonly count: number;

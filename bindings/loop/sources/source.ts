@@ -35,6 +35,7 @@ export interface SourceStats extends Omit<SourceReport, "ended"> {
   readonly state: "flowing" | "paused" | "ending" | "ended";
   /** Bytes that wait outside the ring for room in it, counted as for {@link SourceOptions.backlogBytes}. */
   readonly backlogBytes: number;
+  /** The figures of the ring that the messages lie in. */
   readonly ring: MessageRingStats;
 }
 
