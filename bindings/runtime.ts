@@ -344,8 +344,8 @@ export class Runtime {
   }
 
   /**
-   * Runs the destroy hooks of all records that are alive (those of arenas the newest first, see {@link struct}), and lets go of the memory
-   * and of all that is in it. A second call does nothing.
+   * Runs the destroy hooks of all records that are alive (those of arenas the newest first, see {@link struct}), and lets go of
+   * the memory and of all that is in it. A second call does nothing.
    *
    * @throws {ReentrantCallError} in a destroy hook that another operation has called; nothing has changed
    * @throws {DestroyHookError} if a hook has thrown; the memory has been let go of all the same

@@ -46,8 +46,9 @@ if (HEADER + INITIAL_SLOTS * 4 + INITIAL_CAPACITY * ENTRY_SIZE > FIRST_PAGES * P
 /**
  * Copies the record at `source` and every record that it leads to into `target`. Refs that lead into `target` already
  * are kept as they are. Returns the address of the copy, or 0 with a status: out of memory, over the target's limit, a
- * stale ref in the graph, or a record that has a destroy hook; then source and target are as before. A ref to a part of a record (a nested struct) leads to
- * a copy of that part alone. O(bytes and refs copied, and for each ref the blocks of `target`).
+ * stale ref in the graph, or a record that has a destroy hook; then source and target are as before. A ref to a part of a
+ * record (a nested struct) leads to a copy of that part alone. O(bytes and refs copied, and for each ref the blocks of
+ * `target`).
  */
 export function copyGraph(target: Arena, source: Address, type: TypeDescriptor): Address {
   // A type without refs needs no table.

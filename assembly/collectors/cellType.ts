@@ -53,7 +53,10 @@ export class CellType extends CellClass {
 }
 const TYPE_BYTES: u32 = offsetof<CellType>();
 
-/** Adds a type to a heap. `slots` and `weakSlots` are lists of words that live as long as the heap. Returns 0 with a status when memory is out. */
+/**
+ * Adds a type to a heap. `slots` and `weakSlots` are lists of words that live as long as the heap. Returns 0 with a status when
+ * memory is out.
+ */
 export function addType(
   heap: Heap,
   bytes: u32,

@@ -27,7 +27,10 @@ export namespace Flag {
   export const DYING: u32 = 4;
   /** Has been stored in a weak slot. */
   export const WEAKLY: u32 = 8;
-  /** Its references have been taken back, and it waits: for the weak slots to be emptied, to leave the candidates, or for the end of a run. */
+  /**
+   * Its references have been taken back, and it waits: for the weak slots to be emptied, to leave the candidates, or for the
+   * end of a run.
+   */
   export const RELEASED: u32 = 16;
   /** Should be in a list for which there was no memory. */
   export const LOST: u32 = 32;

@@ -165,11 +165,14 @@ export class Heap {
   runHooks: u32;
   /** 1 if there was no memory for something that should have been visited. */
   runShort: u32;
-  /** Bytes of all objects when the last run ended, and by how much they have grown since, at most; that much when this one began; bytes made while it ran; its units, and those for what is held. */
+  /** Bytes of all objects when the last run ended. */
   base: u32;
+  /** By how many bytes they have grown since, at the most. */
   growth: u32;
+  /** What `growth` was when the run under way began, and the bytes made since. */
   runGrowth: u32;
   runMade: u32;
+  /** Units of the run under way, and those of them for what is held. */
   runUnits: u32;
   runHeld: u32;
   /** Objects, and their bytes, that have ended and whose cells are not free yet; those of them that are still candidates. */

@@ -74,7 +74,10 @@ function rooted(heap: Heap, object: Address, scope: Scope): Address {
   return object;
 }
 
-/** Stores a reference to `value`, which may be 0, in a slot of an object. Returns 0 with a status where that would bring a dead object back. */
+/**
+ * Stores a reference to `value`, which may be 0, in a slot of an object. Returns 0 with a status where that would bring a dead
+ * object back.
+ */
 export function heapStore(heap: Heap, slot: Address, value: Address): u32 {
   return isCounted(heap) ? storeCounted(heap, slot, value) : storeMarked(heap, slot, value);
 }

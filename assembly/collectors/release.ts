@@ -48,7 +48,10 @@ function takeOff(heap: Heap, object: Address): u32 {
   return word - COUNT_ONE;
 }
 
-/** The same for one that a run is looking at, which has perhaps seen the reference: so it does not know any more what holds the object. */
+/**
+ * The same for one that a run is looking at, which has perhaps seen the reference: so it does not know any more what holds the
+ * object.
+ */
 function takeOffAway(heap: Heap, visit: Visit): u32 {
   if (!changetype<Address>(visit)) return UNCOUNTED;
   const word = visit.word;
@@ -66,7 +69,10 @@ export function decrement(heap: Heap, object: Address): void {
   else if (!(word & Flag.BUFFERED) && typeOf(object).cyclicCount) suspect(heap, object);
 }
 
-/** An object has lost a reference and kept another: it may be part of a dropped cycle. One that the condemned held is looked at by the same run, if it can. */
+/**
+ * An object has lost a reference and kept another: it may be part of a dropped cycle. One that the condemned held is looked at by
+ * the same run, if it can.
+ */
 export function suspect(heap: Heap, object: Address): void {
   const list = heap.runPhase == Run.LET_GO ? heap.roots : heap.candidates;
   if (list.push(object)) setWord(object, (wordOf(object) | Flag.BUFFERED) & ~Flag.LOST);

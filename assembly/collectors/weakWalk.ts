@@ -11,7 +11,10 @@ export function startWeakWalk(heap: Heap): void {
   startWalk(heap);
 }
 
-/** Looks for the next object with weak slots in one word of bits, and puts it, or 0, into `weakHolder`; the walk is over when `walkClass` is 0. Returns the units done. O(1) */
+/**
+ * Looks for the next object with weak slots in one word of bits, and puts it, or 0, into `weakHolder`; the walk is over when
+ * `walkClass` is 0. Returns the units done. O(1)
+ */
 export function nextWeakHolder(heap: Heap): u32 {
   heap.weakHolder = 0;
   heap.weakIndex = 0;

@@ -132,7 +132,10 @@ export class WordStack {
     this.top = top;
   }
 
-  /** Leaves the topmost chunk, which is empty, for the next that is not. One is kept, so that a stack at the edge does not take and give in turn. */
+  /**
+   * Leaves the topmost chunk, which is empty, for the next that is not. One is kept, so that a stack at the edge does not take
+   * and give in turn.
+   */
   private dropChunk(): void {
     do {
       const chunk = this.chunk;

@@ -21,7 +21,7 @@ export interface HeapOptions {
    * among them. `array(u8)`, for bytes and texts, need not be named.
    */
   types: readonly DeclaredType[];
-  /** The units of work of one step, where no other number is given: 1 or more. Default 2,000. */
+  /** The units of work of one step, where no other number is given: 1 to 2^31 − 1. Default 2,000. */
   stepUnits?: number | undefined;
   /**
    * The bytes that are allocated after a cycle before the next begins, at the least: 1 to 2^32 − 1. More where more is live,
@@ -218,10 +218,10 @@ export class Heap {
 
   /**
    * Works for at most `units`, and 257 more (2 under `"refcount"`): traces, counts, sweeps; a destroy hook that is run counts as
-   * two. Begins a cycle where enough has been allocated for one, or memory was refused. A loop does this by itself. Under `"mark-sweep-stop"`
-   * whatever there is to do is done at once; under `"manual"` there is nothing.
+   * two. Begins a cycle where enough has been allocated for one, or memory was refused. A loop does this by itself. Under
+   * `"mark-sweep-stop"` whatever there is to do is done at once; under `"manual"` there is nothing.
    *
-   * @param units 1 or more; by default those that the heap was made with
+   * @param units 1 to 2^31 − 1; by default those that the heap was made with
    * @returns the units done: fewer than `units` when there is nothing left to do
    * @throws {InvalidArgumentError} for another number
    * @throws {ReentrantCallError} in a handler before its first `await`, in a fiber or a timer of a loop, in a destroy hook, or in

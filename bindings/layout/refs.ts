@@ -57,8 +57,8 @@ export function ref(target: Target): FieldType<unknown> {
  * A reference that keeps nothing alive: it reads as `null` once what it refers to has been freed, reset or collected.
  *
  * In arenas and pools it takes 12 bytes, and once its record has ended it reads as `null` and `follow` finds nothing, where a
- * `ref` would be a {@link StaleReferenceError}; `copyTo` leaves it as it is, so the copy's refers to what the original's did. In the objects of a
- * collected heap it takes 4 bytes, and is empty before the destroy hook of what has been collected runs.
+ * `ref` would be a {@link StaleReferenceError}; `copyTo` leaves it as it is, so the copy's refers to what the original's did. In
+ * the objects of a collected heap it takes 4 bytes, and is empty before the destroy hook of what has been collected runs.
  *
  * @param target as for {@link ref}
  * @throws {InvalidStructError} as {@link ref}

@@ -41,8 +41,9 @@ export interface RunOptions {
  * An event loop: typed kinds of events, a bounded queue, handlers that each run with a region of their own.
  *
  * Events of one priority are handled strictly in the order in which they were accepted, in turns. A turn handles as many
- * events as were queued when it began, capped by a count and a time slice, then gives way to the platform; so a handler may post, to its own
- * kind too, and starves nobody. While there is nothing to do, nothing is scheduled: an idle loop keeps no process alive.
+ * events as were queued when it began, capped by a count and a time slice, then gives way to the platform; so a handler may
+ * post, to its own kind too, and starves nobody. While there is nothing to do, nothing is scheduled: an idle loop keeps no
+ * process alive.
  *
  * Heaps are collected between events, and never inside a handler: a handler that asks for it gets a
  * {@link ReentrantCallError}; what an async handler does after an `await` runs between events, and may. After each event's
@@ -210,9 +211,10 @@ export interface Loop {
    * own posts throw from then on, also while the queue is handled: that fails its event if it lets it, but stops no drain.
    *
    * Every promise that the loop has handed out settles. This one resolves with the counts, and rejects only with
-   * {@link InvalidArgumentError}, which closes nothing, or with the error that stopped the loop while no `run()` was there
-   * to be told: of an event that failed in a drain, or of a timer's or another promise that rejected between two runs. A second call returns the same promise, whatever its options, if these are valid; after
-   * an error has stopped the loop, the first call may still set a deadline for what is in flight.
+   * {@link InvalidArgumentError}, which closes nothing, or with the error that stopped the loop while no `run()` was there to be
+   * told: that of an event that failed in a drain, or of a promise, a timer's say, that rejected between two runs. A second call
+   * returns the same promise, whatever its options, if these are valid; after an error has stopped the loop, the first call may
+   * still set a deadline for what is in flight.
    *
    * @example
    * const running = loop.run();

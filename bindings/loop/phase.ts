@@ -32,7 +32,10 @@ export class Phase {
     if (this.name === "closed") throw this.closedError(consequence);
   }
 
-  /** The error of what cannot be done any more, with the one that stopped the loop as its cause; `consequence` follows "the loop … and". */
+  /**
+   * The error of what cannot be done any more, with the one that stopped the loop as its cause; `consequence` follows "the loop …
+   * and".
+   */
   closedError(consequence: string): LoopClosedError {
     const state = this.failure === undefined ? `is ${this.name}` : "has been stopped by an error";
     const error = new LoopClosedError(`the loop ${state} and ${consequence}`, { cause: this.failure?.error });

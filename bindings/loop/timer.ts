@@ -43,7 +43,8 @@ export interface TimerOwner {
 }
 
 /**
- * One timer: what `timers.after()` and `timers.every()` return. It can be armed again any number of times, and makes no other object then.
+ * One timer: what `timers.after()` and `timers.every()` return. It can be armed again any number of times, which makes no other
+ * object than {@link restart} says.
  *
  * @example
  * const idle = timers.after(30_000, () => socket.destroy());

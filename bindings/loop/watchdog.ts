@@ -36,7 +36,10 @@ export interface SlowReport {
   readonly subject: SlowSubject;
   /** The name of the event's kind; empty if it is one of several events that are not of one kind, and where there is no event. */
   readonly kind: string;
-  /** The event's number; that of the first, if it is one of several. -1 for timers, for a fiber that is no handler, and for several fibers. */
+  /**
+   * The event's number; that of the first, if it is one of several. −1 for timers, for a fiber that is no handler, and for several
+   * fibers.
+   */
   readonly sequence: number;
   /** 1 if it is known which event it was, as nearly always; else the number of successive events (fibers, timers) of which it is one. */
   readonly events: number;
