@@ -28,7 +28,7 @@ import { Status } from "../memory/status";
 import { countStep } from "../memory/work";
 
 /** What the framing calls answer in place of a slot; numbered as in bindings/loop/messageRingLayout.ts. */
-export namespace Framed {
+namespace Framed {
   /** The open bytes hold no whole message. */
   export const NOTHING: i32 = -1;
   /** All entries are in use. */

@@ -159,7 +159,7 @@ export function isPeer(name: StrategyName): name is PeerName {
   return (PEERS as readonly string[]).includes(name);
 }
 
-export function isCollector(name: string): name is CollectorName {
+function isCollector(name: string): name is CollectorName {
   return (COLLECTORS as readonly string[]).includes(name);
 }
 

@@ -59,7 +59,7 @@ function refuseTruncate(length: number): never {
 }
 
 /** Values in a row: an object of a heap. */
-export class HeapValues extends ValueArray<unknown> implements ObjectView {
+class HeapValues extends ValueArray<unknown> implements ObjectView {
   $root: number = UNROOTED;
   $kept = false;
   $range: ScopeRange | undefined = undefined;
@@ -167,7 +167,7 @@ export class HeapStructs<F extends Fields> extends StructArray<F> implements Obj
 }
 
 /** Bytes: an object of a heap. */
-export class HeapBytes extends Bytes implements ObjectView {
+class HeapBytes extends Bytes implements ObjectView {
   $root: number = UNROOTED;
   $kept = false;
   $range: ScopeRange | undefined = undefined;

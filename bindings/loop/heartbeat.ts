@@ -12,7 +12,7 @@
 // nothing is on its way. For the same reason a number that is torn in two, as 32-bit machines might, deceives nobody.
 
 /** Bytes of the shared memory. */
-export const HEARTBEAT_BYTES = 24;
+const HEARTBEAT_BYTES = 24;
 
 /** In 64-bit floats: numbers of events, or `NO_EVENT`. */
 export const SEQUENCE = 0;

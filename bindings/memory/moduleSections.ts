@@ -7,7 +7,7 @@ const END = 0x0b;
  *
  * Source: WebAssembly Core Specification 2.0, 5.2.2 "Integers" and 5.5.2 "Sections".
  */
-export class SectionReader {
+class SectionReader {
   /** @param bytes a module that the engine has compiled, so it is well-formed */
   constructor(
     readonly bytes: Uint8Array,

@@ -35,7 +35,7 @@ export const SUBJECTS: Record<string, { make: (runtime: Runtime, order: Order) =
 };
 
 /** A plain sorted map to hold a {@link Subject} against: numbers in ascending order, and a value for each. */
-export class Model {
+class Model {
   readonly numbers: number[] = [];
   readonly values = new Map<number, number>();
 

@@ -39,7 +39,7 @@ function wholeBig(min: bigint, max: bigint): fc.Arbitrary<bigint> {
   return fc.oneof(fc.constantFrom(min, max, 0n, 1n), fc.bigInt({ min, max }));
 }
 
-export const SCALARS = {
+const SCALARS = {
   u8: { type: u8, c: "uint8_t", bytes: 1, values: whole(0, 255), put: (v, at, x) => v.setUint8(at, x) },
   i8: { type: i8, c: "int8_t", bytes: 1, values: whole(-128, 127), put: (v, at, x) => v.setInt8(at, x) },
   u16: { type: u16, c: "uint16_t", bytes: 2, values: whole(0, 65535), put: (v, at, x) => v.setUint16(at, x, true) },
@@ -78,7 +78,7 @@ export const SCALARS = {
 } satisfies Record<string, Scalar>;
 
 export type ScalarName = keyof typeof SCALARS;
-export const SCALAR_NAMES = Object.keys(SCALARS) as ScalarName[];
+const SCALAR_NAMES = Object.keys(SCALARS) as ScalarName[];
 
 export type Shape =
   | { readonly kind: "scalar"; readonly scalar: ScalarName }
@@ -93,7 +93,7 @@ export interface StructShape {
 }
 
 /** What refs of random structs refer to. */
-export const Target = struct("Target", { number: f64 });
+const Target = struct("Target", { number: f64 });
 
 const leaf: fc.Arbitrary<Shape> = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom(...SCALAR_NAMES).map((scalar): Shape => ({ kind: "scalar", scalar })) },
@@ -119,7 +119,7 @@ export const fieldName = (index: number): string => `f${index}`;
 let declared = 0;
 
 /** The Tidemark type of a shape. */
-export function typeOf(shape: Shape): FieldType<unknown> {
+function typeOf(shape: Shape): FieldType<unknown> {
   if (shape.kind === "scalar") return SCALARS[shape.scalar].type;
   if (shape.kind === "text") return text(shape.bytes);
   if (shape.kind === "ref") return ref(Target);
@@ -198,7 +198,7 @@ function fittingText(bytes: number): fc.Arbitrary<string> {
 }
 
 /** Plain values of this shape; refs are null. */
-export function valuesOf(shape: Shape): fc.Arbitrary<unknown> {
+function valuesOf(shape: Shape): fc.Arbitrary<unknown> {
   if (shape.kind === "scalar") return SCALARS[shape.scalar].values;
   if (shape.kind === "text") return fittingText(shape.bytes);
   if (shape.kind === "ref") return fc.constant(null);

@@ -68,7 +68,7 @@ export function settled(): Promise<void> {
 }
 
 /** A region that holds no memory: it counts bytes, and knows whether it is leased. */
-export class SimulatedRegion {
+class SimulatedRegion {
   ended = true;
   used = 0;
   /** The hint it was last leased with. */
@@ -81,7 +81,7 @@ export class SimulatedRegion {
 }
 
 /** Hands out simulated regions, and refuses what no pool should be asked: leasing twice, ending twice. */
-export class SimulatedPool {
+class SimulatedPool {
   readonly created: SimulatedRegion[] = [];
   readonly live = new Set<SimulatedRegion>();
   /** Whether the memory itself is gone. */

@@ -106,7 +106,7 @@ export class World {
 }
 
 /** One arena and what should be true of it. */
-export class ArenaModel {
+class ArenaModel {
   frames: Frame[] = [{ mark: undefined, used: 0, items: [], children: [] }];
   used = 0;
   highWater = 0;

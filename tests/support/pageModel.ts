@@ -1,5 +1,5 @@
 /** What a call of the page heap is expected to do. */
-export const PageStatus = { MAXIMUM_REACHED: 1, ENGINE_REFUSED: 2, SEALED: 3, INVALID_SIZE: 5, FOREIGN_ADDRESS: 7 };
+const PageStatus = { MAXIMUM_REACHED: 1, ENGINE_REFUSED: 2, SEALED: 3, INVALID_SIZE: 5, FOREIGN_ADDRESS: 7 };
 
 const PAGE_LIMIT = 65_535;
 const HOST = 2;

@@ -65,8 +65,8 @@ export const heapKinds = strategies.flatMap(({ strategy }) =>
   })),
 );
 
-export const HOOKED = 1;
-export const VARIABLE = 2;
+const HOOKED = 1;
+const VARIABLE = 2;
 /** In front of an array's elements: its type's address and its length. */
 export const ARRAY_HEADER = 8;
 /** What a step may do beyond its budget: a block's sweep, which is the largest piece of work; reference counting has none such. */
@@ -79,7 +79,7 @@ const UNITS_LIMIT = 30_000_000;
 const otherModules = process.env.TIDEMARK_TEST_MODULES;
 
 /** A runtime over the module that is to be tested. */
-export async function collectorRuntime(options: RuntimeOptions): Promise<Runtime> {
+async function collectorRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (otherModules === undefined) return createRuntime(options);
   return createRuntime({ ...options, wasm: moduleAt(`${otherModules}/tidemark${options.debug ? ".debug" : ""}.wasm`) });
 }

@@ -24,7 +24,7 @@ interface Supply {
 }
 
 /** A stream that gives a chunk when asked for one, and is not asked while the source has no room: that is its pause. */
-export class PulledTap implements Tap {
+class PulledTap implements Tap {
   readonly #supply: Supply;
   #basin: Basin | undefined;
   #isFlowing = true;
