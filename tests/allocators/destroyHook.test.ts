@@ -17,6 +17,7 @@ import {
 } from "tidemark";
 import { beforeEach, describe, expect, test } from "vitest";
 import { arenaWord, modules, Owner, PAGE, validate, withRuntime } from "../support/runtimes.js";
+import { code, thrownBy } from "../support/thrown.js";
 
 type TicketCursor = CursorOf<(typeof Ticket)["fields"]>;
 
@@ -41,7 +42,6 @@ const Ticket = struct(
 );
 const Tag = struct("Tag", { id: u32 }, { destroy() {} });
 const Cell = struct("Cell", { value: f64 });
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
 /** Makes a ticket of this number. */
 function ticket(space: Arena | Region, id: number): TicketCursor {
@@ -59,16 +59,6 @@ const runtimes = new WeakMap<Arena, Runtime>();
 /** A call on something that is made before. */
 function bound<T>(thing: T, use: (thing: T) => unknown): () => unknown {
   return () => use(thing);
-}
-
-/** What the call throws. */
-function thrownBy(call: () => unknown): unknown {
-  try {
-    call();
-  } catch (error) {
-    return error;
-  }
-  return expect.unreachable("nothing was thrown");
 }
 
 describe.each(modules)("a destroy hook, $name module", ({ debug }) => {

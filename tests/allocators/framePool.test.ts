@@ -11,11 +11,11 @@ import {
 } from "tidemark";
 import { describe, expect, test } from "vitest";
 import { modules, PAGE, withRuntime } from "../support/runtimes.js";
+import { code } from "../support/thrown.js";
 
 const sizes = ["small", "medium", "large"] as const;
 const none: Record<FrameSize, number> = { small: 0, medium: 0, large: 0 };
 const defaults: Record<FrameSize, number> = { small: 1024, medium: 4096, large: 16_384 };
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
 describe.each(modules)("a frame pool of the $name module", ({ debug }) => {
   test("hands out frames of three sizes, zero, and takes them back", () =>

@@ -14,6 +14,7 @@ import {
 import { describe, expect, test } from "vitest";
 import { shapes } from "../support/poolShapes.js";
 import { modules, PAGE, withoutStacks, withRuntime } from "../support/runtimes.js";
+import { code } from "../support/thrown.js";
 
 withoutStacks();
 
@@ -22,7 +23,6 @@ type CellRef = Ref<(typeof Cell)["fields"]>;
 const Other = struct("Other", { value: f64 });
 const Node = struct("Node", { id: u32, next: ref("Node") });
 
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 const poolPages = (runtime: Runtime) => runtime.stats().bytesByOwner.pools / PAGE;
 
 function fill(pool: Pool<(typeof Cell)["fields"]>, count: number): CellRef[] {

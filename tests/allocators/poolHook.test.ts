@@ -13,6 +13,7 @@ import {
 } from "tidemark";
 import { beforeEach, describe, expect, test } from "vitest";
 import { modules, PAGE, withoutStacks, withRuntime } from "../support/runtimes.js";
+import { code, thrownBy } from "../support/thrown.js";
 
 withoutStacks();
 
@@ -45,18 +46,6 @@ function ticket(pool: Pool<Fields>, id: number): TicketCursor {
   const cursor = pool.new(pool.cursor());
   cursor.id = id;
   return cursor;
-}
-
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
-
-/** What the call throws. */
-function thrownBy(call: () => unknown): unknown {
-  try {
-    call();
-  } catch (error) {
-    return error;
-  }
-  return expect.unreachable("nothing was thrown");
 }
 
 const table = modules.flatMap(({ name, debug }) => places.map(([place, poolOf]) => ({ name, debug, place, poolOf })));

@@ -3,9 +3,9 @@ import { type CursorOf, createRuntime, f64, type Region, struct } from "tidemark
 import { describe, expect, test } from "vitest";
 import { MEBIBYTE, modules, PAGE, withRuntime } from "../support/runtimes.js";
 import { scaled } from "../support/scale.js";
+import { code } from "../support/thrown.js";
 
 const Cell = struct("Cell", { value: f64 });
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
 const operation = fc.record({
   type: fc.constantFrom(

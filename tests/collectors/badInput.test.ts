@@ -22,6 +22,7 @@ import {
 import { describe, expect, test } from "vitest";
 import { collectedRuns, type HeapRun, heapRuns, withHeap } from "../support/heaps.js";
 import { MEBIBYTE, withoutStacks, withRuntime } from "../support/runtimes.js";
+import { code } from "../support/thrown.js";
 
 withoutStacks();
 
@@ -38,7 +39,6 @@ const Undeclared = struct("Undeclared", { value: f64 });
 const types = [Node, Other, Point, array(f64), array(ref(Node))];
 
 const withNodes = (run: HeapRun, body: (heap: Heap, runtime: Runtime) => void) => withHeap(run, { types }, body);
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
 describe.each(heapRuns)("a heap of the $name module under $strategy", (run) => {
   test("refuses strategies and options that there are not", () =>

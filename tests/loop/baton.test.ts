@@ -1,14 +1,7 @@
 import { Baton, BatonBusyError, createFibers, InvalidArgumentError, timersOf } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { stage } from "./fiberStage.js";
 import { Outcome, SimulatedHost, settled } from "./simulation.js";
-
-/** A scheduler under a simulated host, and what happened, in order. */
-function stage() {
-  const host = new SimulatedHost();
-  const log: unknown[] = [];
-  const fibers = createFibers({ host, onError: (error) => log.push(error) });
-  return { host, fibers, log };
-}
 
 describe("a baton in fibers", () => {
   test("never runs the waiter inside the post: the waiter goes on after the poster has yielded", async () => {

@@ -5,7 +5,6 @@ import {
   Channel,
   ChannelClosedError,
   Condition,
-  createFibers,
   FiberStateError,
   InvalidArgumentError,
   Mutex,
@@ -14,14 +13,8 @@ import {
   WaitGroup,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
-import { Outcome, SimulatedHost, settled } from "./simulation.js";
-
-function stage() {
-  const host = new SimulatedHost();
-  const log: unknown[] = [];
-  const fibers = createFibers({ host, onError: (error) => log.push(error) });
-  return { host, fibers, log };
-}
+import { stage } from "./fiberStage.js";
+import { Outcome, settled } from "./simulation.js";
 
 describe.each([0, 1, 2, 7, 100])("a channel of capacity %i", (capacity) => {
   test("gives every value once, in the order in which they were sent, and holds no more than its capacity", async () => {

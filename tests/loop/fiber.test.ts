@@ -8,20 +8,13 @@ import {
   FiberCancelledError,
   type FiberContext,
   FiberStateError,
-  type FibersOptions,
   InvalidArgumentError,
   LoopClosedError,
   OutOfMemoryError,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { stage } from "./fiberStage.js";
 import { Gate, Outcome, SimulatedHost, settled } from "./simulation.js";
-
-function stage(options: FibersOptions = {}) {
-  const host = new SimulatedHost();
-  const log: unknown[] = [];
-  const fibers = createFibers({ host, onError: (error) => log.push(error), ...options });
-  return { host, fibers, log };
-}
 
 describe("fibers", () => {
   test("begin after the spawn, and take turns in the order in which they became ready", async () => {

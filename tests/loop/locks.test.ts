@@ -1,6 +1,5 @@
 import {
   Condition,
-  createFibers,
   DisposedError,
   FiberStateError,
   InvalidArgumentError,
@@ -12,14 +11,8 @@ import {
   WaitGroup,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
+import { stage } from "./fiberStage.js";
 import { Outcome, SimulatedHost, settled } from "./simulation.js";
-
-function stage() {
-  const host = new SimulatedHost();
-  const log: unknown[] = [];
-  const fibers = createFibers({ host, onError: (error) => log.push(error) });
-  return { host, fibers, log };
-}
 
 const NO_DELAYS = [Number.NaN, -1, Infinity, 2 ** 31, "5", null];
 

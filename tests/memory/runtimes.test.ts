@@ -13,9 +13,9 @@ import {
 import { describe, expect, test } from "vitest";
 import { compileGuest } from "../support/guest.js";
 import { MEBIBYTE, modules, PAGE, validate, withRuntime } from "../support/runtimes.js";
+import { code } from "../support/thrown.js";
 
 const Cell = struct("Cell", { value: f64 });
-const code = (name: string) => expect.objectContaining({ code: `ERR_TIDEMARK_${name}` });
 
 /** A promise that is rejected once somebody waits for it. */
 function failing(reason: unknown): PromiseLike<never> {
