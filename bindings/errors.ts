@@ -48,6 +48,7 @@ export type TidemarkErrorCode =
  * }
  */
 export abstract class TidemarkError extends Error {
+  /** That of the class; the same across versions. */
   abstract readonly code: TidemarkErrorCode;
 
   constructor(message: string, options?: ErrorOptions) {
@@ -139,8 +140,8 @@ export class InvalidStructError extends TidemarkError {
 }
 
 /**
- * The wasm module cannot be found, compiled or linked, is of another version or DEBUG mode, or has static data over the runtime's
- * own; or the memory given to the runtime has no maximum.
+ * The wasm module cannot be found, compiled or linked, is of another version or DEBUG mode, has a memory of its own, or static data
+ * or a stack over the runtime's own; or the memory given to the runtime has no maximum.
  */
 export class InvalidModuleError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_INVALID_MODULE";
@@ -219,7 +220,7 @@ export class FiberStateError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_FIBER_STATE";
 }
 
-/** What a cancelled fiber's joiners get. */
+/** What a cancelled fiber's joiners get, and what its signal is aborted with. */
 export class FiberCancelledError extends TidemarkError {
   readonly code = "ERR_TIDEMARK_FIBER_CANCELLED";
 }
@@ -234,7 +235,7 @@ export class ChannelClosedError extends TidemarkError {
  *
  * | reason | what has happened |
  * |---|---|
- * | `"failed"` | the stream told of an error, or a `map` threw: it is the `cause` |
+ * | `"failed"` | the stream told of an error, or a `map` threw: it is the `cause`; or the bytes of a chunk that waited for room are gone |
  * | `"disconnected"` | the stream was closed before its end; a WebSocket, with a code, and another than 1000 |
  * | `"truncated"` | it ended in the midst of a message that is preceded by its length |
  * | `"too-long"` | a message is longer than the source takes |
