@@ -21,7 +21,7 @@ import {
   reciprocalOf,
   STRIDE_MINIMUM,
 } from "./cellBlock";
-import { Heap, Phase, refuse } from "./heap";
+import { Heap, Phase, refuse, seekLost } from "./heap";
 
 @unmanaged
 export class CellClass {
@@ -239,7 +239,7 @@ function addBlock(c: CellClass, pages: u32): Address {
   joinRing(changetype<Address>(c) + offsetof<CellClass>("blocks"), address);
   c.blockCount++;
   c.heap.blockPages += pages;
-  if (c.heap.lost) c.heap.lost = 1; // there is memory: see `Lost` in release.ts
+  seekLost(c.heap); // there is memory
   joinRoom(c, block);
   return address;
 }

@@ -5,8 +5,8 @@ import { countStep } from "../memory/work";
 import { nextTaken, startWalk } from "./blockWalk";
 import { typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { COUNT_ONE, Flag, isDead, setWord, wordOf } from "./countWord";
-import { Heap } from "./heap";
-import { continueRelease, keepZombie, Lost, letGo, Purpose, suspect } from "./release";
+import { Heap, Lost } from "./heap";
+import { continueRelease, keepZombie, letGo, Purpose, suspect } from "./release";
 import { nextWeakHolder, startWeakWalk } from "./weakWalk";
 
 export function beginWalk(heap: Heap, purpose: u32): void {

@@ -186,7 +186,7 @@ export class Heap {
   purgeLeft: u32;
   /** Units that are due for what has been allocated, and not paid yet. */
   debt: u32;
-  /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see `Lost` in release.ts. */
+  /** Whether an object was lost from a list for want of memory, so that it has to be found by a walk: see {@link Lost}. */
   lost: u32;
   /** 1 if a walk has found more of these than the lists take: a run of cycle collection may make room. */
   listsFull: u32;
@@ -202,6 +202,20 @@ export class Heap {
   refused: u32;
 }
 export const HEAP_BYTES: u32 = offsetof<Heap>();
+
+/** Whether there are objects that have to be found again: what `Heap.lost` says. */
+export namespace Lost {
+  export const NONE: u32 = 0;
+  /** A walk should find them. */
+  export const SOUGHT: u32 = 1;
+  /** There was no room for them when they were found, either: the next walk waits until there may be some, or is asked for. */
+  export const WAITING: u32 = 2;
+}
+
+/** There may be memory for what was lost. */
+export function seekLost(heap: Heap): void {
+  if (heap.lost) heap.lost = Lost.SOUGHT;
+}
 
 /** What `Heap.refused` says. */
 export namespace Refused {

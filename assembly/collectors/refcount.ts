@@ -35,21 +35,9 @@ import { beginWalk, walk } from "./countingWalk";
 import { Flag, hold, isDead, retain, setWord, Visit, visitOf, wordOf } from "./countWord";
 import { advanceRun, beginRun, hasCandidates, isCondemned, workOfRun } from "./cycleCollection";
 import { giveEntry, HandleEntry } from "./handleTable";
-import { Heap, Refused, Run } from "./heap";
+import { Heap, Lost, Refused, Run, seekLost } from "./heap";
 import { ALL, countOverrun, earlyTrigger, HASTE } from "./pacing";
-import {
-  beginHook,
-  decrement,
-  defer,
-  dropBuffered,
-  free,
-  Lost,
-  lose,
-  Purpose,
-  releaseSlots,
-  seekLost,
-  suspect,
-} from "./release";
+import { beginHook, decrement, defer, dropBuffered, free, lose, Purpose, releaseSlots, suspect } from "./release";
 import { closeScope, Scope } from "./scope";
 
 /** Freed objects that weak slots may refer to, from which on the slots are emptied, however few bytes these have. */

@@ -11,16 +11,7 @@ import { blockOf } from "./cellBlock";
 import { freeCell } from "./cellClass";
 import { classOf, slotAt, slotsOf, typeOf } from "./cellType";
 import { AWAY, COUNT_ONE, Flag, hold, SATURATED, setWord, Visit, visitOf, wordOf } from "./countWord";
-import { Heap, Run } from "./heap";
-
-/** Whether there are objects that have to be found again. */
-export namespace Lost {
-  export const NONE: u32 = 0;
-  /** A walk should find them. */
-  export const SOUGHT: u32 = 1;
-  /** There was no room for them when they were found, either: the next walk waits until there may be some, or is asked for. */
-  export const WAITING: u32 = 2;
-}
+import { Heap, Lost, Run, seekLost } from "./heap";
 
 /** What a walk over all objects is for. */
 export namespace Purpose {
@@ -132,12 +123,7 @@ export function lose(heap: Heap, object: Address): void {
   } else heap.lost = Lost.SOUGHT;
 }
 
-/** There may be memory for what was lost. */
-export function seekLost(heap: Heap): void {
-  if (heap.lost) heap.lost = Lost.SOUGHT;
-}
-
-/** Takes references of a dead object back, from slot `index` on. Returns the units done. */
+/** Takes references of a dead object back, from slot `start` on. Returns the units done. */
 export function releaseSlots(heap: Heap, object: Address, start: u32, budget: u32): u32 {
   const type = typeOf(object);
   const count = slotsOf(type, object);
