@@ -16,7 +16,8 @@ const NO_LIMIT = 0xffff_ffff;
  * |---|---|
  * | `new`, `array`, `bytes` | O(1), amortised over blocks: 4 KiB, then 64 KiB, doubling up to 1 MiB |
  * | `mark` | O(1) |
- * | `rewind`, `reset`, `destroy` | O(bytes used since), one pass that clears them, + O(blocks) |
+ * | `rewind`, `reset` | O(bytes used since), one pass that clears them, + O(blocks, marks and arenas made in it since) |
+ * | `destroy` | O(blocks, marks and arenas made in it): their pages are cleared when they are next taken |
  *
  * It owns its memory: {@link destroy}, or `using`, gives it back. Requests above 256 KiB get pages of their own.
  *

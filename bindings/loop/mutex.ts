@@ -64,6 +64,7 @@ export class Mutex implements LineKeeper {
     else next.$grant(next.value ?? true);
   }
 
+  /** Whether somebody holds it. */
   get locked(): boolean {
     return this.#locked;
   }
