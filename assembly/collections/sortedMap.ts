@@ -172,11 +172,11 @@ if (INNER_MINIMUM_CAPACITY * 3 < 8 * 4) ERROR("two inner nodes that are balanced
 /**
  * Returns a new, empty map, or 0 with a status.
  *
- * @param keyKind a kind of number, or `Kind.STRUCT`; then the caller writes the key's fields to `map.fields`
+ * @param keyKind a kind of number, or `Kind.STRUCT` for all others; then the caller writes the key's fields to `map.fields`
  * @param keyBytes the size of a key, 1 to 64
- * @param valueKind a kind of number, `Kind.BOOL` or `Kind.STRUCT`
+ * @param valueKind a kind of number, `Kind.BOOL`, `Kind.TEXT` or `Kind.STRUCT`
  * @param valueBytes the size of a value, 1 to 1,024
- * @param fields the number of fields of a struct as key, 0 to 64
+ * @param fields the number of fields of a key that is `Kind.STRUCT`, 0 to 64
  */
 export function createSortedMap(keyKind: u32, keyBytes: u32, valueKind: u32, valueBytes: u32, fields: u32): Address {
   if (keyBytes - 1 >= KEY_LIMIT) return fail(Status.INVALID_SIZE, keyBytes);

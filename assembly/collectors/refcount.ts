@@ -13,9 +13,8 @@
 // ended: bytes made less bytes freed. Call L what that run had looked at and kept, and A = L ÷ 3, but at least `minimumBytes`. A run
 // begins, as soon as nothing waits to be drained, when G = A; or sooner, when G has as many bytes as the last one had units for what
 // lives, so that rings are found soon where candidates do not reach much else; or when the program was refused memory, and then all
-// that is left of it is due. Its work W is known then, but for what is made while
-// it runs, which costs, with its freeing, 3/2 units a byte at most. When a byte is allocated meanwhile, W ÷ (7/8 A) units and a half
-// become due beside that one. So the run is over before A more has been allocated, if eight events do not allocate an eighth of it;
+// that is left of it is due. Its work W is known then, but for what is made while it runs, which costs, with its freeing, 3/2 units a
+// byte at most. When a byte is allocated meanwhile, W ÷ (7/8 A) units and a half become due beside that one. So the run is over before A more has been allocated, if eight events do not allocate an eighth of it;
 // when G has grown by A more and it is not, then it is finished at once, and counted as an overrun. The last run may have left A that
 // was made while it ran; A more began this one; A more comes until it ends: there are never more than L + 3A = 2L bytes, or L and
 // three times `minimumBytes`, beside what waits to be drained, and what one event allocates.

@@ -45,8 +45,9 @@ export namespace Owner {
   export const SCRATCH: u8 = 7;
   /** Slabs of pools. */
   export const POOL: u8 = 8;
-  /** Small blocks of byte heaps, and areas of their large ones. */
+  /** Small blocks of byte heaps. */
   export const HEAP_SPANS: u8 = 9;
+  /** Areas of their large ones. */
   export const HEAP_AREAS: u8 = 10;
   /** Blocks of collected heaps. */
   export const COLLECTED: u8 = 11;

@@ -83,8 +83,8 @@ export interface ArrayType<Element extends FieldType<unknown>> extends FieldType
  * `length` elements in a row inside the struct. Without a length: the type of arrays that are objects of their own, which heaps
  * make, each with its own length; for `ref(array(f64))`, and for the types that a heap is told of.
  *
- * Reading the field gives a view of them ({@link StructArray} or
- * {@link ValueArray}), one per cursor, placed anew whenever the field is read.
+ * Reading the field gives a view of them ({@link StructArray} or {@link ValueArray}), one per cursor, placed anew whenever the
+ * field is read.
  *
  * @param length 1 to 65,536, and at most 65,536 bytes in all
  * @throws {InvalidArgumentError} for another length

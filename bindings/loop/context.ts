@@ -60,10 +60,10 @@ const OPEN = 1;
 const LEASED = 2;
 /** It has read its scope. Beside OPEN only. */
 const SCOPED = 4;
-/** It has read its signal, or is to be aborted. Beside OPEN only. */
-const SIGNALLED = 16;
 /** The region is leased whether the event has read it or not: the one before has left it behind, empty. */
 const READY = 8;
+/** It has read its signal, or is to be aborted. Beside OPEN only. */
+const SIGNALLED = 16;
 
 // What hot code compares is no export: an exported constant lies in a cell, which is read each time.
 const smallEvent = SMALL_EVENT;
