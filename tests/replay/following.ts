@@ -1,12 +1,11 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { fileURLToPath } from "node:url";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type FollowOptions, follow } from "../../bench/replay/follow.js";
 import type { SubjectName } from "../../bench/replay/subject.js";
+import { startProgram } from "../support/startProgram.js";
 
-const program = fileURLToPath(new URL("../../build/bench/replay/main.js", import.meta.url));
+const program = new URL("../../build/bench/replay/main.js", import.meta.url);
 
 export const names: SubjectName[] = ["tidemark", "plain"];
 
@@ -18,15 +17,7 @@ export async function followed(name: SubjectName, options: FollowOptions, progre
 }
 
 /** Runs the whole program to its end. */
-export function run(...words: string[]): Promise<{ status: number | null; out: string; error: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...words]);
-    const outcome = { out: "", error: "" };
-    child.stdout.on("data", (text: Buffer) => (outcome.out += text.toString()));
-    child.stderr.on("data", (text: Buffer) => (outcome.error += text.toString()));
-    child.once("close", (status) => resolve({ ...outcome, status }));
-  });
-}
+export const run = (...words: string[]) => startProgram(program, words).ended;
 
 /** A server that is none of the program's own, and that does with each connection what `play` says. */
 export async function withPeer(play: (socket: WebSocket) => void, body: (url: string) => Promise<void>): Promise<void> {

@@ -1,8 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
 import { generateFeed } from "../../bench/replay/generator.js";
@@ -12,30 +10,14 @@ import { type SubjectName, zeroCounters } from "../../bench/replay/subject.js";
 import { subjects } from "../../bench/replay/subjects.js";
 import { dataPath, hasData } from "../data.js";
 import { namesIn } from "../support/namesIn.js";
+import { startProgram } from "../support/startProgram.js";
 
-const program = fileURLToPath(new URL("../../build/bench/replay/main.js", import.meta.url));
+const program = new URL("../../build/bench/replay/main.js", import.meta.url);
 const names = Object.keys(subjects) as SubjectName[];
 const folder = mkdtempSync(join(tmpdir(), "tidemark-replay-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-interface Outcome {
-  status: number | null;
-  out: string;
-  error: string;
-}
-
-function start(words: readonly string[]): { child: ChildProcess; ended: Promise<Outcome> } {
-  const child = spawn(process.execPath, [program, ...words]);
-  const outcome: Outcome = { status: null, out: "", error: "" };
-  child.stdout.on("data", (text: Buffer) => (outcome.out += text.toString()));
-  child.stderr.on("data", (text: Buffer) => (outcome.error += text.toString()));
-  const ended = new Promise<Outcome>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (status) => resolve({ ...outcome, status }));
-  });
-  return { child, ended };
-}
-
+const start = (words: readonly string[]) => startProgram(program, words);
 const run = (...words: string[]) => start(words).ended;
 
 function file(name: string, content: string | Buffer): string {

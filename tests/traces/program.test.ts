@@ -1,37 +1,21 @@
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
 import { absenceOf, isPeer } from "../../bench/drivers/workbench.js";
 import { ALLOCATORS } from "../../bench/traces/options.js";
 import type { ReplayResult } from "../../bench/traces/result.js";
 import { namesIn } from "../support/namesIn.js";
+import { startProgram } from "../support/startProgram.js";
 
-const program = fileURLToPath(new URL("../../build/bench/traces/main.js", import.meta.url));
+const program = new URL("../../build/bench/traces/main.js", import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), "tidemark-traces-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const here = ALLOCATORS.filter((name) => absenceOf(name) === undefined);
 
-interface Outcome {
-  status: number | null;
-  out: string;
-  error: string;
-}
-
-function run(...words: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, [program, ...words]);
-  const outcome: Outcome = { status: null, out: "", error: "" };
-  child.stdout.on("data", (text: Buffer) => (outcome.out += text.toString()));
-  child.stderr.on("data", (text: Buffer) => (outcome.error += text.toString()));
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (status) => resolve({ ...outcome, status }));
-  });
-}
+const run = (...words: string[]) => startProgram(program, words).ended;
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
