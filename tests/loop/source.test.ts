@@ -1,6 +1,6 @@
 import { createLoop, createRuntime, type RingMessage, SourceError, StaleReferenceError } from "tidemark";
 import { describe, expect, test } from "vitest";
-import { bytesOf, Faucet, settled, withLoop } from "./sourceSupport.js";
+import { bytesOf, Faucet, settled, withHeldMessages, withLoop } from "./sourceSupport.js";
 
 describe("back-pressure", () => {
   test("pauses the stream while the queue is full, keeps what has come, and resumes when all of it is in", () =>
@@ -30,69 +30,60 @@ describe("back-pressure", () => {
     ));
 
   test("pauses it while the ring is full of messages that an async handler holds, and loses nothing", async () => {
-    const releases: (() => void)[] = [];
-    await withLoop(
-      async ({ loop, kind, texts }) => {
-        const faucet = new Faucet();
-        const source = loop.source(kind, faucet, { ringBytes: 1024, maximumMessageBytes: 1000 });
-        const run = loop.run();
-        const message = "x".repeat(300);
-        const { capacity } = source.stats().ring;
-        let sent = 0;
-        for (; !faucet.paused; sent++) faucet.send(message);
-        expect(300 * sent).toBeGreaterThan(capacity - 900); // room for 900 bytes, as a text of 300 units may need
-        await settled();
-        await settled();
-        expect(source.stats().ring.used).toBeGreaterThan(capacity / 2);
+    await withHeldMessages(async ({ loop, kind, texts }, releases) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { ringBytes: 1024, maximumMessageBytes: 1000 });
+      const run = loop.run();
+      const message = "x".repeat(300);
+      const { capacity } = source.stats().ring;
+      let sent = 0;
+      for (; !faucet.paused; sent++) faucet.send(message);
+      expect(300 * sent).toBeGreaterThan(capacity - 900); // room for 900 bytes, as a text of 300 units may need
+      await settled();
+      await settled();
+      expect(source.stats().ring.used).toBeGreaterThan(capacity / 2);
+      releases.shift()!();
+      await settled();
+      await settled();
+      while (texts.length < sent) {
         releases.shift()!();
         await settled();
-        await settled();
-        while (texts.length < sent) {
-          releases.shift()!();
-          await settled();
-        }
-        expect(faucet.paused).toBe(false);
-        faucet.end();
-        for (const release of releases) release();
-        expect(await source.done).toMatchObject({ messages: sent, bytes: 300 * sent });
-        await loop.close();
-        await run;
-      },
-      { handle: () => new Promise<void>((resolve) => releases.push(resolve)) },
-    );
+      }
+      expect(faucet.paused).toBe(false);
+      faucet.end();
+      for (const release of releases) release();
+      expect(await source.done).toMatchObject({ messages: sent, bytes: 300 * sent });
+      await loop.close();
+      await run;
+    });
   });
 
   test("holds a long text back where its messages fill the ring, and goes on in it where it was cut", async () => {
-    const releases: (() => void)[] = [];
-    await withLoop(
-      async ({ loop, kind, texts }) => {
-        const faucet = new Faucet();
-        const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
-        const run = loop.run();
-        const { capacity } = source.stats().ring;
-        const line = "\u{1f600}\u20ac".repeat(50); // 350 bytes
-        const lines = Array.from({ length: Math.ceil((3 * capacity) / 350) }, (_, index) => `${index}${line}`);
-        faucet.send(lines.join("\n"));
-        faucet.send("\nlast\n");
-        faucet.end();
-        while (texts.length <= lines.length) {
-          await settled();
-          source.validate();
-          for (const release of releases.splice(0)) release();
-        }
-        expect(await source.done).toMatchObject({ messages: lines.length + 1 });
-        expect(texts).toEqual([...lines, "last"]);
-        await loop.close();
-        await run;
-      },
-      { handle: () => new Promise<void>((resolve) => releases.push(resolve)) },
-    );
+    await withHeldMessages(async ({ loop, kind, texts }, releases) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
+      const run = loop.run();
+      const { capacity } = source.stats().ring;
+      const line = "\u{1f600}\u20ac".repeat(50); // 350 bytes
+      const lines = Array.from({ length: Math.ceil((3 * capacity) / 350) }, (_, index) => `${index}${line}`);
+      faucet.send(lines.join("\n"));
+      faucet.send("\nlast\n");
+      faucet.end();
+      while (texts.length <= lines.length) {
+        await settled();
+        source.validate();
+        for (const release of releases.splice(0)) release();
+      }
+      expect(await source.done).toMatchObject({ messages: lines.length + 1 });
+      expect(texts).toEqual([...lines, "last"]);
+      await loop.close();
+      await run;
+    });
   });
 
   test("waits for an entry for the last line, too, where empty ones have taken them all", async () => {
-    const releases: (() => void)[] = [];
-    await withLoop(
-      async ({ loop, kind, texts }) => {
+    await withHeldMessages(
+      async ({ loop, kind, texts }, releases) => {
         const faucet = new Faucet();
         const source = loop.source(kind, faucet, { framing: "line", ringBytes: 1024, maximumMessageBytes: 1000 });
         const run = loop.run();
@@ -120,7 +111,6 @@ describe("back-pressure", () => {
       {
         queue: { capacity: 8192 },
         inFlight: 8192,
-        handle: () => new Promise<void>((resolve) => releases.push(resolve)),
       },
     );
   });

@@ -110,6 +110,18 @@ export async function withLoop(
   }
 }
 
+/** {@link withLoop} with a handler that holds each message until its function among `releases`, the oldest first, is called. */
+export async function withHeldMessages(
+  body: (setting: Setting, releases: (() => void)[]) => Promise<void>,
+  options: LoopOptions = {},
+): Promise<void> {
+  const releases: (() => void)[] = [];
+  await withLoop((setting) => body(setting, releases), {
+    ...options,
+    handle: () => new Promise<void>((resolve) => releases.push(resolve)),
+  });
+}
+
 /** Waits until every promise that can settle by itself has done so. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
