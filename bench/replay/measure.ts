@@ -77,8 +77,8 @@ export async function measure(
   options: MeasureOptions,
   progress?: StageProgress,
 ): Promise<SubjectReport> {
-  const session = new Session(recording, subject, progress);
   const passes = options.passes ?? plannedPasses(recording.lineCount);
+  const session = new Session(recording, subject, options.rate === undefined ? passes : 1, progress);
   try {
     await session.warmUp(Math.ceil(passes / 2));
     const speed =
@@ -112,13 +112,18 @@ interface Speed {
 class Session {
   readonly #clock = new MonotonicClock();
   readonly #watch = new CollectionWatch();
+  /** Made before the measuring begins: its megabytes of samples would set off a collection that is not the subject's. */
+  readonly #probe: LatencyProbe;
   #residentBytes = 0;
 
   constructor(
     private readonly recording: Recording,
     private readonly subject: Subject,
+    latencyPasses: number,
     private readonly progress: StageProgress | undefined,
-  ) {}
+  ) {
+    this.#probe = new LatencyProbe(this.#clock, recording.lineCount * latencyPasses);
+  }
 
   async warmUp(passes: number): Promise<void> {
     // One pass with a probe, too: code that was compiled for passes without one would be thrown away in mid-measurement.
@@ -136,22 +141,20 @@ class Session {
     for (let pass = 0; pass < passes; pass++) {
       seconds.push(await this.#measured(() => this.#closedPass("throughput", undefined, pass, passes)));
     }
-    const probe = new LatencyProbe(this.#clock, lineCount * passes);
     for (let pass = 0; pass < passes; pass++) {
-      await this.#measured(() => this.#closedPass("latency", probe, pass, passes));
+      await this.#measured(() => this.#closedPass("latency", this.#probe, pass, passes));
     }
-    return { linesPerSecond: lineCount / median(seconds), latencyMicros: probe.summary() };
+    return { linesPerSecond: lineCount / median(seconds), latencyMicros: this.#probe.summary() };
   }
 
   async runOpenLoop(rate: number): Promise<Speed> {
     const { recording, subject } = this;
-    const probe = new LatencyProbe(this.#clock, recording.lineCount);
     const seconds = await this.#measured(() =>
-      playOpen(recording, subject, probe, rate, this.#clock, (lines) =>
+      playOpen(recording, subject, this.#probe, rate, this.#clock, (lines) =>
         this.progress?.("open loop", lines / recording.lineCount),
       ),
     );
-    return { linesPerSecond: recording.lineCount / seconds, latencyMicros: probe.summary() };
+    return { linesPerSecond: recording.lineCount / seconds, latencyMicros: this.#probe.summary() };
   }
 
   async verify(): Promise<VerificationTotals> {

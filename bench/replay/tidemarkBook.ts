@@ -41,6 +41,16 @@ export class TidemarkBook {
   readonly #levels: Levels;
   readonly #held = new FeedMessage();
   readonly #ledger = new FeedLedger();
+  /**
+   * What takes a message of which kind. Called through a table, each is compiled for itself: all in one function were now and then more
+   * than the engine compiles in place, and what it calls returns numbers with fractions as garbage.
+   */
+  readonly #takers: Readonly<Record<number, (region: Region) => void>> = {
+    [BOOK_TICKER]: () => this.#ledger.noteTicker(this.message),
+    [TRADE]: () => this.#ledger.noteTrade(this.message),
+    [DEPTH_UPDATE]: (region) => this.#takeUpdate(region),
+    [SNAPSHOT]: (region) => this.#takeSnapshot(region),
+  };
 
   static async create(): Promise<TidemarkBook> {
     const runtime = await createRuntime({ maximumBytes: 512 << 20 });
@@ -64,10 +74,7 @@ export class TidemarkBook {
     const message = region.new(Message, this.message);
     const kind =
       length > MAXIMUM_MESSAGE_BYTES ? NOT_TAKEN : this.#decode(region.address, address, length, message.$address);
-    if (kind === BOOK_TICKER) this.#ledger.noteTicker(message);
-    else if (kind === TRADE) this.#ledger.noteTrade(message);
-    else if (kind === DEPTH_UPDATE) this.#takeUpdate(region);
-    else if (kind === SNAPSHOT) this.#takeSnapshot(region);
+    if (kind !== NOT_TAKEN) this.#takers[kind]!(region);
     return kind;
   }
 

@@ -10,19 +10,20 @@ export class Runner {
   readonly until: "closed" | "idle";
   readonly done = new Deferred<void>();
   readonly #signal: AbortSignal | undefined;
-  readonly #onAbort: () => void;
+  readonly #onAbort: (() => void) | undefined;
 
   /** @param onAbort called with the reason if the signal is aborted before {@link forgetSignal} */
   constructor(until: "closed" | "idle", signal: AbortSignal | undefined, onAbort: (reason: unknown) => void) {
     this.until = until;
     this.#signal = signal;
-    this.#onAbort = () => onAbort(signal?.reason);
-    signal?.addEventListener("abort", this.#onAbort);
+    if (signal === undefined) return;
+    this.#onAbort = () => onAbort(signal.reason);
+    signal.addEventListener("abort", this.#onAbort);
   }
 
   /** Takes the listener from the caller's signal. */
   forgetSignal(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 }
 
