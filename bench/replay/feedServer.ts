@@ -24,7 +24,7 @@ const HOST = "127.0.0.1";
 /** Names under which clients may come; each has a place in the recording. */
 const SESSIONS_AT_MOST = 64;
 
-/** Lines before and after the place of a return, between which its snapshot comes, as an exchange's comes among updates. */
+/** Lines before and after the place of a return, at least, between which its snapshot comes, as an exchange's comes among updates. */
 const OVERLAP = 100;
 
 /** Milliseconds that a client has to answer the end of its connection. */
@@ -129,8 +129,8 @@ export class FeedServer {
       first = 0;
     } else {
       const until = Math.min(lineCount, first + OVERLAP);
-      await this.#send(socket, Math.max(0, first - OVERLAP), until, session);
-      await sent(socket, snapshot);
+      await this.#send(socket, Math.max(0, Math.min(first - OVERLAP, snapshot.lastUpdate)), until, session);
+      await sent(socket, snapshot.text);
       first = until;
     }
     const begin = first;
@@ -166,17 +166,24 @@ export class FeedServer {
     await gone;
   }
 
-  /** A snapshot of the book after all lines before `position`; `undefined` if none has come until there. O(position) */
-  #snapshotAt(position: number): Uint8Array | undefined {
+  /**
+   * A snapshot of the book after all lines before `position`, and the line of the last update that is in it; `undefined` if none has
+   * come until there. O(position)
+   */
+  #snapshotAt(position: number): { readonly text: Uint8Array; readonly lastUpdate: number } | undefined {
     const book = new PlainBook();
     const message = new FeedMessage();
+    let lastUpdate = 0;
     for (let line = 0; line < position; line++) {
-      if (decodeLine(this.#recording, line, message) === undefined) book.take(message);
+      if (decodeLine(this.#recording, line, message) !== undefined) continue;
+      const { updateId } = book;
+      book.take(message);
+      if (book.updateId !== updateId) lastUpdate = line;
     }
     if (book.updateId < 0) return undefined;
     const { bids, asks } = book.summary();
     const snapshot = { lastUpdateId: book.updateId, bids: toLevels(bids), asks: toLevels(asks) };
-    return Buffer.from(JSON.stringify(snapshot));
+    return { text: Buffer.from(JSON.stringify(snapshot)), lastUpdate };
   }
 }
 

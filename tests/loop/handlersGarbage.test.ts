@@ -18,7 +18,8 @@ const program = `
   const runtime = await createRuntime();
   const Level = struct("Level", { price: f64 });
   const level = runtime.cursor(Level);
-  const loop = createLoop(runtime, { queue: { capacity: 2048 }, inFlight: 2048 });
+  // How many async events a turn takes off goes by the clock, 230 or 254 say; a bound that is always reached makes it one number.
+  const loop = createLoop(runtime, { queue: { capacity: 2048 }, inFlight: what === "async" ? 128 : 2048 });
   const sum = new Float64Array(1);
   const BATCH = 1000;
 
@@ -72,8 +73,8 @@ const program = `
     if (callFrame.url.includes("/bindings/")) bytes.own += selfSize / 200_000;
     left.push(...children);
   }
-  const { processed, regionsLeased, regionsLive, inFlight } = loop.stats();
-  console.log(JSON.stringify({ collections, bytes, before, after: runtime.stats(), processed, regionsLeased, regionsLive, inFlight }));
+  const { processed, regionsLeased, regionsLive, inFlight, inFlightHighWater } = loop.stats();
+  console.log(JSON.stringify({ collections, bytes, before, after: runtime.stats(), processed, regionsLeased, regionsLive, inFlight, inFlightHighWater }));
 `;
 
 async function play(what: string) {
@@ -113,5 +114,5 @@ test("a million events of async handlers take no more memory", async () => {
   // How many arenas the pool holds just now goes by its decaying peak; what was taken from the host does not.
   expect(after.committedBytes).toBe(before.committedBytes);
   expect(after.highWaterBytes).toBe(before.highWaterBytes);
-  expect(counts).toMatchObject({ processed: 1_500_012, regionsLive: 0, inFlight: 0 });
+  expect(counts).toMatchObject({ processed: 1_500_012, regionsLive: 0, inFlight: 0, inFlightHighWater: 128 });
 });

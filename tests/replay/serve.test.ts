@@ -276,7 +276,7 @@ describe("the server", () => {
       await sleep(50); // until the server has seen that it is gone
       const again = await read(500);
       const place = again.findIndex(({ lastUpdateId }) => lastUpdateId !== undefined);
-      expect(place).toBe(200);
+      expect(place).toBeGreaterThanOrEqual(200);
       const snapshot = again[place]!.lastUpdateId!;
       const updates = (messages: typeof again) => messages.flatMap(({ u }) => (u === undefined ? [] : [u]));
       expect(Math.min(...updates(again.slice(0, place)))).toBeLessThanOrEqual(snapshot);
