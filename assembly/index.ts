@@ -94,6 +94,7 @@ export {
   heapLoadWeak,
   heapNextObject,
   heapOwed,
+  heapRefused,
   heapSlotList,
   heapStep,
   heapStore,

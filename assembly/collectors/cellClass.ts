@@ -220,12 +220,15 @@ export function retireRun(c: CellClass): void {
 
 // ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** The program was refused a run of pages, by this heap or by whatever else lies in memory. Returns 0, for the caller to return in turn. */
+export function refusePages(heap: Heap, pages: u32): Address {
+  // More than all objects of all heaps could make room for: collecting would be in vain.
+  return pages > availablePages() + ownerPages(Owner.COLLECTED) ? 0 : refuse(heap);
+}
+
 function addBlock(c: CellClass, pages: u32): Address {
   const address = allocatePages(pages, Owner.COLLECTED);
-  if (!address) {
-    // More than all objects of all heaps could make room for: collecting would be in vain.
-    return pages > availablePages() + ownerPages(Owner.COLLECTED) ? 0 : refuse(c.heap);
-  }
+  if (!address) return refusePages(c.heap, pages);
   const block = changetype<CellBlock>(address);
   memory.fill(address, 0, c.first);
   block.cellClass = changetype<Address>(c);

@@ -7,7 +7,7 @@ import { advanceGuard, Guard } from "../memory/guard";
 import { fail } from "../memory/root";
 import { Status } from "../memory/status";
 import { blockOf, CellBlock } from "./cellBlock";
-import { CellClass } from "./cellClass";
+import { CellClass, refusePages } from "./cellClass";
 import { CellType } from "./cellType";
 import { COUNT_ONE, giveWord, isDead, retain } from "./countWord";
 import { takeEntry } from "./handleTable";
@@ -170,6 +170,11 @@ function advanceEpoch(heap: Heap): void {
   if (guard) heap.epochGuard = guard;
   else changetype<Guard>(heap.epochGuard).generation = 1;
   changetype<Guard>(heap.epochGuard).nextFree = 0;
+}
+
+/** Something else than the heap was refused a run of pages, for which the heap's garbage may make room. */
+export function heapRefused(heap: Heap, pages: u32): void {
+  refusePages(heap, pages);
 }
 
 /** The hook of `heap.dying` has been run. */

@@ -396,6 +396,10 @@ export class CollectedObjects extends Objects implements HookOwner {
     return this.#perform(units, false) >= units;
   }
 
+  $refused(pages: number): void {
+    if (!this.destroyed) this.memory.exports.heapRefused(this.#heap, pages);
+  }
+
   get $figures(): Collector["$figures"] {
     const { steps, units, longestStepUnits, longestStepMicroseconds } = this.#steps;
     const cycles = this.destroyed ? this.#toldCycles : this.memory.u32[this.#cyclesWord]!;

@@ -236,6 +236,8 @@ export class ManualObjects extends Objects {
     return false;
   }
 
+  $refused(): void {}
+
   get $figures(): Collector["$figures"] {
     return NOTHING;
   }

@@ -179,6 +179,7 @@ export abstract class Objects implements ScopedHeap, Collector {
 
   abstract $settle(): void;
   abstract $idle(): boolean;
+  abstract $refused(pages: number): void;
   abstract get $figures(): Collector["$figures"];
 
   /** Throws unless `view` is live and shows a whole object of `type`; `path` and `member` name the slot. */

@@ -27,6 +27,8 @@ export interface Collector {
   $settle(): void;
   /** Does one step, if there is anything to do, because nobody else wants the time. True if there is more to do. */
   $idle(): boolean;
+  /** Something in the runtime was refused a run of so many pages: has a cycle begin, where garbage may make room for it. */
+  $refused(pages: number): void;
   /** The figures of now. */
   readonly $figures: CollectorFigures;
 }

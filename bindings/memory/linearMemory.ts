@@ -174,7 +174,7 @@ export class LinearMemory {
   }
 
   /**
-   * The typed error for a call that has just returned address 0.
+   * The typed error for a call that has just returned address 0. Where memory was out, heaps begin to look for garbage.
    *
    * @param operation what was attempted, in words, with its numbers: it begins the message
    */
@@ -187,7 +187,9 @@ export class LinearMemory {
     const maximum = this.rootWord("ROOT_MAXIMUM_PAGES");
     const need = `${requested} pages (${requested * PAGE_SIZE} bytes) were needed`;
     const have = `${committed - free} of ${committed} pages are in use, the maximum is ${maximum}`;
-    switch (this.rootWord("ROOT_STATUS")) {
+    const status = this.rootWord("ROOT_STATUS");
+    if (MEMORY_IS_OUT.has(status)) for (const collector of this.collectors) collector.$refused(requested);
+    switch (status) {
       case Status.MAXIMUM_REACHED:
         return new OutOfMemoryError(`${operation}: ${need}, but ${have}`);
       case Status.ENGINE_REFUSED:
@@ -233,6 +235,9 @@ export class LinearMemory {
     }
   }
 }
+
+/** What tells that a run of pages was refused. */
+const MEMORY_IS_OUT: ReadonlySet<number> = new Set([Status.MAXIMUM_REACHED, Status.ENGINE_REFUSED, Status.SEALED]);
 
 /** The module's constants as they were, and functions of the same names that do nothing. */
 function withoutModule(exports: ModuleExports): ModuleExports {

@@ -113,6 +113,7 @@ export interface ModuleExports {
   heapIdle(heap: Address): void;
   heapStep(heap: Address, units: number): number;
   heapHooked(heap: Address): void;
+  heapRefused(heap: Address, pages: number): void;
   heapBeginCycle(heap: Address): void;
   heapNextObject(heap: Address, type: Address, after: Address): Address;
   heapFigures(heap: Address): void;

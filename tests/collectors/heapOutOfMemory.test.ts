@@ -619,6 +619,29 @@ describe.each(collectedRuns)(
       }),
     );
 
+    test.each<[string, (runtime: Runtime) => unknown]>([
+      ["an arena", (runtime) => runtime.arena().bytes(14 * PAGE)],
+      ["a byte heap", (runtime) => runtime.byteHeap().allocate(14 * PAGE)],
+      ["reserved pages", (runtime) => runtime.reserve(14 * PAGE)],
+    ])("makes room for %s that was refused memory", (_name, take) =>
+      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+        const heap = runtime.heap(strategy, options);
+        const [collector] = runtime.$memory.collectors;
+        const scope = runtime.scope();
+        while (runtime.stats().usedBytes < 28 * PAGE) makeRings(heap, scope, 100);
+        scope.end();
+        collector!.$settle();
+        while (collector!.$idle());
+        expect(heap.stats().cycles).toBe(0);
+        expect(() => take(runtime)).toThrow(OutOfMemoryError);
+        collector!.$settle();
+        while (collector!.$idle());
+        expect(heap.stats().objects).toBe(0);
+        take(runtime);
+        heap.validate();
+      }),
+    );
+
     test("looks once where everything lives, and comes to the end of its idle time", () =>
       withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
@@ -644,6 +667,7 @@ describe.each(collectedRuns)(
         makeRings(heap, scope, 10);
         const { cycles } = heap.stats();
         expect(() => heap.bytes(41 * PAGE, scope)).toThrow(OutOfMemoryError);
+        expect(() => runtime.arena().bytes(41 * PAGE)).toThrow(OutOfMemoryError);
         while (collector!.$idle());
         expect(heap.stats().cycles).toBe(cycles);
       }));

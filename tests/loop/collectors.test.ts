@@ -418,6 +418,7 @@ async function createRuntimeWith(steps: number) {
   const { collectors } = runtime.$memory;
   collectors.add({
     $figures: { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 },
+    $refused: () => {},
     $settle: () => {},
     $idle: () => {
       for (const end = performance.now() + 0.25; performance.now() < end; );

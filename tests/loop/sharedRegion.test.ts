@@ -169,6 +169,7 @@ test("fibers that end, at once or later, have heaps collected, but not while a h
   let settles = 0;
   simulation.$memory.collectors.add({
     $figures: { steps: 0, units: 0, longestStepUnits: 0, longestStepMicroseconds: 0, cycles: 0 },
+    $refused: () => {},
     $settle: () => {
       if (simulation.$memory.handlersRunning !== 0) throw new Error("a handler runs");
       settles++;

@@ -209,6 +209,8 @@ export class SimulatedCollector implements Collector {
     memory.collectors.add(this);
   }
 
+  $refused(): void {}
+
   $settle(): void {
     this.settles++;
     this.#alone(this.onSettle);
