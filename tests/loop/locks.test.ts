@@ -226,6 +226,24 @@ describe("a semaphore", () => {
     expect(semaphore.available).toBe(2);
   });
 
+  test("lets nobody past one who chooses and for whom there is not enough", async () => {
+    const semaphore = new Semaphore(0);
+    const chooses = Promise.resolve(select([semaphore.acquire(3), semaphore.acquire(2)]));
+    let isIn = false;
+    const waits = Promise.resolve(semaphore.acquire(1)).then(() => {
+      isIn = true;
+    });
+    await settled();
+    semaphore.release();
+    await settled();
+    expect([isIn, semaphore.available, semaphore.waiting]).toEqual([false, 1, 3]);
+    semaphore.release(2);
+    await Promise.all([chooses, settled()]);
+    expect([isIn, semaphore.available, semaphore.waiting]).toEqual([false, 0, 1]);
+    semaphore.release();
+    await waits;
+  });
+
   test("that is disposed lets nobody in, not even behind one who chooses and so leaves the line", async () => {
     const semaphore = new Semaphore(1);
     const chooses = new Outcome(Promise.resolve(select([semaphore.acquire(3), semaphore.acquire(2)])));

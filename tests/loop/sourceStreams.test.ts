@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -339,6 +340,15 @@ describe("an event target", () => {
       await loop.runUntilIdle();
       expect(texts).toEqual(["text", "hi", "ok", "i", "tick 1", "tick 2"]);
       expect((await plain.done).messages + (await mapped.done).messages).toBe(6);
+    }));
+
+  test("has no listener of a source that was stopped, so that it does not keep it", () =>
+    withLoop(async ({ loop, kind }) => {
+      const target = new EventTarget();
+      const source = loop.source(kind, target);
+      expect(getEventListeners(target, "message").length).toBe(1);
+      await source.stop();
+      expect(getEventListeners(target, "message").length).toBe(0);
     }));
 
   test("that is a message port is started, and its messages wait in the backlog, since it cannot be paused", () =>

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { createLoop, createRuntime, type RingMessage, type SourceError } from "tidemark";
@@ -278,6 +278,28 @@ describe("a browser's WebSocket", () => {
       expect(socket.closed).toBe(undefined);
     }));
 });
+
+test("a WebSocket that is left has no listener of its source, of either kind", () =>
+  withServer(
+    () => {},
+    async (url) => {
+      const pausable = new WebSocket(url);
+      await once(pausable, "open");
+      const plain = new BrowserSocket();
+      const types = ["message", "error", "close"];
+      const listeners = () => [
+        types.map((type) => pausable.listenerCount(type)),
+        types.map((type) => getEventListeners(plain, type).length),
+      ];
+      const before = listeners();
+      await withLoop(async ({ loop, kind }) => {
+        const sources = [pausable, plain].map((socket) => loop.source(kind, socket, { onStop: "leave" }));
+        expect(listeners()).toEqual(before.map((counts) => counts.map((count) => count + 1)));
+        for (const source of sources) await source.stop();
+        expect(listeners()).toEqual(before);
+      });
+    },
+  ));
 
 test("Node's own WebSocket is one of these", async () => {
   const entry = new URL("../../build/bindings/index.node.js", import.meta.url).href;
