@@ -40,6 +40,8 @@ test.skipIf(!existsSync("/dev/full"))("output that cannot be written is told of,
 test.each([
   [["--bogus"], /unknown option '--bogus'/],
   [["--seed", "-1"], /--seed.*whole number from 0/],
+  [["--seed", String(2 ** 32)], /--seed.*whole number from 0 to 4294967295/], // it would be seed 0 once more
+  [["--from", String(Number.MAX_SAFE_INTEGER)], /--from.*whole number from 0 to 4294967295/], // it would never end
   [["--seeds", "0"], /--seeds.*whole number from 1/],
   [["--seed", "5", "--seeds", "3"], /'--seed <number>' cannot be used with option '--seeds <count>'/],
   [["--trace", "--seeds", "3"], /'--trace' cannot be used with option '--seeds <count>'/],
