@@ -60,6 +60,9 @@ interface Options {
 /** The command line asks for something that cannot be done; nothing has been run. */
 class UsageError extends Error {}
 
+/** All has been measured, and the JSON file cannot be written. */
+class ReportError extends Error {}
+
 const repeatable = (value: string, previous: readonly string[] = []) => [...previous, value];
 
 /** @throws {CommandLineEnd} if there is nothing to be run */
@@ -115,10 +118,19 @@ async function main(options: Options): Promise<number> {
   const { rows, ratios, verdicts, failures } = results;
   if (options.json !== undefined) {
     const report = { environment, rows, ratios, targets: verdicts, failures };
-    await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+    await writeReport(options.json, report);
   }
   const missed = options.strict && verdicts.some(({ met }) => met !== true);
   return failures.length > 0 || missed ? 1 : 0;
+}
+
+/** @throws {ReportError} if that cannot be done */
+async function writeReport(path: string, report: object): Promise<void> {
+  try {
+    await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
+  } catch (error) {
+    throw new ReportError(`--json ${path}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** @throws {UsageError} if there is no suite in `file` */
@@ -161,6 +173,9 @@ try {
   } else if (error instanceof UsageError || error instanceof UnknownNameError) {
     console.error(`bench: ${error.message}`);
     process.exitCode = EXIT.unusable;
+  } else if (error instanceof ReportError) {
+    console.error(`bench: ${error.message}`);
+    process.exitCode = EXIT.wrong;
   } else {
     console.error(error);
     process.exitCode = EXIT.wrong;

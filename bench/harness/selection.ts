@@ -21,11 +21,14 @@ export class UnknownNameError extends Error {
   }
 }
 
-/** Loads a suite file: an ES module whose default export comes from `defineSuite`. */
+/** Loads a suite file: an ES module whose default export comes from `defineSuite`. @throws {TypeError} if that is none */
 export async function loadSuite(url: string): Promise<LoadedSuite> {
-  const { default: suite } = (await import(url)) as { default?: Suite };
-  if (suite === undefined) throw new TypeError(`${url} has no default export; a suite file exports defineSuite(…)`);
-  return { url, suite };
+  const { default: suite } = (await import(url)) as { default?: Partial<Suite> };
+  if (typeof suite?.name !== "string" || !Array.isArray(suite.cases)) {
+    const found = suite === undefined ? "has no default export" : "exports something else by default";
+    throw new TypeError(`${url} ${found}; a suite file exports defineSuite(…)`);
+  }
+  return { url, suite: suite as Suite };
 }
 
 /**

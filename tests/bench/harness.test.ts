@@ -313,6 +313,28 @@ describe("the command line", () => {
     }
   });
 
+  test.each([
+    ["", "has no default export"],
+    ["export default 1;", "exports something else by default"],
+    ["export default { name: 'half' };", "exports something else by default"],
+  ])("a module that is no suite (%j) is refused with status 2 and a message that helps", async (text, reason) => {
+    const path = join(folder, `no-suite-${reports}.mjs`);
+    writeFileSync(path, text);
+    const { status, stderr } = await bench(["--from", path]);
+    expect(status).toBe(2);
+    expect(stderr).toContain(`${reason}; a suite file exports defineSuite(…)`);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("a JSON file that cannot be written is told of in a line", async () => {
+    const path = join(folder, "empty-suite.mjs");
+    writeFileSync(path, "export default { name: 'empty', cases: [] };");
+    const { code, stderr } = await writingTo("/dev/full", path);
+    expect(code).toBe(1);
+    expect(stderr).toContain("bench: --json /dev/full: ENOSPC");
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
   test("--list names every case of the project's own suites and measures nothing", async () => {
     const { status, stdout, report } = await bench(["--list"]);
     expect(status).toBe(0);
