@@ -27,7 +27,8 @@ them; the same seed gives the same feed.
 
 FILE is gzip or plain text, a message a line: the receive time in nanoseconds, a space, and the JSON as received. The
 files of one recording are given in their order; where one begins before another that is given before it ends, that is said.
-A message that is longer than ${MAXIMUM_MESSAGE_BYTES >> 20} MiB is refused unread, wherever it comes from.
+A message that is longer than ${MAXIMUM_MESSAGE_BYTES >> 20} MiB is refused unread, wherever it comes from; above 100 MiB
+it ends the connection over which it comes.
 
 Latency is counted from the end of the message before to the message's own end, all work between two messages included;
 with --rate, from the message's intended arrival, so that a stall is charged to everything behind it.
