@@ -3,7 +3,10 @@ import { dirname } from "node:path";
 import { type Command, CommanderError, InvalidArgumentError } from "commander";
 import { printable } from "./printable.js";
 
-/** The command line ends here: help was asked for (status 0), or an option is bad (status 2). All has been said. */
+/**
+ * The program ends here: help was asked for (status 0), an option is bad (status 2), or it was interrupted (130, 143). All has been
+ * said.
+ */
 export class CommandLineEnd extends Error {
   constructor(readonly status: number) {
     super(`the command line ends with status ${status}`);
@@ -19,6 +22,15 @@ export const EXIT = {
   unread: 141,
   terminated: 143,
 } as const;
+
+/**
+ * What it means that `signal` has ended a process which this one has started; undefined if that is a failure. Ctrl-C, and whoever
+ * else ends a process group, reaches both, and this one may be told of its own signal later than of the other's end.
+ */
+export function endBy(signal: NodeJS.Signals | null): CommandLineEnd | undefined {
+  if (signal === "SIGINT") return new CommandLineEnd(EXIT.interrupted);
+  return signal === "SIGTERM" ? new CommandLineEnd(EXIT.terminated) : undefined;
+}
 
 /** Where a program writes. */
 export interface Output {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { endBy } from "../commandLine.js";
 import { ENGINE_FLAGS } from "../engineFlags.js";
 import { ConnectionFailure } from "./connectionFailure.js";
 import type { Stage, SubjectReport } from "./measure.js";
@@ -24,6 +25,7 @@ export interface RunListener {
  * @throws {RecordingError} the process could not read the feed
  * @throws {ConnectionFailure} it could not connect to it, or not again
  * @throws {SubjectFailure} the process died
+ * @throws {CommandLineEnd} the process was interrupted, as this one will be told
  * @throws the signal's reason, if `signal` was aborted; the process has been ended then
  */
 export function runSubject(assignment: Assignment, signal: AbortSignal, listener: RunListener): Promise<SubjectReport> {
@@ -50,7 +52,10 @@ export function runSubject(assignment: Assignment, signal: AbortSignal, listener
       if (signal.aborted) reject(signal.reason);
       else if (refusal !== undefined) reject(refusal);
       else if (report !== undefined) resolve(report);
-      else reject(new SubjectFailure(`the ${assignment.subject} process ended with ${killedBy ?? `status ${status}`}`));
+      else {
+        const end = killedBy ?? `status ${status}`;
+        reject(endBy(killedBy) ?? new SubjectFailure(`the ${assignment.subject} process ended with ${end}`));
+      }
     });
     assign(child, assignment);
   });

@@ -1,4 +1,5 @@
 import { fork } from "node:child_process";
+import { endBy } from "../commandLine.js";
 import { ENGINE_FLAGS } from "../engineFlags.js";
 import type { Report } from "./measure.js";
 import type { Answer, Assignment } from "./protocol.js";
@@ -12,6 +13,7 @@ export class AllocatorFailure extends Error {
  * Replays one trace through one allocator in a process of its own, to its end.
  *
  * @throws {AllocatorFailure} the process died
+ * @throws {CommandLineEnd} the process was interrupted, as this one will be told
  * @throws the signal's reason, if `signal` was aborted; the process has been ended then
  */
 export function runAllocator(assignment: Assignment, signal: AbortSignal): Promise<Report> {
@@ -35,7 +37,7 @@ export function runAllocator(assignment: Assignment, signal: AbortSignal): Promi
       else if (report !== undefined) resolve(report);
       else {
         const end = killedBy ?? `status ${status}`;
-        reject(new AllocatorFailure(`${trace.name}: the ${strategy} process ended with ${end}`));
+        reject(endBy(killedBy) ?? new AllocatorFailure(`${trace.name}: the ${strategy} process ended with ${end}`));
       }
     });
     // A process that is gone before it was sent anything is reported by its exit.

@@ -10,7 +10,7 @@ import { type SubjectName, zeroCounters } from "../../bench/replay/subject.js";
 import { subjects } from "../../bench/replay/subjects.js";
 import { dataPath, hasData } from "../data.js";
 import { namesIn } from "../support/namesIn.js";
-import { startProgram } from "../support/startProgram.js";
+import { childOf, startProgram } from "../support/startProgram.js";
 
 const program = new URL("../../build/bench/replay/main.js", import.meta.url);
 const names = Object.keys(subjects) as SubjectName[];
@@ -258,6 +258,19 @@ test.each([
   await expect.poll(() => isRunning(pid), { timeout: 5_000 }).toBe(false);
 });
 
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "%s that ends the subject's process before it is told to the program is no failure",
+  async (signal, expected) => {
+    const { child, ended } = start(["--rate", "100", "--messages", "100000", "--passes", "1"]);
+    process.kill(await childOf(child.pid!), signal);
+    const { status, error } = await ended;
+    expect([status, error]).toEqual([expected, ""]);
+  },
+);
+
 test("when the program is killed, the subject's process ends by itself", async () => {
   const { child, ended } = start(["--rate", "1000", "--messages", "100000", "--passes", "1"]);
   const pid = await childOf(child.pid!);
@@ -265,14 +278,6 @@ test("when the program is killed, the subject's process ends by itself", async (
   await ended;
   await expect.poll(() => isRunning(pid), { timeout: 20_000 }).toBe(false);
 });
-
-/** The process that `parent` has started, as the kernel tells. */
-async function childOf(parent: number): Promise<number> {
-  const path = `/proc/${parent}/task/${parent}/children`;
-  const children = () => readFileSync(path, "utf8").trim();
-  await expect.poll(children, { timeout: 10_000 }).not.toBe("");
-  return Number(children().split(" ")[0]);
-}
 
 function isRunning(pid: number): boolean {
   if (!existsSync(`/proc/${pid}/stat`)) return false;

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { setImmediate as hop } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 /** How a program has ended, and all that it has written. */
@@ -22,4 +24,14 @@ export function startProgram(
     child.once("close", (status) => resolve({ ...outcome, status }));
   });
   return { child, ended };
+}
+
+/** The process that `parent` has started, as the kernel tells, as soon as there is one. */
+export async function childOf(parent: number): Promise<number> {
+  const path = `/proc/${parent}/task/${parent}/children`;
+  for (;;) {
+    const children = readFileSync(path, "utf8").trim();
+    if (children !== "") return Number(children.split(" ")[0]);
+    await hop();
+  }
 }

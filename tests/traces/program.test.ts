@@ -7,7 +7,7 @@ import { absenceOf, isPeer } from "../../bench/drivers/workbench.js";
 import { ALLOCATORS } from "../../bench/traces/options.js";
 import type { ReplayResult } from "../../bench/traces/result.js";
 import { namesIn } from "../support/namesIn.js";
-import { startProgram } from "../support/startProgram.js";
+import { childOf, startProgram } from "../support/startProgram.js";
 
 const program = new URL("../../build/bench/traces/main.js", import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), "tidemark-traces-"));
@@ -189,6 +189,19 @@ test("a trace of few operations that counts millions of ids is replayed in its t
   const path = file("ids.rep", traceOf(["a 0 1", "a 16777215 1"], 1 << 24));
   expect(await run(path, "--allocator", "heap")).toMatchObject({ status: 0, error: "" });
 }, 60_000);
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "%s that ends an allocator's process before it is told to the program is no failure",
+  async (signal, expected) => {
+    const { child, ended } = startProgram(program, [good, "--allocator", "heap"]);
+    process.kill(await childOf(child.pid!), signal);
+    const { status, error } = await ended;
+    expect([status, error]).toEqual([expected, ""]);
+  },
+);
 
 test("help tells every option, allocator and exit status", async () => {
   const { status, out } = await run("--help");
