@@ -1,6 +1,6 @@
 // Plays scenarios of the loop by their seeds: `npm run simulate -- --seeds 100000`, or one alone: `--seed 42 --trace`.
 
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { SingleBar } from "cli-progress";
 import { Command, Option } from "commander";
 import { build } from "esbuild";
@@ -41,7 +41,7 @@ await build({
   packages: "external",
   sourcemap: "inline",
 });
-const { playSeeds } = await import(outfile);
+const { playSeeds } = await import(pathToFileURL(outfile));
 
 Error.stackTraceLimit = options.trace ? 20 : 1; // the debug runtime takes one at each allocation
 const isAlone = options.seed !== undefined || options.trace;

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { runScript } from "../support/runScript.js";
@@ -27,6 +29,23 @@ test("with a trace the first is played alone, whether it is named as the one or 
   expect(trace(traced.out).split("\n").length).toBeGreaterThan(20);
   expect(trace(run("--from", "5", "--trace").out)).toBe(trace(traced.out));
   expect(run("--trace")).toMatchObject({ status: 0, out: expect.stringMatching(/\n1 from seed 0 on/) });
+});
+
+test("it runs in a folder whose name means something else in a URL", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tidemark #1 %20?"));
+  const project = fileURLToPath(new URL("../../", import.meta.url));
+  for (const name of ["build", "node_modules", "package.json", "tests"])
+    symlinkSync(join(project, name), join(folder, name));
+  const words = [
+    "--preserve-symlinks",
+    "--preserve-symlinks-main",
+    join(folder, "tests/simulation/main.mjs"),
+    "--seed",
+    "5",
+  ];
+  const { status, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
+  rmSync(folder, { recursive: true });
+  expect([status, stderr]).toEqual([0, ""]);
 });
 
 test.skipIf(!existsSync("/dev/full"))("output that cannot be written is told of, with status 2", () => {
