@@ -9,7 +9,7 @@
  * `bench/harness/case.ts` says how to add a case.
  */
 
-import { writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { SingleBar } from "cli-progress";
@@ -118,16 +118,20 @@ async function main(options: Options): Promise<number> {
   const { rows, ratios, verdicts, failures } = results;
   if (options.json !== undefined) {
     const report = { environment, rows, ratios, targets: verdicts, failures };
-    await writeReport(options.json, report);
+    writeReport(options.json, report);
   }
   const missed = options.strict && verdicts.some(({ met }) => met !== true);
   return failures.length > 0 || missed ? 1 : 0;
 }
 
-/** @throws {ReportError} if that cannot be done */
-async function writeReport(path: string, report: object): Promise<void> {
+/**
+ * At once, as the program ends as soon as it learns that nobody reads what it has told.
+ *
+ * @throws {ReportError} if that cannot be done
+ */
+function writeReport(path: string, report: object): void {
   try {
-    await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
+    writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`);
   } catch (error) {
     throw new ReportError(`--json ${path}: ${(error as Error).message}`, { cause: error });
   }

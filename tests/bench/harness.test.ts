@@ -1,4 +1,5 @@
-import { execFile, fork } from "node:child_process";
+import { execFile, fork, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -333,6 +334,14 @@ describe("the command line", () => {
     expect(code).toBe(1);
     expect(stderr).toContain("bench: --json /dev/full: ENOSPC");
     expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test("the JSON file is written, too, where the reader of the results is gone", async () => {
+    const path = join(folder, "unread.json");
+    const child = spawn(process.execPath, [MAIN, "--from", WORKING, "--case", "summing", "--quick", "--json", path]);
+    child.stdout.once("data", () => child.stdout.destroy()); // as `head -1` goes away
+    expect(await once(child, "exit")).toEqual([141, null]);
+    expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ failures: [] });
   });
 
   test("--list names every case of the project's own suites and measures nothing", async () => {
