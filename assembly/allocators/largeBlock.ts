@@ -22,6 +22,14 @@ export function allocateFree(areas: Areas, bins: Bins, bytes: u32): Address {
   return block ? take(areas, bins, changetype<TaggedBlock>(block), size) : 0;
 }
 
+/** As {@link allocateFree}, a block of `size` bytes out of a free one of less than `limit`. O(1) */
+export function allocateBelow(areas: Areas, bins: Bins, size: u32, limit: u32): Address {
+  const block = bins.find(size);
+  if (!block || changetype<TaggedBlock>(block).size >= limit) return 0;
+  bins.remove(changetype<TaggedBlock>(block));
+  return take(areas, bins, changetype<TaggedBlock>(block), size);
+}
+
 /** Takes `size` bytes of a free block that is in no bin, and returns their content. */
 function take(areas: Areas, bins: Bins, block: TaggedBlock, size: u32): Address {
   block.tag = block.size;

@@ -160,7 +160,8 @@ export class ByteHeap {
 
   /**
    * Makes a block hold `size` bytes, in place where that can be, else by moving it, which the debug runtime always does; what
-   * fits of its content is kept, what is new is not cleared. A block that has moved is aligned to 16.
+   * fits of its content is kept, what is new is not cleared. A block that has moved is aligned to 16. One of up to 16 KiB that
+   * loses a quarter of itself or more fills a hole elsewhere if there is one, so that memory is not cut up.
    *
    * @returns its address from now on
    * @throws {InvalidAddressError} if no block in use begins at `address`

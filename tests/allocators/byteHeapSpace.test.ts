@@ -163,6 +163,29 @@ describe("a block that is reallocated", () => {
       expect(heap.$memory.u8.subarray(block, block + 4000).every((byte) => byte === 5)).toBe(true);
     }));
 
+  test("fills a hole elsewhere rather than leave one behind it, where that is a quarter of it or more", () =>
+    withHeap(false, (heap) => {
+      const hole = heap.allocate(5000);
+      const block = heap.allocate(10_000);
+      heap.allocate(1000);
+      heap.free(hole);
+      heap.$memory.u8.fill(5, block, block + 10_000);
+      expect(heap.reallocate(block, 8000)).toBe(block);
+      expect(heap.reallocate(block, 4800)).toBe(hole);
+      expect(heap.$memory.u8.subarray(hole, hole + 4800).every((byte) => byte === 5)).toBe(true);
+      expect(heap.allocate(7500)).toBeLessThanOrEqual(block); // the place that it has left is whole
+    }));
+
+  test("does not move into a hole that is as large as itself, nor where more than 12 KiB would be copied", () =>
+    withHeap(false, (heap) => {
+      const holes = [heap.allocate(9000), heap.allocate(20_000)] as const;
+      const blocks = [heap.allocate(9000), heap.allocate(30_000)] as const;
+      heap.allocate(1000);
+      for (const hole of holes) heap.free(hole);
+      expect(heap.reallocate(blocks[0], 5000)).toBe(blocks[0]);
+      expect(heap.reallocate(blocks[1], 19_000)).toBe(blocks[1]);
+    }));
+
   test("stays where it is within its size class, and moves to another, leaving its place free", () =>
     withHeap(false, (heap) => {
       const block = heap.allocate(33);
