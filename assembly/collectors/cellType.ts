@@ -78,6 +78,7 @@ export function addType(
   type.cyclicCount = cyclicCount;
   type.weakSlots = weakSlots;
   type.weakCount = weakCount;
+  if (type.isHooked) heap.hasHooks = 1;
   if (!type.isVariable) {
     type.type = address;
     layOut(type, heap, bytes, (flags & TypeFlag.WORD_ALIGNED) != 0);

@@ -63,6 +63,8 @@ export class Heap {
   variableClasses: Address;
   /** 1 if a type of variable-length objects has weak slots. */
   variableWeak: u32;
+  /** 1 if a type has a destroy hook. */
+  hasHooks: u32;
   /** Where types, classes and scopes lie. */
   arena: Address;
   /** Rings of open scopes: those that a cycle has still to scan, and all others; and a list of those that can be opened again. */

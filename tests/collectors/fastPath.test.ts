@@ -226,3 +226,29 @@ describe.each(modules)("in the $name module", ({ debug }) => {
     },
   );
 });
+
+test.each([
+  ["no call at any point of a cycle where no type has a destroy hook", [Node], 0],
+  ["a call where one has, while hooks may run", [Node, Hooked], 1],
+] as const)("the first reference that is stored in a new object takes %s", async (_case, types, calls) => {
+  using runtime = await createRuntime();
+  const { exports } = runtime.$memory;
+  const { heapStore } = exports;
+  let stores = 0;
+  exports.heapStore = (...slot) => {
+    stores++;
+    return heapStore(...slot);
+  };
+  const heap = runtime.heap("mark-sweep", { types: [...types], minimumBytes: 2000 });
+  using scope = runtime.scope();
+  const head = heap.new(Node, scope);
+  const storing = new Set<number>();
+  while (heap.stats().cycles < 2) {
+    const node = heap.new(Node, scope);
+    const before = stores;
+    node.next = head;
+    storing.add(stores - before);
+    heap.step(1);
+  }
+  expect(Math.max(...storing)).toBe(calls);
+});
