@@ -144,6 +144,30 @@ describe("a WebSocket of the ws package", () => {
         }),
     ));
 
+  test("that is stopped while somebody else closes it is left to that, and what it still has to say harms nobody", () =>
+    withServer(
+      () => {},
+      (url) =>
+        withLoop(async ({ loop, kind }) => {
+          for (const state of ["connecting", "open"]) {
+            const socket = new WebSocket(url);
+            if (state === "open") await once(socket, "open");
+            const source = loop.source(kind, socket);
+            const gone = new Promise((resolve) => socket.once("close", resolve));
+            socket.close(1000); // of one that connects, an error says in the next tick that it never will
+            const calls: string[] = [];
+            Object.assign(socket, { close: () => calls.push("close"), resume: () => calls.push("resume") });
+            expect(socket.readyState).toBe(WebSocket.CLOSING);
+            const stopped = source.stop();
+            expect(calls).toEqual([]);
+            Reflect.deleteProperty(socket, "close");
+            Reflect.deleteProperty(socket, "resume");
+            expect(await stopped).toMatchObject({ messages: 0, ended: "stopped" });
+            await gone;
+          }
+        }),
+    ));
+
   test("that is left has its kind of data back, is not closed, and goes on for somebody else", () =>
     withServer(
       (socket) => socket.on("message", (data) => socket.send(String(data))),

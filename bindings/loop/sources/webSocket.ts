@@ -155,8 +155,8 @@ export class PausableWebSocketTap implements Tap {
       socket.binaryType = this.#binaryType;
       return;
     }
+    socket.on("error", ignore); // of a connection that is given up before it is there, by us or before us, for example
     if (socket.readyState > OPEN) return;
-    socket.on("error", ignore); // of a connection that is given up before it is there, for example
     if (socket.readyState !== CONNECTING) socket.resume(); // the other side's answer comes behind what is not read yet
     socket.close(code);
   }
