@@ -1,4 +1,5 @@
 import {
+  coalesce,
   createLoop,
   InvalidArgumentError,
   type Kind,
@@ -288,6 +289,14 @@ describe("what is wrong", () => {
       const foreign = other.on("message", () => {}) as Kind<RingMessage>;
       expect(() => loop.source(foreign, faucet)).toThrow(/a kind of this very loop/);
       expect(() => loop.source({ name: "message" } as never, faucet)).toThrow(InvalidArgumentError);
+      const losing = [
+        loop.on("ticks", (_: RingMessage) => {}, { policy: "drop-oldest" }),
+        loop.on("quotes", (_: RingMessage) => {}, { policy: coalesce(({ length }: RingMessage) => length) }),
+      ];
+      for (const kind of losing) {
+        expect(() => loop.source(kind, faucet)).toThrow(InvalidArgumentError);
+        expect(() => loop.source(kind, faucet)).toThrow(`must reject or spill, but "${kind.name}"`);
+      }
       expect(faucet.listeners).toBe(0);
       await other.close();
       expect(() => other.source(foreign, faucet)).toThrow(LoopClosedError);

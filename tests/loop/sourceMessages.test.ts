@@ -231,6 +231,29 @@ describe("messages", () => {
     expect(faults).toEqual(["thrown", "no default"]);
   });
 
+  test("of one source after another come to the handler by as many calls as those of the first", async () => {
+    const depths: number[] = [];
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 100;
+    try {
+      await withLoop(
+        async ({ loop, kind }) => {
+          for (let count = 0; count < 20; count++) {
+            const faucet = new Faucet();
+            const source = loop.source(kind, faucet);
+            faucet.send("message");
+            await loop.runUntilIdle();
+            await source.stop();
+          }
+        },
+        { handle: () => depths.push(new Error("here").stack!.split("\n").length) },
+      );
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+    expect([depths.length, depths[19]]).toEqual([20, depths[0]]);
+  });
+
   test("come through all the same when memory grows, by the runtime or by a host behind its back", () =>
     withLoop(async ({ loop, kind, texts, runtime }) => {
       const faucet = new Faucet();

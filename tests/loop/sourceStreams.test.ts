@@ -351,6 +351,19 @@ describe("an event target", () => {
       expect(getEventListeners(target, "message").length).toBe(0);
     }));
 
+  test("that holds back as browsers' message ports do is started, and nothing else that has a start", () =>
+    withLoop(async ({ loop, kind }) => {
+      const started: string[] = [];
+      class Starting extends EventTarget {
+        start = () => started.push(this.constructor.name);
+      }
+      class Port extends Starting {
+        postMessage(): void {}
+      }
+      for (const target of [new Starting(), new Port()]) await loop.source(kind, target).stop();
+      expect(started).toEqual(["Port"]);
+    }));
+
   test("that is a message port is started, and its messages wait in the backlog, since it cannot be paused", () =>
     withLoop(
       async ({ loop, kind, texts }) => {
