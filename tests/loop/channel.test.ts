@@ -196,7 +196,7 @@ describe("an iteration over a channel", () => {
     expect(await iterator.next()).toEqual(end);
   });
 
-  test.each(["return", "throw"] as const)(
+  test.each(["return", "throw", "dispose"] as const)(
     "that is left by %s() stands in line no more, and loses no value",
     async (way) => {
       const channel = new Channel<number>(0);
@@ -206,10 +206,16 @@ describe("an iteration over a channel", () => {
       await settled();
       expect([channel.waiting.receivers, channel.trySend(1)]).toEqual([4, true]);
       const error = new Error("planned");
-      const left = way === "return" ? iterator.return!("given") : iterator.throw!(error);
+      const leave = {
+        return: () => iterator.return!("given"),
+        throw: () => iterator.throw!(error),
+        dispose: () => (iterator as unknown as AsyncDisposable)[Symbol.asyncDispose](),
+      };
+      const left = leave[way]();
       expect(channel.waiting.receivers).toBe(1);
       if (way === "return") expect(await left).toEqual({ done: true, value: "given" });
-      else await expect(left).rejects.toBe(error);
+      else if (way === "throw") await expect(left).rejects.toBe(error);
+      else await left;
       expect(await first).toEqual({ done: false, value: 1 }); // it had been sent before
       expect(await Promise.all(others)).toEqual([end, end]);
       expect(channel.trySend(2)).toBe(true);

@@ -489,6 +489,7 @@ describe("a condition", () => {
     const mutex = new Mutex();
     const condition = new Condition(mutex);
     await expect(condition.wait()).rejects.toThrow(FiberStateError);
+    await expect(condition.wait()).rejects.toThrow("a condition is waited for with its mutex locked");
     expect(mutex.locked).toBe(false);
     for (const delay of NO_DELAYS) expect(() => condition.wait(delay as number)).toThrow(InvalidArgumentError);
     for (const count of [-1, 0.5, "1", Infinity]) {
