@@ -243,6 +243,21 @@ describe("a fixed array", () => {
     }
   });
 
+  test("that has ended says so however it is used, without any elements, too", () => {
+    const arrays = [arena.array(f64), arena.array(f64, 2)];
+    arena.reset();
+    for (const ended of arrays) {
+      const uses = [
+        () => ended.address,
+        () => ended.toArray(),
+        () => JSON.stringify(ended),
+        () => ended.truncate(0),
+        () => [...ended],
+      ];
+      for (const use of uses) expectRefusal(use, "ERR_TIDEMARK_STALE_REFERENCE");
+    }
+  });
+
   test("cut short can be filled up again, with zeros first; a ref to an element shows what comes in its place", () => {
     const cut = arena.array(Level);
     cut.push({ price: 1 });

@@ -15,7 +15,17 @@ beforeEach(() => {
 afterEach(() => arena.destroy());
 
 /** Surrogates without their other half, alone and in a row. */
-const LONE = ["\ud800", "\udc00", "\udc00\udc00", "\ud800\ud800", "\udfffb\udc00", "\udc00\ud800", "\ud800a"];
+const LONE = [
+  "\ud800",
+  "\udc00",
+  "\udfff",
+  "\ud800\ue000",
+  "\udc00\udc00",
+  "\ud800\ud800",
+  "\udfffb\udc00",
+  "\udc00\ud800",
+  "\ud800a",
+];
 
 const Named = struct("Named", { before: u8, name: text(8), after: u8 });
 
@@ -92,6 +102,32 @@ describe("an inline text", () => {
       { numRuns: 1000 },
     );
   });
+});
+
+/** The first and the last characters of each length in UTF-8, and those on both sides of the surrogates. */
+const EDGES = [
+  "\x7f",
+  "\x80",
+  "\u07ff",
+  "\u0800",
+  "\ud7ff",
+  "\ue000",
+  "\uffff",
+  "\u{10000}",
+  "\u{103ff}",
+  "\u{10ffff}",
+];
+
+test.each(EDGES)("a text has room for exactly the bytes of its characters: %j", (edge) => {
+  const whole = edge + "x".repeat(8 - Buffer.byteLength(edge));
+  const record = arena.new(Named);
+  record.name = whole;
+  expect([record.name, record.before, record.after]).toEqual([whole, 0, 0]);
+  expectRefusal(() => {
+    record.name = `${whole}x`;
+  }, "ERR_TIDEMARK_INVALID_ARGUMENT");
+  const stored = arena.text(edge);
+  expect([stored.toString(), stored.length]).toEqual([edge, Buffer.byteLength(edge)]);
 });
 
 describe("region.text", () => {
