@@ -249,6 +249,9 @@ describe("iteration", () => {
       [10, 1, true],
       [20, 2, true],
     ]);
+    for (const callback of [undefined, null, {}, "callback"]) {
+      expect(() => map.forEach(callback as never)).toThrow(InvalidArgumentError);
+    }
   });
 });
 
@@ -422,6 +425,32 @@ describe("objects whose getters do something else", () => {
     expect(map.get({ a: 7, b: 7 })?.toObject()).toEqual({ a: 8, b: 8 });
     expect(map.size).toBe(2);
     map.validate();
+  });
+
+  test("cannot make an entry write its value to another's place, nor to a map that is gone", () => {
+    for (const change of ["delete", "dispose"] as const) {
+      const map = runtime.sortedMap(u32, Pair);
+      for (const key of [1, 2]) map.set(key, { a: key, b: key });
+      const entry = map.first()!;
+      const value = {
+        a: 8,
+        get b() {
+          if (change === "delete") map.delete(1);
+          else map.dispose();
+          return 9;
+        },
+      };
+      expect(() => {
+        entry.value = value as never;
+      }).toThrow(StaleReferenceError);
+      expect(() => {
+        entry.value = { a: 8, b: 9 } as never;
+      }).toThrow(StaleReferenceError);
+      expect(() => JSON.stringify(entry)).toThrow(StaleReferenceError);
+      if (change === "delete") expect(map.get(2)?.toObject()).toEqual({ a: 2, b: 2 });
+      map.dispose();
+    }
+    runtime.validate();
   });
 
   test("a cursor whose record they end is refused as a key and as a value", () => {

@@ -63,6 +63,13 @@ function hold<Key>(type: FieldType<unknown>, keys: readonly Key[], order: (a: Ke
     const before = model.filter((other) => order(other, key) < 0);
     expect(Array.from(map.entries(undefined, key as never), (entry) => entry.key)).toEqual(before);
   }
+  const seen: Key[] = [];
+  for (const { key } of map) {
+    seen.push(key as Key);
+    map.delete(key as never); // the next one is looked for by the last one shown
+  }
+  expect(seen).toEqual(model);
+  expect(map.size).toBe(0);
 }
 
 describe("keys of numbers", () => {
@@ -232,6 +239,8 @@ describe("keys of structs and texts", () => {
       expect(call).toThrow(/the key\.x is NaN/);
     }
     expect(() => map.above({ x: 0, y: Number.NaN })).toThrow(/the key\.y is NaN/);
+    using behind = runtime.sortedMap(struct("Quote", { id: u32, price: f64 }), f64);
+    expect(() => behind.set({ id: 1, price: Number.NaN }, 1)).toThrow(/the key\.price is NaN/);
     expect(map.size).toBe(1);
   });
 
@@ -361,6 +370,7 @@ describe("keys of structs and texts", () => {
 
 describe("the types of a map", () => {
   const Refs = struct("Refs", { id: u32, next: ref("Refs") });
+  const Hooked = struct("Hooked", { id: u32 }, { destroy: () => {} });
   const refused: [string, unknown, unknown][] = [
     ["no key type", undefined, f64],
     ["no value type", f64, undefined],
@@ -371,6 +381,8 @@ describe("the types of a map", () => {
     ["values of more than 1,024 bytes", f64, text(1025)],
     ["values that are an array", f64, array(f64, 2)],
     ["values that are a bare ref", f64, ref(Refs)],
+    ["keys with a destroy hook, which would not be called", Hooked, f64],
+    ["values with a destroy hook, which would not be called", f64, Hooked],
   ];
   test.each(refused)("%s: refused", (_, keyType, valueType) => {
     expect(() => runtime.sortedMap(keyType as never, valueType as never)).toThrow(InvalidArgumentError);
