@@ -251,11 +251,16 @@ describe("what is wrong", () => {
     ),
   );
 
-  test("what is neither bytes nor text is named", () =>
-    failing((faucet) => faucet.emit("data", new Blob(["x"])), {}, [], {
+  test.each([
+    ["Blob", new Blob(["x"])],
+    ["null", null],
+    ["number", 7],
+  ])("what is neither bytes nor text is named: %s", (name, value) =>
+    failing((faucet) => faucet.emit("data", value), {}, [], {
       reason: "unsupported",
-      message: "bytes or a text were expected, but a value of type Blob has come",
-    }));
+      message: `bytes or a text were expected, but a value of type ${name} has come`,
+    }),
+  );
 
   test("a map that throws ends the source", () => {
     const map = () => {
