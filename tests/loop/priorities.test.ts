@@ -100,6 +100,26 @@ test("none starves the others by posting to itself for ever, within one turn or 
   }
 });
 
+test("a turn handles no more events than it may, whatever their priorities", async () => {
+  for (let events = 1; events < 10; events++) {
+    const { loop, host } = await realLoop({ turn: { events } });
+    const seen: Priority[] = [];
+    const kinds = PRIORITIES.map((priority) =>
+      loop.on(priority, (_: number) => void seen.push(priority), { priority }),
+    );
+    for (const [index, kind] of kinds.entries()) for (let copies = 0; copies < 1 + 9 * index; copies++) kind.post(0);
+    loop.run();
+    const turns: number[] = [];
+    for (let before = 0; before < 30; before = seen.length) {
+      await host.step();
+      if (seen.length > before) turns.push(seen.length - before);
+    }
+    expect(turns.slice(0, -1), `${events} a turn`).toEqual(turns.slice(1).map(() => events));
+    expect(turns.at(-1)).toBeLessThanOrEqual(events);
+    await loop.close();
+  }
+});
+
 test("order is strict within a priority, across its kinds and its overflow", async () => {
   const { loop, pass } = await realLoop({ queue: { capacity: 4, overflow: 100, policy: "spill" } });
   const seen: Record<string, number[]> = { high: [], low: [] };
