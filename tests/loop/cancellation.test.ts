@@ -62,6 +62,34 @@ describe("an event's signal", () => {
     expect(loop.stats()).toMatchObject(NOTHING_LEFT);
   });
 
+  test("is aborted by a close that drains when its deadline has come, and it is not waited for any more", async () => {
+    const { loop, pass } = await realLoop();
+    const gate = new Gate();
+    const reasons: unknown[] = [];
+    const early = loop.on("early", async (_: number, { signal }) => {
+      signal.addEventListener("abort", () => reasons.push(signal.reason));
+      await gate.promise;
+    });
+    const late = loop.on("late", async (_: number, context) => {
+      await gate.promise;
+      reasons.push(context.signal.reason);
+    });
+    early.post(1);
+    late.post(2);
+    loop.run();
+    await pass();
+    const close = new Outcome(loop.close({ deadline: 5 }));
+    await pass(4);
+    expect([reasons.length, close.state]).toEqual([0, "pending"]);
+    await pass(1);
+    expect(close.value).toEqual({ processed: 0, dropped: 0, abandoned: 2 });
+    expect(reasons).toHaveLength(1);
+    gate.open();
+    await pass();
+    expect(reasons).toHaveLength(2);
+    for (const reason of reasons) expect(reason).toBeInstanceOf(LoopClosedError);
+  });
+
   test("is not aborted by a close that drains", async () => {
     const { loop, pass } = await realLoop();
     const aborted: boolean[] = [];
