@@ -604,6 +604,42 @@ describe("bad input is an error that changes nothing", () => {
     }));
 });
 
+test("let go of what has fired or been cancelled, though the slot is not used again", () =>
+  withTimers({}, async ({ host, timers }) => {
+    const collected = new Set<string>();
+    const registry = new FinalizationRegistry<string>((name) => collected.add(name));
+    const known = (name: string) => {
+      const payload = { name };
+      registry.register(payload, name);
+      return payload;
+    };
+    const fire = () => {};
+    const names = ["a callback", "a payload", "a payload by number", "a cancelled callback", "a cancelled payload"];
+    const [callback, payload, numbered, cancelled, withdrawn] = names;
+    const arm = (name: string) => {
+      const captured = known(name);
+      return timers.after(1, () => captured.name);
+    };
+    arm(callback!);
+    timers.after(1, fire, known(payload!));
+    timers.arm(1, fire, known(numbered!));
+    const cancelTwo = () => {
+      const timer = arm(cancelled!); // it has its callback for as long as anybody has it
+      const id = timers.arm(1, fire, known(withdrawn!));
+      expect([timer.cancel(), timers.cancel(id)]).toEqual([true, true]);
+    };
+    cancelTwo();
+    await settled();
+    await host.advance(1);
+    const waste: unknown[] = [];
+    for (let round = 0; round < 400 && collected.size < names.length; round++) {
+      for (let index = 0; index < 40; index++) waste[index] = new ArrayBuffer(1 << 20);
+      await settled();
+    }
+    expect([...collected].sort()).toEqual(names.sort());
+    expect(timers.stats().armed).toBe(0);
+  }));
+
 describe("dispose", () => {
   test("cancels all, gives the memory back, and lets go of the host's timer", () =>
     withTimers({ debug: true }, async ({ runtime, host, timers, fired, note }) => {
