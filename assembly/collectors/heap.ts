@@ -39,7 +39,7 @@ export namespace Run {
 export namespace Barrier {
   /** Nothing. */
   export const NONE: u32 = u32.MAX_VALUE;
-  /** What is overwritten has to be marked, so nothing where that is null. */
+  /** What is overwritten has to be marked, or that it is has to be noted, so nothing where that is null. */
   export const OVERWRITTEN: u32 = 1;
   /** More, of which only `heapStore` and `moveHandle` know. */
   export const CALL: u32 = 0;
@@ -202,6 +202,11 @@ export class Heap {
   // ── want of memory ──
   /** Whether the program was refused memory for an object or a handle, and no cycle has looked since for what it could have. */
   refused: u32;
+  /**
+   * 0 if no handle has ended or moved, and no reference been overwritten, since the last cycle of mark-sweep began: then what that
+   * has left is no garbage, and another would find nothing. See {@link noteDropped}.
+   */
+  dropped: u32;
 }
 export const HEAP_BYTES: u32 = offsetof<Heap>();
 
@@ -212,6 +217,19 @@ export namespace Lost {
   export const SOUGHT: u32 = 1;
   /** There was no room for them when they were found, either: the next walk waits until there may be some, or is asked for. */
   export const WAITING: u32 = 2;
+}
+
+/** The barrier where nothing has to be marked: whoever is the first to drop something since a cycle began has to call. */
+export function restingBarrier(heap: Heap): u32 {
+  return heap.dropped ? Barrier.NONE : Barrier.OVERWRITTEN;
+}
+
+/** A handle has ended or moved, or a reference been overwritten: what it led to may be garbage. Nobody else has to call for that. */
+export function noteDropped(heap: Heap): void {
+  if (heap.dropped) return;
+  heap.dropped = 1;
+  if (heap.phase != Phase.MARK && heap.barrier == Barrier.OVERWRITTEN) heap.barrier = Barrier.NONE;
+  if (heap.handleBarrier == Barrier.OVERWRITTEN) heap.handleBarrier = Barrier.NONE;
 }
 
 /** There may be memory for what was lost. */

@@ -44,6 +44,7 @@ export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Ad
   heap.lead = strategy == Strategy.REFCOUNT ? 4 : 0;
   heap.barrier = strategy == Strategy.REFCOUNT ? Barrier.CALL : Barrier.NONE;
   heap.handleBarrier = heap.barrier;
+  heap.dropped = 1;
   heap.epochGuard = guard;
   changetype<Guard>(guard).nextFree = 0;
   // The marker and the counter have chunks from the start, so that they come to an end whatever becomes of memory.

@@ -24,7 +24,8 @@
 // bytes, and what one event allocates. The strategy that stops has nothing made while it runs, so its A is L.
 //
 // Where memory ends before A has been allocated, no cycle would ever begin, and nothing of one that has would be due any more. So one
-// begins as well when the program was refused memory for an object or a handle, and all of W is due then.
+// begins as well when the program was refused memory for an object or a handle, and all of W is due then. None does if nothing has
+// been dropped since the last one began: that has freed all there was, and whoever drops something first is noted.
 
 import { Address } from "../memory/alignment";
 import { fail } from "../memory/root";
@@ -43,7 +44,7 @@ import {
 } from "./cellClass";
 import { CellType, typeOf, weakSlotAt, weakSlotsOf } from "./cellType";
 import { giveEntry, HandleEntry } from "./handleTable";
-import { Barrier, Heap, Phase, Refused, Strategy } from "./heap";
+import { Barrier, Heap, noteDropped, Phase, Refused, restingBarrier, Strategy } from "./heap";
 import { beginMarking, isMarked, markSlice, shade } from "./marker";
 import { ALL, countOverrun, earlyTrigger, HASTE } from "./pacing";
 import { closeScope, isUnscanned, Scope } from "./scope";
@@ -53,12 +54,19 @@ import { nextWeakHolder, startWeakWalk } from "./weakWalk";
 
 /** Stores a reference. Returns 0 with a status where it would bring a dead object back. */
 export function storeMarked(heap: Heap, slot: Address, value: Address): u32 {
-  if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));
-  else if (heap.phase == Phase.HOOKS && value && !isMarked(value) && isMarked(objectAround(slot))) {
+  if (heap.phase == Phase.HOOKS && value && !isMarked(value) && isMarked(objectAround(slot))) {
     return <u32>fail(Status.RESURRECTION, <u32>value);
   }
+  const old = load<Address>(slot);
+  if (old) drop(heap, old);
   store<Address>(slot, value);
   return 1;
+}
+
+/** Something loses `object`, which may be garbage from now on: the cycle under way keeps it. */
+function drop(heap: Heap, object: Address): void {
+  if (heap.phase == Phase.MARK) shade(heap, object);
+  noteDropped(heap);
 }
 
 /** True for an object that only its own destroy hook, or that of another that dies with it, can know. */
@@ -70,26 +78,28 @@ export function isDeadToMarking(heap: Heap, object: Address): bool {
 export function loadWeakMarked(heap: Heap, slot: Address): Address {
   const target = load<Address>(slot);
   if (!target) return 0;
-  if (heap.phase == Phase.MARK) shade(heap, target);
-  else if ((heap.phase == Phase.WEAK || heap.phase == Phase.HOOKS) && !isMarked(target)) return 0;
+  if (heap.phase == Phase.MARK) {
+    drop(heap, target); // it may be garbage already
+  } else if ((heap.phase == Phase.WEAK || heap.phase == Phase.HOOKS) && !isMarked(target)) return 0;
   return target;
 }
 
 /** Points a handle to another object. */
 export function moveMarked(heap: Heap, slot: Address, object: Address): void {
-  if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));
+  drop(heap, load<Address>(slot));
   store<Address>(slot, object);
 }
 
 /** Releases a kept handle. */
 export function releaseMarked(heap: Heap, entry: Address): void {
-  if (heap.phase == Phase.MARK) shade(heap, changetype<HandleEntry>(entry).object);
+  drop(heap, changetype<HandleEntry>(entry).object);
   giveEntry(heap, entry);
 }
 
 /** Ends a scope. Handles that have not been scanned are left to the marker. */
 export function endScopeMarked(scope: Scope): void {
   const heap = scope.heap;
+  if (!scope.stack.isEmpty) noteDropped(heap);
   if (heap.phase == Phase.MARK && isUnscanned(scope)) heap.orphans.absorb(scope.stack);
   else scope.stack.clear();
   closeScope(scope);
@@ -105,6 +115,7 @@ export function beginCycle(heap: Heap): void {
   heap.allocated = 0;
   heap.cycleUnits = 0;
   if (heap.refused) heap.refused = Refused.SOUGHT;
+  heap.dropped = 0;
   beginMarking(heap);
   heap.black = 1;
   heap.barrier = Barrier.OVERWRITTEN;
@@ -134,9 +145,15 @@ function slotsIn(c: CellClass): u64 {
 /** Begins a cycle, if none is under way and it is time for one. Returns true if it has. */
 export function beginDueCycle(heap: Heap): bool {
   if (heap.phase != Phase.IDLE) return false;
-  if (!heap.refused && (heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger)) return false;
+  if (!isSought(heap) && (heap.allocated < heap.trigger || allocatedBy(heap) < heap.trigger)) return false;
   beginCycle(heap);
   return true;
+}
+
+/** True if the program was refused memory, and a cycle that begins now may find what it could have. */
+function isSought(heap: Heap): bool {
+  if (!heap.dropped) heap.refused = Refused.NOTHING;
+  return heap.refused != Refused.NOTHING;
 }
 
 /** The units that are due in this gap between events; 0 if there is nothing to do. Begins a cycle when it is time. */
@@ -169,7 +186,7 @@ function dueAt(heap: Heap, allocated: u32): u32 {
 
 /** Has a cycle begin in idle time, where that would not be long in coming. */
 export function beginEarly(heap: Heap): void {
-  if (heap.phase == Phase.IDLE && (heap.refused || allocatedBy(heap) >= earlyTrigger(heap))) beginCycle(heap);
+  if (heap.phase == Phase.IDLE && (isSought(heap) || allocatedBy(heap) >= earlyTrigger(heap))) beginCycle(heap);
 }
 
 /** Works for up to `budget` units; returns those done. Stops early when a hook is to be run. */
@@ -203,7 +220,7 @@ function advance(heap: Heap, budget: u32): u32 {
 }
 
 function beginWeak(heap: Heap): void {
-  heap.barrier = Barrier.NONE;
+  heap.barrier = restingBarrier(heap);
   heap.phase = Phase.WEAK;
   startWeakWalk(heap);
 }
@@ -247,8 +264,8 @@ function findDying(heap: Heap): u32 {
 }
 
 function beginSweeping(heap: Heap): void {
-  heap.barrier = Barrier.NONE;
-  heap.handleBarrier = Barrier.NONE;
+  heap.barrier = restingBarrier(heap);
+  heap.handleBarrier = heap.barrier;
   heap.black = 0;
   heap.phase = Phase.SWEEP;
   for (let c = heap.classes; c; c = changetype<CellClass>(c).nextClass) beginSweep(changetype<CellClass>(c));

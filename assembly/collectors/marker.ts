@@ -20,7 +20,7 @@ import { nextMarked, startWalk } from "./blockWalk";
 import { blockOf } from "./cellBlock";
 import { CellType, slotAt, slotsOf, typeOf } from "./cellType";
 import { entryAt, objectOf, SEGMENT_ENTRIES, Segment } from "./handleTable";
-import { Barrier, Heap } from "./heap";
+import { Barrier, Heap, restingBarrier } from "./heap";
 import { Scope } from "./scope";
 import { CHUNK_HEADER, Chunk } from "./wordStack";
 
@@ -56,7 +56,7 @@ export function shade(heap: Heap, object: Address): void {
 export function beginMarking(heap: Heap): void {
   heap.unscanned = heap.scopes;
   heap.scopes = 0;
-  heap.handleBarrier = heap.unscanned ? Barrier.CALL : Barrier.NONE;
+  heap.handleBarrier = heap.unscanned ? Barrier.CALL : restingBarrier(heap);
   heap.scanEpoch++;
   heap.scanScope = 0;
   heap.scanSegment = heap.segments;
@@ -154,7 +154,7 @@ function scanScope(heap: Heap, budget: u32): u32 {
   joinRing(changetype<Address>(heap) + offsetof<Heap>("scopes"), changetype<Address>(scope));
   scope.scanEpoch = heap.scanEpoch;
   heap.scanScope = 0;
-  if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;
+  if (!heap.unscanned) heap.handleBarrier = restingBarrier(heap);
   return done;
 }
 

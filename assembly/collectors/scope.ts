@@ -10,7 +10,7 @@ import { Arena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
 import { advanceGuard, allocateGuard, freeGuard, Guard, RETIRED } from "../memory/guard";
 import { joinRing, leaveRing, RingMember } from "../memory/ring";
-import { Barrier, Heap, refuse } from "./heap";
+import { Heap, refuse, restingBarrier } from "./heap";
 import { WORD_STACK_BYTES, WordStack } from "./wordStack";
 
 @unmanaged
@@ -64,7 +64,7 @@ export function closeScope(scope: Scope): void {
   const address = changetype<Address>(scope);
   if (isUnscanned(scope)) {
     leaveRing(changetype<Address>(heap) + offsetof<Heap>("unscanned"), address);
-    if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;
+    if (!heap.unscanned) heap.handleBarrier = restingBarrier(heap);
   } else leaveRing(changetype<Address>(heap) + offsetof<Heap>("scopes"), address);
   if (heap.scanScope == address) heap.scanScope = 0;
   const guard = advanceGuard(scope.guard);

@@ -16,7 +16,7 @@ import { Address } from "../memory/alignment";
 
 import { addType, CellType } from "./cellType";
 import { retain } from "./countWord";
-import { Heap, Phase, refuse, Strategy } from "./heap";
+import { Heap, noteDropped, Phase, refuse, Strategy } from "./heap";
 import { createHeap } from "./heapLife";
 import { shade } from "./marker";
 import { endScopeMarked, moveMarked, owedToMarking, stepMarking } from "./markSweep";
@@ -88,6 +88,7 @@ export class MarkSweepHeap extends StrategyHeap {
 
   @inline
   safepoint(): u32 {
+    noteDropped(this); // perhaps: `store` and `move` look at nothing but the phase
     const owed = owedToMarking(this);
     return owed ? stepMarking(this, owed) : 0;
   }

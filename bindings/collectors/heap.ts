@@ -27,8 +27,8 @@ export interface HeapOptions {
    * The bytes that are allocated after a cycle before the next begins, at the least: 1 to 2^32 − 1. More where more is live,
    * namely a third of that, or as much under `"mark-sweep-stop"`. Default 1 MiB. Under `"refcount"`, where only what is not freed
    * by its count is left to cycles: the bytes by which all objects have grown meanwhile. Default 256 KiB. In idle time half of
-   * that is enough. A cycle begins sooner where memory was refused, to the heap or to whatever else is in the runtime. `"manual"`
-   * takes no notice.
+   * that is enough. A cycle begins sooner where memory was refused, to the heap or to whatever else is in the runtime, if a handle
+   * has ended or moved, or a reference been overwritten, since the last one began. `"manual"` takes no notice.
    */
   minimumBytes?: number | undefined;
 }

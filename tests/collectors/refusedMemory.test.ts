@@ -8,16 +8,18 @@ import {
   type Scope,
   struct,
   u8,
+  u32,
   weak,
 } from "tidemark";
 import { describe, expect, test } from "vitest";
-import { collectedRuns } from "../support/heaps.js";
-import { PAGE, withRuntime } from "../support/runtimes.js";
+import { heapKinds, withCollectorRuntime } from "../support/rawHeap.js";
+import { PAGE } from "../support/runtimes.js";
 
-describe.each(collectedRuns)(
-  "a $strategy heap for which memory ends before a cycle would begin ($name module)",
+describe.each(heapKinds)(
+  "a $strategy heap for which memory ends before a cycle would begin ($module module)",
   ({ strategy, debug }) => {
     const Pair = struct("Pair", { other: ref("Pair") });
+    const Wide = struct("Wide", { bytes: array(u8, 1024) });
     const options = { types: [Pair], minimumBytes: 1 << 30 };
 
     /** Makes so many rings of two. */
@@ -30,7 +32,7 @@ describe.each(collectedRuns)(
     }
 
     test("collects after a refusal, between the events of a loop that is never idle", () =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, async (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, async (runtime) => {
         const heap = runtime.heap(strategy, options);
         const errors: unknown[] = [];
         const loop = createLoop(runtime, { onError: (error) => errors.push(error) });
@@ -48,7 +50,7 @@ describe.each(collectedRuns)(
       }));
 
     test("collects after a refusal when it is asked for a step, and in idle time", () =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
         const [collector] = runtime.$memory.collectors;
         const fill = () => {
@@ -67,7 +69,7 @@ describe.each(collectedRuns)(
       }));
 
     test.each(["other", "itself"])("has what weak slots may refer to, of which each object refers to %s", (target) =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, async (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, async (runtime) => {
         const Large = struct("Large", { at: ref("Large"), bytes: array(u8, 60_000) });
         const Holder = struct("Holder", { weak: weak(Large) });
         const heap = runtime.heap(strategy, { ...options, types: [Large, Holder] });
@@ -91,9 +93,17 @@ describe.each(collectedRuns)(
     test.each<[string, (runtime: Runtime) => unknown]>([
       ["an arena", (runtime) => runtime.arena().bytes(14 * PAGE)],
       ["a byte heap", (runtime) => runtime.byteHeap().allocate(14 * PAGE)],
+      ["a pool", (runtime) => runtime.pool(Wide, { capacity: 28 * 60 })],
+      [
+        "a sorted map",
+        (runtime) => {
+          using map = runtime.sortedMap(u32, Wide);
+          for (let key = 0; key < 28 * 64; key++) map.set(key, {});
+        },
+      ],
       ["reserved pages", (runtime) => runtime.reserve(14 * PAGE)],
     ])("makes room for %s that was refused memory", (_name, take) =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
         const [collector] = runtime.$memory.collectors;
         const scope = runtime.scope();
@@ -112,7 +122,7 @@ describe.each(collectedRuns)(
     );
 
     test("looks once where everything lives, and comes to the end of its idle time", () =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
         const [collector] = runtime.$memory.collectors;
         using scope = runtime.scope();
@@ -128,8 +138,141 @@ describe.each(collectedRuns)(
         expect(heap.stats().objects).toBe(objects);
       }));
 
+    describe("beside something else that is refused memory again and again", () => {
+      const Holder = struct("Holder", { at: ref("Holder"), all: array(ref("Holder"), 3), seen: weak("Holder") });
+
+      /** The heap, one object of it that is kept, the refusal, and what comes between two events. */
+      function besides(runtime: Runtime) {
+        const heap = runtime.heap(strategy, { types: [Holder], minimumBytes: 1 << 30 });
+        const [collector] = runtime.$memory.collectors;
+        using gap = runtime.arena();
+        gap.bytes(15 * PAGE); // so that there is enough, but nowhere in one piece
+        const theirs = runtime.arena();
+        theirs.bytes(PAGE);
+        using scope = runtime.scope();
+        return {
+          heap,
+          root: scope.keep(heap.new(Holder, scope)),
+          refuse: () => expect(() => theirs.bytes(25 * PAGE)).toThrow(OutOfMemoryError),
+          settle: () => {
+            collector!.$settle();
+            while (collector!.$idle());
+          },
+        };
+      }
+
+      /** A ring of one, in `scope`. */
+      function makeRing(heap: Heap, scope: Scope) {
+        const ring = heap.new(Holder, scope);
+        ring.at = ring;
+        return ring;
+      }
+
+      test("begins no cycle where nothing has been dropped since the last one began", () =>
+        withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+          const { heap, root, refuse, settle } = besides(runtime);
+          using scope = runtime.scope();
+          refuse();
+          settle();
+          const { cycles } = heap.stats();
+          for (let count = 0; count < 3; count++) {
+            root.all.set(count, makeRing(heap, scope));
+            runtime.scope().end();
+            refuse();
+            settle();
+            refuse();
+            settle();
+          }
+          expect(heap.stats()).toMatchObject({ cycles, objects: 4 });
+        }));
+
+      /** Each makes a ring that something else than `scope` leads to, perhaps `held`, and returns what drops that. */
+      test.each<[string, (beside: ReturnType<typeof besides>, scope: Scope, held: Scope) => () => void]>([
+        [
+          "a field",
+          ({ heap, root }, scope) => {
+            root.at = makeRing(heap, scope);
+            return () => {
+              root.at = null;
+            };
+          },
+        ],
+        [
+          "an element",
+          ({ heap, root }, scope) => {
+            root.all.set(1, makeRing(heap, scope));
+            return () => root.all.set(1, null);
+          },
+        ],
+        [
+          "all of an object",
+          ({ heap, root }, scope) => {
+            root.at = makeRing(heap, scope);
+            return () => root.assign({ at: null });
+          },
+        ],
+        [
+          "a scope that ends",
+          ({ heap }, _scope, held) => {
+            makeRing(heap, held);
+            return () => held.end();
+          },
+        ],
+        [
+          "a handle in a scope that moves on",
+          ({ heap, root }, _scope, held) => {
+            const ring = makeRing(heap, held);
+            return () => ring.moveTo(root);
+          },
+        ],
+        [
+          "a kept handle that moves on",
+          ({ heap, root }, scope) => {
+            const ring = scope.keep(makeRing(heap, scope));
+            return () => ring.moveTo(root);
+          },
+        ],
+        [
+          "a kept handle that is released",
+          ({ heap }, scope) => {
+            const ring = scope.keep(makeRing(heap, scope));
+            return () => heap.release(ring);
+          },
+        ],
+        [
+          "a cursor that has read a weak reference",
+          ({ heap, root }, scope) => {
+            root.seen = makeRing(heap, scope);
+            return () => root.seen?.at;
+          },
+        ],
+      ])("finds what only %s has led to, whenever in a cycle that was", (_name, lead) =>
+        withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+          const beside = besides(runtime);
+          const { heap, refuse, settle } = beside;
+          let ended = false;
+          for (let units = 0; !ended; units += 7) {
+            const scope = runtime.scope();
+            using held = runtime.scope();
+            const drop = lead(beside, scope, held);
+            makeRing(heap, scope);
+            scope.end();
+            refuse(); // a cycle is to begin, for that ring
+            ended = units > 0 && heap.step(units) < units;
+            drop();
+            refuse();
+            settle();
+            refuse();
+            settle();
+            expect([units, heap.stats().objects]).toEqual([units, 1]);
+          }
+          heap.validate();
+        }),
+      );
+    });
+
     test("does not collect for what no garbage could make room for", () =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
         const [collector] = runtime.$memory.collectors;
         using scope = runtime.scope();
@@ -142,7 +285,7 @@ describe.each(collectedRuns)(
       }));
 
     test("says that memory is out, where the host has just taken the rest of it", () =>
-      withRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
+      withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
         using scope = runtime.scope();
         heap.bytes(8, scope);

@@ -4,23 +4,54 @@
 export const mutants = [
   // ── mark-sweep: barriers ──────────────────────────────────────────────────────────────────────────────────────────
   mutant("markSweep.ts", "a store does not mark what it overwrites", {
-    find: "if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));\n  else if (heap.phase == Phase.HOOKS",
-    replace: "if (heap.phase == Phase.HOOKS",
+    find: "if (old) drop(heap, old);",
+    replace: "if (old) noteDropped(heap);",
+  }),
+  mutant("markSweep.ts", "a store does not note that it overwrites something", {
+    find: "if (old) drop(heap, old);",
+    replace: "if (heap.phase == Phase.MARK) shade(heap, old);",
   }),
   mutant("markSweep.ts", "a moved handle does not mark what it leaves", {
-    find: "if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));\n  store<Address>(slot, object);",
-    replace: "store<Address>(slot, object);",
+    find: "drop(heap, load<Address>(slot));",
+    replace: "noteDropped(heap);",
+  }),
+  mutant("markSweep.ts", "a moved handle does not note that it leaves something", {
+    find: "drop(heap, load<Address>(slot));",
+    replace: "if (heap.phase == Phase.MARK) shade(heap, load<Address>(slot));",
   }),
   mutant("markSweep.ts", "a released handle does not mark its object", {
-    find: "if (heap.phase == Phase.MARK) shade(heap, changetype<HandleEntry>(entry).object);\n",
+    find: "drop(heap, changetype<HandleEntry>(entry).object);",
+    replace: "noteDropped(heap);",
+  }),
+  mutant("markSweep.ts", "a released handle is not noted", {
+    find: "drop(heap, changetype<HandleEntry>(entry).object);",
+    replace: "if (heap.phase == Phase.MARK) shade(heap, changetype<HandleEntry>(entry).object);",
+  }),
+  mutant("markSweep.ts", "a scope that ends is not noted", {
+    find: "  if (!scope.stack.isEmpty) noteDropped(heap);\n",
   }),
   mutant("markSweep.ts", "a scope that ends unscanned is forgotten", {
     find: "if (heap.phase == Phase.MARK && isUnscanned(scope)) heap.orphans.absorb(scope.stack);\n  else scope.stack.clear();",
     replace: "scope.stack.clear();",
   }),
   mutant("markSweep.ts", "a weak load does not mark what it shows", {
-    find: "if (heap.phase == Phase.MARK) shade(heap, target);\n  else if",
+    find: "if (heap.phase == Phase.MARK) {\n    drop(heap, target); // it may be garbage already\n  } else if",
     replace: "if",
+  }),
+  mutant("markSweep.ts", "a weak load that keeps garbage is not noted", {
+    find: "drop(heap, target);",
+    replace: "shade(heap, target);",
+  }),
+  mutant("heap.ts", "nobody has to call for the first that is dropped", {
+    find: "return heap.dropped ? Barrier.NONE : Barrier.OVERWRITTEN;",
+    replace: "return Barrier.NONE;",
+  }),
+  mutant("heap.ts", "the barrier of marking falls with the first store", {
+    find: "if (heap.phase != Phase.MARK && heap.barrier == Barrier.OVERWRITTEN)",
+    replace: "if (heap.barrier == Barrier.OVERWRITTEN)",
+  }),
+  mutant("markSweep.ts", "a refusal has a cycle begin that cannot find anything", {
+    find: "  if (!heap.dropped) heap.refused = Refused.NOTHING;\n",
   }),
   mutant("markSweep.ts", "the barrier is not raised when a cycle begins", {
     find: "heap.black = 1;\n  heap.barrier = Barrier.OVERWRITTEN;",
@@ -31,16 +62,16 @@ export const mutants = [
     replace: "heap.phase = Phase.HOOKS;",
   }),
   mutant("marker.ts", "the barrier of handles is not raised when a cycle begins", {
-    find: "heap.handleBarrier = heap.unscanned ? Barrier.CALL : Barrier.NONE;",
-    replace: "heap.handleBarrier = Barrier.NONE;",
+    find: "heap.handleBarrier = heap.unscanned ? Barrier.CALL : restingBarrier(heap);",
+    replace: "heap.handleBarrier = restingBarrier(heap);",
   }),
   mutant("marker.ts", "the barrier of handles falls when the first scope has been scanned", {
-    find: "if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;",
-    replace: "heap.handleBarrier = Barrier.NONE;",
+    find: "if (!heap.unscanned) heap.handleBarrier = restingBarrier(heap);",
+    replace: "heap.handleBarrier = restingBarrier(heap);",
   }),
   mutant("scope.ts", "the barrier of handles falls when an unscanned scope ends", {
-    find: "if (!heap.unscanned) heap.handleBarrier = Barrier.NONE;",
-    replace: "heap.handleBarrier = Barrier.NONE;",
+    find: "if (!heap.unscanned) heap.handleBarrier = restingBarrier(heap);",
+    replace: "heap.handleBarrier = restingBarrier(heap);",
   }),
   mutant("marker.ts", "objects of few slots are taken for empty", {
     find: "if (childCount <= FEW_SLOTS && isEmpty(childType, child, childCount)) {",

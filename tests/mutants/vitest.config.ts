@@ -9,9 +9,15 @@ export default defineConfig({
   root: project,
   resolve: { alias: { tidemark: `${project}build/bindings/index.node.js` } },
   test: {
-    include: ["cycleScenarios", "hookOrder", "shadowModel", "heapOutOfMemory", "pacing", "manyRoots"].map(
-      (name) => `tests/collectors/${name}.test.ts`,
-    ),
+    include: [
+      "cycleScenarios",
+      "hookOrder",
+      "shadowModel",
+      "heapOutOfMemory",
+      "refusedMemory",
+      "pacing",
+      "manyRoots",
+    ].map((name) => `tests/collectors/${name}.test.ts`),
     testTimeout: 60_000,
     bail: 1,
     pool: "threads",
