@@ -45,6 +45,23 @@ describe.each(heapRuns)("the figures of a heap of the $name module under $strate
       expect(heap.stats()).toMatchObject({ objects: 0, bytes: 0, freedObjects: 2 });
     }));
 
+  test("have each object that was made either among those that live or among the freed, at any time", () =>
+    withNodes(run, (heap, runtime) => {
+      dropRings(heap, runtime, 100);
+      using scope = runtime.scope();
+      let node = heap.new(Node, scope);
+      for (let made = 1; made < 100; made++) {
+        const next = heap.new(Node, scope);
+        next.next = node; // a candidate, when its handle has ended
+        node = next;
+      }
+      scope.end();
+      do {
+        const { objects, freedObjects } = heap.stats();
+        expect(objects + freedObjects).toBe(300);
+      } while (heap.step(1) > 0);
+    }));
+
   test("have in their bytes the headers of objects that are collected, and the pages of large ones", () =>
     withNodes(run, (heap, runtime) => {
       using scope = runtime.scope();
