@@ -179,7 +179,7 @@ export class LinearMemory {
    * @param operation what was attempted, in words, with its numbers: it begins the message
    */
   failure(operation: string): TidemarkError {
-    if (this.disposed) return new DisposedError(`${operation}: the runtime has been disposed`);
+    if (this.raw === undefined) return new DisposedError(`${operation}: the runtime has been disposed`);
     this.recover(); // the host may have grown memory, and the call that failed has not
     const requested = this.rootWord("ROOT_STATUS_REQUESTED");
     const committed = this.rootWord("ROOT_COMMITTED_PAGES");

@@ -6,6 +6,7 @@ import {
   type Fields,
   f64,
   type Heap,
+  OutOfMemoryError,
   ReentrantCallError,
   ResurrectionError,
   type Runtime,
@@ -180,6 +181,30 @@ describe.each(heapRuns)("destroy hooks in a heap of the $name module under $stra
       heap.destroy();
       expect(sorted(files.log.ran)).toEqual(run.strategy === "manual" ? [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] : [7]);
       expect(keep.isLive()).toBe(false);
+    }));
+
+  test("are told that memory is out by what they read, also when the runtime is disposed of", () =>
+    withRuntime({ debug: run.debug, maximumBytes: 16 << 16 }, (runtime) => {
+      let error: unknown;
+      const Full = struct(
+        "Full",
+        { self: ref("Full") },
+        {
+          destroy: (record) => {
+            try {
+              for (let read = 0; read < 1e6; read++) void record.self;
+            } catch (thrown) {
+              error = thrown;
+            }
+          },
+        },
+      );
+      const scope = runtime.scope();
+      const object = runtime.heap(run.strategy, { types: [Full] }).new(Full, scope);
+      object.self = object;
+      runtime.dispose();
+      if (run.strategy === "manual") expect(error).toBeUndefined();
+      else expect(error).toBeInstanceOf(OutOfMemoryError);
     }));
 
   test("run when the runtime is disposed of", () =>
