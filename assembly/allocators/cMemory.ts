@@ -22,7 +22,17 @@ export function setGuestHeap(address: Address): void {
 /** At least `size` bytes, 16-byte aligned and not cleared, or 0 when memory is out. */
 export function malloc(size: u32): Address {
   if (!root().guestHeap) return fail(Status.FOREIGN_ADDRESS, 0);
-  return heap().allocate(max(size, 1));
+  return heap().allocate(max(size, 1)) || refused();
+}
+
+/** Notes that memory was out: of this TypeScript makes no error, by which it would tell the heaps. Returns 0. */
+function refused(): Address {
+  const state = root();
+  if (state.status >= Status.MAXIMUM_REACHED && state.status <= Status.SEALED) {
+    state.guestRefusals++;
+    state.guestRefusedPages = state.statusRequested;
+  }
+  return 0;
 }
 
 /** `count` times `size` bytes, cleared, or 0 when memory is out or the product is no u32. */
@@ -37,7 +47,8 @@ export function calloc(count: u32, size: u32): Address {
 /** As C's: of 0 it allocates, to 0 bytes it frees and returns 0, and where it fails the block is as it was. */
 export function realloc(address: Address, size: u32): Address {
   if (!address) return malloc(size);
-  if (size) return root().guestHeap ? byteHeapReallocate(heap(), address, size) : fail(Status.FOREIGN_ADDRESS, 0);
+  if (size && !root().guestHeap) return fail(Status.FOREIGN_ADDRESS, 0);
+  if (size) return byteHeapReallocate(heap(), address, size) || refused();
   free(address);
   return 0;
 }
@@ -50,7 +61,7 @@ export function free(address: Address): void {
 /** As C11's: `alignment` is a power of two up to 4,096. */
 export function aligned_alloc(alignment: u32, size: u32): Address {
   if (!root().guestHeap) return fail(Status.FOREIGN_ADDRESS, 0);
-  return heap().allocateAligned(max(size, 1), alignment);
+  return heap().allocateAligned(max(size, 1), alignment) || refused();
 }
 
 /**

@@ -207,6 +207,8 @@ export class Heap {
    * has left is no garbage, and another would find nothing. See {@link noteDropped}.
    */
   dropped: u32;
+  /** How many of the refusals to guests it has heard of. */
+  heard: u32;
 }
 export const HEAP_BYTES: u32 = offsetof<Heap>();
 

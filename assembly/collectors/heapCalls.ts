@@ -4,7 +4,7 @@
 import { Arena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
 import { advanceGuard, Guard } from "../memory/guard";
-import { fail } from "../memory/root";
+import { fail, root } from "../memory/root";
 import { Status } from "../memory/status";
 import { blockOf, CellBlock } from "./cellBlock";
 import { CellClass, refusePages } from "./cellClass";
@@ -141,17 +141,20 @@ export function endScope(scope: Scope): void {
 
 /** The units that are due in this gap between events; 0 if there is nothing to do. */
 export function heapOwed(heap: Heap): u32 {
+  hear(heap);
   return isCounted(heap) ? owedToCounting(heap) : owedToMarking(heap);
 }
 
 /** To be called before a step that is asked for: has work begin where enough has been allocated. */
 export function heapBeginDue(heap: Heap): void {
+  hear(heap);
   if (isCounted(heap)) accountForMade(heap);
   else beginDueCycle(heap);
 }
 
 /** To be called before a step in idle time: has work begin that would not be long in coming. */
 export function heapIdle(heap: Heap): void {
+  hear(heap);
   if (isCounted(heap)) runEarly(heap);
   else beginEarly(heap);
 }
@@ -175,6 +178,14 @@ function advanceEpoch(heap: Heap): void {
 /** Something else than the heap was refused a run of pages, for which the heap's garbage may make room. */
 export function heapRefused(heap: Heap, pages: u32): void {
   refusePages(heap, pages);
+}
+
+/** Hears of what guests were refused since the heap last had its turn. */
+function hear(heap: Heap): void {
+  const state = root();
+  if (heap.heard == state.guestRefusals) return;
+  heap.heard = state.guestRefusals;
+  refusePages(heap, state.guestRefusedPages);
 }
 
 /** The hook of `heap.dying` has been run. */

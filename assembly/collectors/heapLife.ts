@@ -3,6 +3,7 @@
 import { Arena, createArena, destroyArena } from "../allocators/arena";
 import { Address } from "../memory/alignment";
 import { allocateGuard, freeGuard, Guard } from "../memory/guard";
+import { root } from "../memory/root";
 import { bytesOf, CellClass, removeBlocks } from "./cellClass";
 import { releaseTable } from "./handleTable";
 import { Barrier, HEAP_BYTES, Heap, Strategy } from "./heap";
@@ -46,6 +47,7 @@ export function createHeap(strategy: u32, minimumBytes: u32, stepUnits: u32): Ad
   heap.handleBarrier = heap.barrier;
   heap.dropped = 1;
   heap.epochGuard = guard;
+  heap.heard = root().guestRefusals;
   changetype<Guard>(guard).nextFree = 0;
   // The marker and the counter have chunks from the start, so that they come to an end whatever becomes of memory.
   if (strategy == Strategy.REFCOUNT ? reserveLists(heap) : heap.markStack.reserveOne()) return address;

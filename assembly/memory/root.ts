@@ -18,7 +18,7 @@ import { Status } from "./status";
 export const MAGIC: u32 = 0x4544_4954;
 
 /** Changes with every change of a layout that TypeScript or a guest module can see. */
-export const LAYOUT_VERSION: u32 = 7;
+export const LAYOUT_VERSION: u32 = 8;
 
 /** At 65,536 pages the end of memory is 2^32 and wraps to 0; one page less keeps every end address a u32. */
 export const PAGE_LIMIT: u32 = 65_535;
@@ -83,6 +83,9 @@ export class Root {
 
   /** The byte heap that malloc and its kin take from; 0 while there is none. */
   guestHeap: Address;
+  /** How often these were refused memory, and the pages that were needed last: heaps hear of it between events. */
+  guestRefusals: u32;
+  guestRefusedPages: u32;
 
   /** Debug only: steps of loops, see work.ts. */
   steps: u32;

@@ -194,7 +194,7 @@ export const ROOT = 1024;
 export const MAGIC = 0x4544_4954;
 
 /** The layout version that this package speaks. */
-const LAYOUT_VERSION = 7;
+const LAYOUT_VERSION = 8;
 
 /** The size of a page in bytes, and the most pages that a memory may have. */
 export const PAGE_SIZE = 65_536;

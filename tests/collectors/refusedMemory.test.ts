@@ -2,6 +2,7 @@ import {
   array,
   createLoop,
   type Heap,
+  type MallocFunctions,
   OutOfMemoryError,
   type Runtime,
   ref,
@@ -14,6 +15,12 @@ import {
 import { describe, expect, test } from "vitest";
 import { heapKinds, withCollectorRuntime } from "../support/rawHeap.js";
 import { PAGE } from "../support/runtimes.js";
+
+/** A call of a C module's, which TypeScript does not see. */
+const asGuest = (call: (functions: MallocFunctions) => number) => (runtime: Runtime) => {
+  using heap = runtime.byteHeap();
+  if (call(heap.asMalloc()) === 0) throw new OutOfMemoryError("memory is out");
+};
 
 describe.each(heapKinds)(
   "a $strategy heap for which memory ends before a cycle would begin ($module module)",
@@ -102,6 +109,11 @@ describe.each(heapKinds)(
         },
       ],
       ["reserved pages", (runtime) => runtime.reserve(14 * PAGE)],
+      ["malloc of a C module", asGuest(({ malloc }) => malloc(14 * PAGE))],
+      ["calloc of a C module", asGuest(({ calloc }) => calloc(14, PAGE))],
+      ["realloc of a C module", asGuest(({ malloc, realloc }) => realloc(malloc(8), 14 * PAGE))],
+      ["aligned_alloc of a C module", asGuest(({ aligned_alloc }) => aligned_alloc(64, 14 * PAGE))],
+      ["posix_memalign of a C module", asGuest((c) => Number(c.posix_memalign(c.malloc(4), 64, 14 * PAGE) === 0))],
     ])("makes room for %s that was refused memory", (_name, take) =>
       withCollectorRuntime({ debug, maximumBytes: 40 * PAGE }, (runtime) => {
         const heap = runtime.heap(strategy, options);
