@@ -81,6 +81,24 @@ describe("back-pressure", () => {
     });
   });
 
+  test("takes the end of a message that fills nearly all of the ring, though more comes with it than there is room for", () =>
+    withLoop(async ({ loop, kind, texts }) => {
+      const faucet = new Faucet();
+      const source = loop.source(kind, faucet, { framing: "line", ringBytes: 250_000, maximumMessageBytes: 249_000 });
+      const lines = ["a", "b", "c"].map((letter) => letter.repeat(249_000));
+      const bytes = bytesOf(`${lines.join("\n")}\n`);
+      const { capacity } = source.stats().ring;
+      expect(capacity).toBeLessThan(262_144); // what is left of it then is less than a quarter
+      faucet.send(bytes.subarray(0, 240_000));
+      faucet.send(bytes.subarray(240_000));
+      faucet.end();
+      const run = loop.run();
+      expect(await source.done).toMatchObject({ messages: 3, ended: "end" });
+      expect(texts).toEqual(lines);
+      await loop.close();
+      await run;
+    }));
+
   test("waits for an entry for the last line, too, where empty ones have taken them all", async () => {
     await withHeldMessages(
       async ({ loop, kind, texts }, releases) => {
