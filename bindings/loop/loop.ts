@@ -189,6 +189,7 @@ export interface Loop {
    * be called again.
    *
    * It waits for no heap: what heaps still have to do is left as it is, for the next run, or for `heap.step()`.
+   * And for no source, not even one whose messages wait for room in the queue: `await source.done` while `loop.run()` runs.
    *
    * Rejects as {@link Loop.run} does, and with {@link LoopClosedError} if a close dropped or abandoned an event.
    */
