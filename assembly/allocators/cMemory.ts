@@ -6,7 +6,7 @@
 
 import { Address } from "../memory/alignment";
 import { fail, root } from "../memory/root";
-import { Status } from "../memory/status";
+import { isMemoryOut, Status } from "../memory/status";
 import { ByteHeap } from "./byteHeap";
 import { byteHeapFree, byteHeapReallocate } from "./byteHeapCalls";
 
@@ -28,7 +28,7 @@ export function malloc(size: u32): Address {
 /** Notes that memory was out: of this TypeScript makes no error, by which it would tell the heaps. Returns 0. */
 function refused(): Address {
   const state = root();
-  if (state.status >= Status.MAXIMUM_REACHED && state.status <= Status.SEALED) {
+  if (isMemoryOut(state.status)) {
     state.guestRefusals++;
     state.guestRefusedPages = state.statusRequested;
   }

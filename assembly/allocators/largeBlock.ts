@@ -17,12 +17,10 @@ export function allocateLarge(areas: Areas, bins: Bins, heap: Address, bytes: u3
 
 /** As {@link allocateLarge}, from what the areas have; 0 if nothing there is large enough. O(1) */
 export function allocateFree(areas: Areas, bins: Bins, bytes: u32): Address {
-  const size = blockSizeFor(bytes);
-  const block = bins.takeFit(size);
-  return block ? take(areas, bins, changetype<TaggedBlock>(block), size) : 0;
+  return allocateBelow(areas, bins, blockSizeFor(bytes), u32.MAX_VALUE);
 }
 
-/** As {@link allocateFree}, a block of `size` bytes out of a free one of less than `limit`. O(1) */
+/** As {@link allocateFree}, a block of `size` bytes, header included, out of a free one of less than `limit`. O(1) */
 export function allocateBelow(areas: Areas, bins: Bins, size: u32, limit: u32): Address {
   const block = bins.find(size);
   if (!block || changetype<TaggedBlock>(block).size >= limit) return 0;

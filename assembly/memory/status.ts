@@ -38,3 +38,8 @@ export namespace Status {
   /** A timing wheel holds as many timers as it can ever. */
   export const WHEEL_FULL: u32 = 17;
 }
+
+/** True if a status tells that a run of pages was refused. */
+export function isMemoryOut(status: u32): bool {
+  return status == Status.MAXIMUM_REACHED || status == Status.ENGINE_REFUSED || status == Status.SEALED;
+}
